@@ -1,0 +1,57 @@
+/* Whole reads and writes, files and folders, and descriptors handed over unix sockets. Thread-safe.
+ */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include "base/buffer.h"
+#include "covey/status.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads exactly length_bytes, or fails: EIO with errno set, EPROTO where the input ends early. */
+enum covey_status covey_read_full(int fd, void *bytes, size_t length_bytes) COVEY_MUST_USE;
+
+/* Writes all of it, or fails with the status of errno. */
+enum covey_status covey_write_full(int fd, const void *bytes, size_t length_bytes) COVEY_MUST_USE;
+
+/* Appends a whole file to *contents; ELIMIT where it is longer than limit_bytes. */
+enum covey_status covey_file_read(const char *path, size_t limit_bytes,
+                                  struct covey_buffer *contents,
+                                  struct covey_error *error) COVEY_MUST_USE;
+
+/* Replaces path by a temporary file and rename: a reader sees the old contents or the new, never a
+ * part. */
+enum covey_status covey_file_write(const char *path, const void *bytes, size_t length_bytes,
+                                   mode_t mode, struct covey_error *error) COVEY_MUST_USE;
+
+/* mkdir -p: every missing folder of path is made with this mode. */
+enum covey_status covey_make_dirs(const char *path, mode_t mode,
+                                  struct covey_error *error) COVEY_MUST_USE;
+
+/* rm -rf that follows no symbolic link; a path that is not there is success. */
+enum covey_status covey_remove_tree(const char *path) COVEY_MUST_USE;
+
+#define COVEY_IO_MAX_FDS 64
+
+/*
+ * Sends one record with descriptors on a SOCK_SEQPACKET socket. The descriptors stay the caller's.
+ * EAGAIN where the socket is non-blocking and full; EUNAVAILABLE where the peer is gone.
+ */
+enum covey_status covey_send_fds(int socket, const void *bytes, size_t length_bytes, const int *fds,
+                                 size_t fd_count) COVEY_MUST_USE;
+
+/*
+ * Receives one record. On success *length_bytes is its length (0: the peer closed) and
+ * fds[0..*fd_count) are new, close-on-exec and the caller's. A record longer than size_bytes, or
+ * with more than COVEY_IO_MAX_FDS descriptors, is EPROTO, and its descriptors are closed. EAGAIN
+ * where nothing is there.
+ */
+enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
+                                    size_t *length_bytes, int fds[COVEY_IO_MAX_FDS],
+                                    size_t *fd_count) COVEY_MUST_USE;
+
+/* Closes a descriptor that is not -1, and makes it -1. errno is preserved. */
+void covey_close(int *fd);
+
+#endif

@@ -1,0 +1,92 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { line_bytes = 1024 };
+
+static const char *program_name = "covey";
+static _Atomic int current_level = COVEY_LOG_INFO;
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+bool covey_log_parse_level(const char *name, enum covey_log_level *level)
+{
+    for (int i = 0; i <= COVEY_LOG_DEBUG; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *level = (enum covey_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void covey_log_init(const char *program)
+{
+    program_name = program;
+    const char *wanted = getenv("COVEY_LOG");
+    enum covey_log_level level;
+    if (!wanted || !*wanted)
+        return;
+    if (covey_log_parse_level(wanted, &level))
+        covey_log_set_level(level);
+    else
+        log_warn("COVEY_LOG is none of error, warn, info, debug: using info value=\"%s\"", wanted);
+}
+
+void covey_log_set_level(enum covey_log_level level)
+{
+    atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
+
+bool covey_log_enabled(enum covey_log_level level)
+{
+    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+static size_t write_prefix(char *line, size_t size, enum covey_log_level level)
+{
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    char stamp[32];
+    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
+    int length = snprintf(line, size, "%s.%03ldZ %s %s: ", stamp, now.tv_nsec / 1000000,
+                          level_names[level], program_name);
+    return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+}
+
+void covey_log(enum covey_log_level level, const char *format, ...)
+{
+    if (!covey_log_enabled(level))
+        return;
+    int saved = errno;
+    char line[line_bytes];
+    size_t length = write_prefix(line, sizeof(line) - 1, level);
+    size_t start = length;
+    va_list arguments;
+    va_start(arguments, format);
+    errno = saved;
+    int added = vsnprintf(line + length, sizeof(line) - 1 - length, format, arguments);
+    va_end(arguments);
+    if (added > 0) {
+        size_t room = sizeof(line) - 2 - length;
+        length += (size_t)added < room ? (size_t)added : room;
+    }
+    for (size_t i = start; i < length; i++) {
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+    }
+    line[length++] = '\n';
+    if (write(STDERR_FILENO, line, length) < 0) {
+        /* nowhere left to say it */
+    }
+    errno = saved;
+}

@@ -1,0 +1,43 @@
+/*
+ * The log of a process: one line per record on standard error,
+ *     2026-01-31T12:00:00.123Z level program: a lowercase sentence key=value key="two words"
+ * written with a single write(2), so that lines of several processes never mix.
+ *
+ * The level comes from COVEY_LOG (error, warn, info, debug; default info) or covey_log_init.
+ * Thread-safe. base, proto and scheduler do not log: they return errors.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "covey/status.h"
+
+#include <stdbool.h>
+
+enum covey_log_level { COVEY_LOG_ERROR, COVEY_LOG_WARN, COVEY_LOG_INFO, COVEY_LOG_DEBUG };
+
+/* Names the program in each line (borrowed for ever) and reads COVEY_LOG. Optional; call before
+ * threads start. */
+void covey_log_init(const char *program);
+
+/* Sets the level; anything above it is dropped. */
+void covey_log_set_level(enum covey_log_level level);
+
+/* Parses a level's name. False, with *level untouched, when it is none. */
+bool covey_log_parse_level(const char *name, enum covey_log_level *level);
+
+/* True where a record of this level would be written. */
+bool covey_log_enabled(enum covey_log_level level);
+
+/* Writes one record; a newline or control character in it is written as '?'. errno is preserved. */
+void covey_log(enum covey_log_level level, const char *format, ...) COVEY_PRINTF(2, 3);
+
+#define log_error(...) covey_log(COVEY_LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  covey_log(COVEY_LOG_WARN, __VA_ARGS__)
+#define log_info(...)  covey_log(COVEY_LOG_INFO, __VA_ARGS__)
+#define log_debug(...)                                                                             \
+    do {                                                                                           \
+        if (covey_log_enabled(COVEY_LOG_DEBUG))                                                    \
+            covey_log(COVEY_LOG_DEBUG, __VA_ARGS__);                                               \
+    } while (0)
+
+#endif

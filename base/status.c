@@ -1,0 +1,113 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    enum covey_status status;
+    const char *name;
+    const char *text;
+    int grpc;
+} table[] = {
+#define ROW(name, value, text, grpc) {COVEY_##name, #name, text, grpc},
+    COVEY_STATUS_MAP(ROW)
+#undef ROW
+};
+
+enum { table_rows = sizeof(table) / sizeof(table[0]) };
+
+const char *covey_status_name(enum covey_status status)
+{
+    for (int i = 0; i < table_rows; i++) {
+        if (table[i].status == status)
+            return table[i].name;
+    }
+    return "UNKNOWN";
+}
+
+const char *covey_status_text(enum covey_status status)
+{
+    for (int i = 0; i < table_rows; i++) {
+        if (table[i].status == status)
+            return table[i].text;
+    }
+    return "unknown status";
+}
+
+int covey_status_grpc(enum covey_status status)
+{
+    for (int i = 0; i < table_rows; i++) {
+        if (table[i].status == status)
+            return table[i].grpc;
+    }
+    return 2;
+}
+
+enum covey_status covey_status_from_errno(int error_number)
+{
+    switch (error_number) {
+    case 0:
+        return COVEY_OK;
+    case ENOENT:
+        return COVEY_ENOTFOUND;
+    case EEXIST:
+        return COVEY_EEXISTS;
+    case EACCES:
+    case EPERM:
+        return COVEY_EACCES;
+    case ENOMEM:
+        return COVEY_ENOMEM;
+    case ENOSPC:
+    case EDQUOT:
+        return COVEY_ENOSPACE;
+    case EINVAL:
+        return COVEY_EINVAL;
+    case ETIMEDOUT:
+        return COVEY_ETIMEOUT;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EPIPE:
+        return COVEY_EUNAVAILABLE;
+    case EMFILE:
+    case ENFILE:
+        return COVEY_ELIMIT;
+    default:
+        return COVEY_EIO;
+    }
+}
+
+enum covey_status covey_error_set(struct covey_error *error, enum covey_status status,
+                                  const char *format, ...)
+{
+    if (!error)
+        return status;
+    va_list arguments;
+    va_start(arguments, format);
+    error->status = status;
+    error->foreign = 0;
+    (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+enum covey_status covey_error_set_errno(struct covey_error *error, int error_number,
+                                        const char *format, ...)
+{
+    enum covey_status status = covey_status_from_errno(error_number);
+    if (!error)
+        return status;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(error->message, sizeof(error->message), format, arguments);
+    va_end(arguments);
+    error->status = status;
+    error->foreign = error_number;
+    if (length >= 0 && (size_t)length < sizeof(error->message)) {
+        char text[128];
+        (void)snprintf(error->message + length, sizeof(error->message) - (size_t)length, ": %s",
+                       strerror_r(error_number, text, sizeof(text)));
+    }
+    return status;
+}

@@ -1,0 +1,44 @@
+# covey_library(NAME SOURCES ... [DEPENDS ...]): an internal static library of one folder.
+function(covey_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC covey_settings ${ARG_DEPENDS})
+endfunction()
+
+# covey_program(NAME SOURCES ... [DEPENDS ...]): an installed program.
+function(covey_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE covey_settings ${ARG_DEPENDS})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# covey_unit_test(FOLDER OBJECT [DEPENDS ...] [LABEL unit|component|system] [TIMEOUT S]):
+# tests/<label>/<folder>/test_<object>.c, linked with the CUnit harness.
+function(covey_unit_test folder object)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "DEPENDS;SOURCES" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  string(REPLACE "/" "_" flat ${folder})
+  set(name test_${flat}_${object})
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/${ARG_LABEL}/${folder}/test_${object}.c ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE covey_settings covey_harness ${ARG_DEPENDS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${ARG_LABEL}.${flat}.${object} COMMAND ${name})
+  set_tests_properties(${ARG_LABEL}.${flat}.${object} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+# covey_script_test(LABEL NAME SCRIPT [TIMEOUT S] [ARGS ...]): a test that is a program of its own; 77 means skipped.
+function(covey_script_test label name script)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "ARGS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_test(NAME ${label}.${name} COMMAND ${script} ${ARG_ARGS})
+  set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
+    ENVIRONMENT "COVEY_SOURCE_DIR=${CMAKE_SOURCE_DIR};COVEY_BUILD_DIR=${CMAKE_BINARY_DIR};COVEY_SANITIZE=${COVEY_SANITIZE}")
+endfunction()

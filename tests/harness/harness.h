@@ -1,0 +1,51 @@
+/*
+ * What every CUnit program here shares: one table of suites, one main.
+ *
+ * A test file defines `const struct test_suite test_suites[]`, ended by an empty row; a suite lists
+ * its cases, named <function>__<condition>__<outcome>. The program ends non-zero on any failure,
+ * and a case can skip the whole program (exit 77) with a reason. With an argument, only the cases
+ * whose name contains it run.
+ */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include <CUnit/CUnit.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct test_case {
+    const char *name;
+    void (*run)(void);
+};
+
+struct test_suite {
+    const char *name;
+    const struct test_case *cases; /* ended by {0} */
+    int (*setup)(void);            /* before the suite; non-zero fails it; may be NULL */
+    int (*teardown)(void);         /* after it; may be NULL */
+};
+
+#define TEST_CASE(function)                                                                        \
+    {                                                                                              \
+#function, function                                                                        \
+    }
+
+extern const struct test_suite test_suites[];
+
+/* Ends the program as skipped, saying why. */
+void test_skip(const char *reason) __attribute__((noreturn));
+
+/* A folder that exists until the program ends, then goes with all that is in it. Static storage. */
+const char *test_folder(void);
+
+/* Waits until condition(data) is true: polls until the deadline, false past it. For what gives no
+ * event to wait on. */
+bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns);
+
+#define TEST_EQUAL_STRING(actual, expected) CU_ASSERT_STRING_EQUAL(actual, expected)
+#define TEST_EQUAL(actual, expected)        CU_ASSERT_EQUAL(actual, expected)
+#define TEST_TRUE(condition)                CU_ASSERT_TRUE(condition)
+/* Ends the case when it does not hold. */
+#define TEST_REQUIRE(condition) CU_ASSERT_TRUE_FATAL(condition)
+
+#endif
