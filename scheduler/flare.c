@@ -1,0 +1,169 @@
+/* Flares, from the first claim to the last. */
+#include "scheduler/internal.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum covey_status sched_create(struct sched **sched)
+{
+    *sched = covey_calloc(1, sizeof(**sched));
+    if (!*sched)
+        return COVEY_ENOMEM;
+    (*sched)->version = 1;
+    covey_list_init(&(*sched)->queue);
+    return COVEY_OK;
+}
+
+void sched_destroy(struct sched *sched)
+{
+    if (!sched)
+        return;
+    size_t cursor = 0;
+    void *flare;
+    while (covey_map_next(&sched->flares, &cursor, NULL, &flare)) {
+        sched_gang_free(flare);
+        free(flare);
+    }
+    covey_map_clear(&sched->flares);
+    sched_nodes_destroy(sched);
+    free(sched);
+}
+
+struct sched_flare *sched_flare_of(const struct sched *sched, const char *id)
+{
+    return covey_map_get(&sched->flares, id);
+}
+
+enum covey_status sched_admit(const struct sched *sched, const struct sched_request *request,
+                              struct sched_shape *shape, struct covey_error *error)
+{
+    enum covey_status status = sched_shape_of(request, shape, error);
+    if (status)
+        return status;
+    if (sched_flare_of(sched, request->flare))
+        return covey_error_set(error, COVEY_EEXISTS, "flare %s is known already", request->flare);
+    return COVEY_OK;
+}
+
+enum covey_status sched_flare_create(struct sched *sched, const struct sched_request *request,
+                                     const struct sched_shape *shape, struct sched_flare **flare,
+                                     struct covey_error *error)
+{
+    struct sched_flare *made = covey_calloc(1, sizeof(*made));
+    enum covey_status status = COVEY_ENOMEM;
+    if (made)
+        status = covey_map_set(&sched->flares, request->flare, made);
+    if (status) {
+        free(made);
+        return covey_error_set(error, status, "no memory for flare %s", request->flare);
+    }
+    memcpy(made->id, request->flare, strlen(request->flare));
+    made->priority = request->priority;
+    made->submit_ns = request->submit_ns;
+    made->sequence = sched->submissions++;
+    made->shape = *shape;
+    covey_list_init(&made->link);
+    *flare = made;
+    return COVEY_OK;
+}
+
+void sched_flare_destroy(struct sched *sched, struct sched_flare *flare)
+{
+    sched_gang_free(flare);
+    (void)covey_map_remove(&sched->flares, flare->id);
+    free(flare);
+}
+
+/* A flare that holds claims or held them, or NULL. */
+static struct sched_flare *holder(const struct sched *sched, const char *id)
+{
+    struct sched_flare *flare = sched_flare_of(sched, id);
+    return flare && flare->state != SCHED_FLARE_QUEUED ? flare : NULL;
+}
+
+static enum covey_status reserved(const struct sched *sched, const char *id,
+                                  struct sched_flare **flare)
+{
+    *flare = sched_flare_of(sched, id);
+    if (!*flare)
+        return COVEY_ENOTFOUND;
+    return (*flare)->state == SCHED_FLARE_RESERVED ? COVEY_OK : COVEY_EPRECONDITION;
+}
+
+enum covey_status sched_commit(struct sched *sched, const char *flare)
+{
+    struct sched_flare *known;
+    enum covey_status status = reserved(sched, flare, &known);
+    if (status)
+        return status;
+    known->state = SCHED_FLARE_COMMITTED;
+    return COVEY_OK;
+}
+
+enum covey_status sched_rollback(struct sched *sched, const char *flare)
+{
+    struct sched_flare *known;
+    enum covey_status status = reserved(sched, flare, &known);
+    if (status)
+        return status;
+    sched_gang_free(known);
+    known->state = SCHED_FLARE_QUEUED;
+    sched_enqueue(sched, known);
+    return COVEY_OK;
+}
+
+enum covey_status sched_release(struct sched *sched, const char *flare)
+{
+    struct sched_flare *known = holder(sched, flare);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    sched_flare_destroy(sched, known);
+    return COVEY_OK;
+}
+
+enum covey_status sched_release_node(struct sched *sched, const char *flare, uint32_t node)
+{
+    struct sched_flare *known = holder(sched, flare);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    for (uint32_t i = 0; i < known->gang->share_count; i++) {
+        struct sched_share *share = &known->gang->shares[i];
+        if (share->node->id == node)
+            return sched_share_free(share) ? COVEY_OK : COVEY_ENOTFOUND;
+    }
+    return COVEY_ENOTFOUND;
+}
+
+enum covey_status sched_restore(struct sched *sched, const struct sched_request *request,
+                                const struct sched_pack *packs, uint32_t pack_count, int64_t now_ns,
+                                struct covey_error *error)
+{
+    struct sched_shape shape;
+    enum covey_status status = sched_admit(sched, request, &shape, error);
+    if (status)
+        return status;
+    struct sched_gang *gang;
+    status = sched_gang_restore(sched, &shape, packs, pack_count, &gang, error);
+    if (status)
+        return status;
+    struct sched_flare *flare;
+    status = sched_flare_create(sched, request, &shape, &flare, error);
+    if (status) {
+        free(gang);
+        return status;
+    }
+    flare->state = SCHED_FLARE_COMMITTED;
+    gang->placement.submit_ns = request->submit_ns;
+    gang->placement.placed_ns = now_ns;
+    sched_gang_claim(gang, flare);
+    return COVEY_OK;
+}
+
+const struct sched_placement *sched_placement_of(const struct sched *sched, const char *flare)
+{
+    const struct sched_flare *known = holder(sched, flare);
+    return known ? &known->gang->placement : NULL;
+}

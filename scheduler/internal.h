@@ -1,0 +1,154 @@
+/* What the files of the scheduler share. Nothing outside this folder includes it. */
+#ifndef SCHEDULER_INTERNAL_H
+#define SCHEDULER_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "scheduler/scheduler.h"
+
+/* A request, checked and reduced to what placing needs. */
+struct sched_shape {
+    struct sched_vector worker;
+    uint32_t workers;
+    uint32_t unit;       /* workers that stay together; the last unit may be smaller, unless: */
+    bool unit_is_pack;   /* every unit is whole, and a pack of its own */
+    bool unit_is_alone;  /* no two units on a node */
+    bool spread;         /* balance; else fewest nodes */
+    uint32_t node_limit; /* UINT32_MAX: none */
+};
+
+/* A node that a gang may use. */
+struct sched_candidate {
+    uint32_t node;
+    uint32_t fit;   /* workers it has room for */
+    uint32_t taken; /* workers it is given */
+};
+
+struct sched_node {
+    uint32_t id;
+    uint32_t claims;
+    enum sched_node_state state;
+    uint64_t epoch;
+    uint64_t restore_stamp; /* the restoration that last used it */
+    struct sched_vector capacity;
+    struct sched_vector claimed;
+    struct covey_list shares; /* of sched_share.link */
+    char *name;
+};
+
+/* What a flare holds of one node; off the node's list once it is freed. */
+struct sched_share {
+    struct covey_list link;
+    struct sched_flare *flare;
+    struct sched_node *node;
+    uint32_t workers;
+};
+
+/* A placement and its claims, in one allocation. */
+struct sched_gang {
+    struct sched_placement placement;
+    struct sched_pack *packs;
+    uint32_t share_count;
+    struct sched_share shares[];
+};
+
+enum sched_flare_state { SCHED_FLARE_QUEUED, SCHED_FLARE_RESERVED, SCHED_FLARE_COMMITTED };
+
+struct sched_flare {
+    char id[SCHED_ID_BYTES];
+    enum sched_flare_state state;
+    int32_t priority;
+    int64_t submit_ns;
+    uint64_t sequence; /* breaks ties of submit_ns */
+    struct sched_shape shape;
+    uint64_t hopeless_at;    /* the cluster's version that could not hold it even when empty */
+    struct covey_list link;  /* in the queue */
+    struct sched_gang *gang; /* NULL while queued */
+};
+
+struct sched {
+    struct sched_node **nodes; /* by id; NULL: not in use */
+    uint32_t node_limit;
+    uint32_t node_room;  /* of nodes and candidates */
+    uint32_t first_hole; /* no id below it is free */
+    uint64_t version;    /* grows when what the cluster could hold changes; never 0 */
+    uint64_t submissions;
+    uint64_t restorations;
+    struct covey_map names;  /* name -> sched_node */
+    struct covey_map flares; /* id -> sched_flare */
+    struct covey_list queue;
+    uint32_t queued;
+    struct sched_candidate *candidates; /* scratch, room for every node */
+};
+
+/* The room to count: what is free now, or what an empty node has. */
+enum sched_basis { SCHED_BASIS_FREE, SCHED_BASIS_CAPACITY };
+
+/* request.c: checks a request. EINVAL with a message; *shape is then undefined. */
+enum covey_status sched_shape_of(const struct sched_request *request, struct sched_shape *shape,
+                                 struct covey_error *error);
+
+/* nodes.c */
+
+/* The node of an id, or NULL. */
+struct sched_node *sched_node_of(const struct sched *sched, uint32_t node);
+/* What a node has of a dimension, free or in all. */
+uint64_t sched_node_has(const struct sched_node *node, enum sched_basis basis,
+                        enum sched_dimension dimension);
+/* The workers that fit on a node, state and units aside. */
+uint32_t sched_node_fit(const struct sched_node *node, enum sched_basis basis,
+                        const struct sched_vector *worker);
+void sched_nodes_destroy(struct sched *sched);
+
+/* placement.c: arithmetic on candidates only. */
+
+/* The most workers of this shape that the candidates hold; may reorder them. */
+uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *candidates,
+                    uint32_t count);
+/* Sets `taken` of candidates that have room, moves those used to the front in the order of their
+ * ids, and returns how many. */
+uint32_t sched_distribute(const struct sched_shape *shape, struct sched_candidate *candidates,
+                          uint32_t count);
+
+/* gang.c */
+
+/* Fills the scratch with the nodes a gang may use; returns how many. */
+uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape, enum sched_basis basis);
+/* True where a gang would fit on empty nodes. */
+bool sched_possible(struct sched *sched, const struct sched_shape *shape);
+/* Makes the gang that fits now, with nothing claimed yet; NULL where none does. ENOMEM. */
+enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape *shape,
+                                   struct sched_gang **gang);
+/* Makes a gang of given packs. As sched_restore. */
+enum covey_status sched_gang_restore(struct sched *sched, const struct sched_shape *shape,
+                                     const struct sched_pack *packs, uint32_t pack_count,
+                                     struct sched_gang **gang, struct covey_error *error);
+/* Claims every share for the flare, which then owns the gang. Cannot fail. */
+void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare);
+/* Frees what is still claimed, and the gang; the flare has none then. */
+void sched_gang_free(struct sched_flare *flare);
+/* Frees one share; false where it was freed before. */
+bool sched_share_free(struct sched_share *share);
+
+/* flare.c */
+
+/* The flare of an id, or NULL. */
+struct sched_flare *sched_flare_of(const struct sched *sched, const char *id);
+/* Checks that a request is sound and its flare new. EINVAL, EEXISTS. */
+enum covey_status sched_admit(const struct sched *sched, const struct sched_request *request,
+                              struct sched_shape *shape, struct covey_error *error);
+/* Makes a flare and enters it; not queued yet. ENOMEM. */
+enum covey_status sched_flare_create(struct sched *sched, const struct sched_request *request,
+                                     const struct sched_shape *shape, struct sched_flare **flare,
+                                     struct covey_error *error);
+/* Forgets a flare that is not queued, with its claims. */
+void sched_flare_destroy(struct sched *sched, struct sched_flare *flare);
+
+/* queue.c: puts a flare where its time of submission says. */
+void sched_enqueue(struct sched *sched, struct sched_flare *flare);
+
+/* reason.c: says why a shape has no place now, or never; kind NONE where it has. */
+void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
+                    struct sched_reason *reason);
+
+#endif

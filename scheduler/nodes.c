@@ -1,0 +1,197 @@
+/* The nodes: ids, facts, room. */
+#include "scheduler/internal.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sched_node *sched_node_of(const struct sched *sched, uint32_t node)
+{
+    return node < sched->node_limit ? sched->nodes[node] : NULL;
+}
+
+uint64_t sched_node_has(const struct sched_node *node, enum sched_basis basis,
+                        enum sched_dimension dimension)
+{
+    uint64_t capacity = node->capacity.amount[dimension];
+    uint64_t claimed = node->claimed.amount[dimension];
+    if (basis == SCHED_BASIS_CAPACITY)
+        return capacity;
+    return claimed < capacity ? capacity - claimed : 0;
+}
+
+uint32_t sched_node_fit(const struct sched_node *node, enum sched_basis basis,
+                        const struct sched_vector *worker)
+{
+    uint64_t fit = UINT32_MAX;
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        if (worker->amount[d] == 0)
+            continue;
+        uint64_t workers = sched_node_has(node, basis, d) / worker->amount[d];
+        if (workers < fit)
+            fit = workers;
+    }
+    return (uint32_t)fit;
+}
+
+/* Makes room for one more node in `nodes` and in the scratch. */
+static enum covey_status grow(struct sched *sched)
+{
+    if (sched->node_limit < sched->node_room)
+        return COVEY_OK;
+    if (sched->node_room > UINT32_MAX / 2)
+        return COVEY_ENOMEM;
+    uint32_t room = sched->node_room ? sched->node_room * 2 : 16;
+    struct sched_node **nodes = covey_reallocarray(sched->nodes, room, sizeof(struct sched_node *));
+    if (!nodes)
+        return COVEY_ENOMEM;
+    sched->nodes = nodes;
+    struct sched_candidate *candidates =
+        covey_reallocarray(sched->candidates, room, sizeof(*candidates));
+    if (!candidates)
+        return COVEY_ENOMEM;
+    sched->candidates = candidates;
+    sched->node_room = room;
+    return COVEY_OK;
+}
+
+static void destroy_node(struct sched_node *node)
+{
+    free(node->name);
+    free(node);
+}
+
+static enum covey_status add_node(struct sched *sched, const char *name, struct sched_node **added)
+{
+    enum covey_status status = grow(sched);
+    if (status)
+        return status;
+    struct sched_node *node = covey_calloc(1, sizeof(*node));
+    if (!node)
+        return COVEY_ENOMEM;
+    covey_list_init(&node->shares);
+    node->name = covey_strdup(name);
+    status = node->name ? covey_map_set(&sched->names, name, node) : COVEY_ENOMEM;
+    if (status) {
+        destroy_node(node);
+        return status;
+    }
+    uint32_t id = sched->first_hole;
+    while (id < sched->node_limit && sched->nodes[id])
+        id++;
+    if (id == sched->node_limit)
+        sched->node_limit++;
+    sched->first_hole = id + 1;
+    sched->nodes[id] = node;
+    node->id = id;
+    *added = node;
+    return COVEY_OK;
+}
+
+enum covey_status sched_node_set(struct sched *sched, const char *name, uint64_t epoch,
+                                 const struct sched_vector *capacity, uint32_t *node,
+                                 struct covey_error *error)
+{
+    size_t length = strnlen(name, SCHED_NAME_BYTES);
+    if (length == 0 || length == SCHED_NAME_BYTES)
+        return covey_error_set(error, COVEY_EINVAL, "a node's name has 1 to %d bytes",
+                               SCHED_NAME_BYTES - 1);
+    struct sched_node *known = covey_map_get(&sched->names, name);
+    if (known && epoch < known->epoch)
+        return covey_error_set(error, COVEY_EPRECONDITION,
+                               "node %s is at epoch %llu already, this is its epoch %llu", name,
+                               (unsigned long long)known->epoch, (unsigned long long)epoch);
+    if (!known) {
+        enum covey_status status = add_node(sched, name, &known);
+        if (status)
+            return covey_error_set(error, status, "no memory for node %s", name);
+    }
+    known->epoch = epoch;
+    known->capacity = *capacity;
+    sched->version++;
+    *node = known->id;
+    return COVEY_OK;
+}
+
+enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
+                                       enum sched_node_state state)
+{
+    struct sched_node *known = sched_node_of(sched, node);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    known->state = state;
+    sched->version++;
+    return COVEY_OK;
+}
+
+bool sched_node_lose(struct sched *sched, uint32_t node, char flare[SCHED_ID_BYTES])
+{
+    if (sched_node_set_state(sched, node, SCHED_NODE_DOWN) != COVEY_OK)
+        return false;
+    struct covey_list *shares = &sched->nodes[node]->shares;
+    if (covey_list_empty(shares))
+        return false;
+    struct sched_share *share = covey_container_of(shares->next, struct sched_share, link);
+    memcpy(flare, share->flare->id, SCHED_ID_BYTES);
+    return sched_share_free(share);
+}
+
+enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
+{
+    struct sched_node *known = sched_node_of(sched, node);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    if (known->claims)
+        return COVEY_EPRECONDITION;
+    (void)covey_map_remove(&sched->names, known->name);
+    destroy_node(known);
+    sched->nodes[node] = NULL;
+    if (node < sched->first_hole)
+        sched->first_hole = node;
+    sched->version++;
+    return COVEY_OK;
+}
+
+enum covey_status sched_node_get(const struct sched *sched, uint32_t node,
+                                 struct sched_node_info *info)
+{
+    const struct sched_node *known = sched_node_of(sched, node);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    *info = (struct sched_node_info){
+        .name = known->name,
+        .epoch = known->epoch,
+        .state = known->state,
+        .capacity = known->capacity,
+        .claimed = known->claimed,
+        .claims = known->claims,
+    };
+    return COVEY_OK;
+}
+
+enum covey_status sched_node_find(const struct sched *sched, const char *name, uint32_t *node)
+{
+    const struct sched_node *known = covey_map_get(&sched->names, name);
+    if (!known)
+        return COVEY_ENOTFOUND;
+    *node = known->id;
+    return COVEY_OK;
+}
+
+uint32_t sched_node_limit(const struct sched *sched)
+{
+    return sched->node_limit;
+}
+
+void sched_nodes_destroy(struct sched *sched)
+{
+    for (uint32_t i = 0; i < sched->node_limit; i++) {
+        if (sched->nodes[i])
+            destroy_node(sched->nodes[i]);
+    }
+    free(sched->nodes);
+    free(sched->candidates);
+    covey_map_clear(&sched->names);
+}

@@ -1,0 +1,280 @@
+/* Why a gang has no place: found by relaxing what it asks for, told in one sentence. */
+#include "scheduler/internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static uint64_t room_of(struct sched *sched, const struct sched_shape *shape,
+                        enum sched_basis basis)
+{
+    uint32_t count = sched_survey(sched, shape, basis);
+    return sched_room(shape, sched->candidates, count);
+}
+
+static void add_saturating(uint64_t *sum, uint64_t more)
+{
+    if (__builtin_add_overflow(*sum, more, sum))
+        *sum = UINT64_MAX;
+}
+
+static uint64_t times_saturating(uint64_t amount, uint32_t count)
+{
+    uint64_t product;
+    return __builtin_mul_overflow(amount, count, &product) ? UINT64_MAX : product;
+}
+
+/* What one pass over the nodes adds up. */
+struct census {
+    uint64_t available[SCHED_DIMENSIONS];
+    uint64_t workers[SCHED_DIMENSIONS]; /* that fit if this dimension were the only one */
+};
+
+static void take_census(const struct sched *sched, const struct sched_shape *shape,
+                        enum sched_basis basis, struct census *census, struct sched_reason *reason)
+{
+    *census = (struct census){0};
+    for (uint32_t i = 0; i < sched->node_limit; i++) {
+        const struct sched_node *node = sched->nodes[i];
+        if (!node)
+            continue;
+        reason->nodes_draining += node->state == SCHED_NODE_DRAINING;
+        reason->nodes_down += node->state == SCHED_NODE_DOWN;
+        if (node->state != SCHED_NODE_UP)
+            continue;
+        reason->nodes_up++;
+        uint32_t fit = sched_node_fit(node, basis, &shape->worker);
+        reason->nodes_too_small += fit < shape->unit;
+        if (fit > reason->largest)
+            reason->largest = fit < shape->workers ? fit : shape->workers;
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+            uint64_t has = sched_node_has(node, basis, d);
+            add_saturating(&census->available[d], has);
+            if (shape->worker.amount[d])
+                add_saturating(&census->workers[d], has / shape->worker.amount[d]);
+        }
+    }
+}
+
+/* The dimension that lets the fewest workers in. */
+static enum sched_dimension scarcest(const struct sched_shape *shape, const struct census *census)
+{
+    enum sched_dimension scarce = SCHED_SLOTS; /* every worker needs some */
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        if (shape->worker.amount[d] && census->workers[d] < census->workers[scarce])
+            scarce = d;
+    }
+    return scarce;
+}
+
+static enum sched_reason_kind kind_of(struct sched *sched, const struct sched_shape *shape,
+                                      enum sched_basis basis, const struct sched_reason *reason)
+{
+    if (reason->nodes_up == 0)
+        return SCHED_REASON_NO_NODES;
+    if (reason->available < reason->asked)
+        return SCHED_REASON_CAPACITY;
+    struct sched_shape relaxed = *shape;
+    relaxed.node_limit = UINT32_MAX;
+    if (room_of(sched, &relaxed, basis) >= shape->workers)
+        return SCHED_REASON_NODE_LIMIT;
+    relaxed.unit_is_alone = false;
+    if (room_of(sched, &relaxed, basis) >= shape->workers)
+        return SCHED_REASON_FEW_NODES;
+    return SCHED_REASON_FRAGMENTED;
+}
+
+void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
+                    struct sched_reason *reason)
+{
+    *reason = (struct sched_reason){
+        .workers = shape->workers,
+        .unit = shape->unit,
+        .node_limit = shape->node_limit == UINT32_MAX ? 0 : shape->node_limit,
+    };
+    enum sched_basis basis = SCHED_BASIS_FREE;
+    uint64_t room = room_of(sched, shape, basis);
+    bool fits = room >= shape->workers;
+    reason->never = !fits && !sched_possible(sched, shape);
+    if (reason->never) {
+        basis = SCHED_BASIS_CAPACITY;
+        room = room_of(sched, shape, basis);
+    }
+    struct census census;
+    take_census(sched, shape, basis, &census, reason);
+    reason->dimension = scarcest(shape, &census);
+    reason->asked = times_saturating(shape->worker.amount[reason->dimension], shape->workers);
+    reason->available = census.available[reason->dimension];
+    reason->fitting = (uint32_t)(fits ? shape->workers : room);
+    if (!fits)
+        reason->kind = kind_of(sched, shape, basis, reason);
+}
+
+/* ---- the sentence ---- */
+
+struct sentence {
+    char *text;
+    size_t length;
+};
+
+static void say(struct sentence *sentence, const char *format, ...) COVEY_PRINTF(2, 3);
+
+static void say(struct sentence *sentence, const char *format, ...)
+{
+    size_t left = SCHED_TEXT_BYTES - sentence->length;
+    va_list arguments;
+    va_start(arguments, format);
+    int wrote = vsnprintf(sentence->text + sentence->length, left, format, arguments);
+    va_end(arguments);
+    if (wrote > 0)
+        sentence->length += (size_t)wrote < left ? (size_t)wrote : left - 1;
+}
+
+static void say_count(struct sentence *sentence, uint32_t count, const char *noun)
+{
+    say(sentence, "%" PRIu32 " %s%s", count, noun, count == 1 ? "" : "s");
+}
+
+/* An amount with its unit. Memory is rounded to a tenth, up where it is asked for and down where it
+ * is there, so that too little never reads as enough. */
+static void say_amount(struct sentence *sentence, enum sched_dimension dimension, uint64_t amount,
+                       bool asked)
+{
+    static const char *const prefixes[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    static const char *const names[] = {
+#define SCHED_DIMENSION_TEXT(id, text) text,
+        SCHED_DIMENSION_MAP(SCHED_DIMENSION_TEXT)
+#undef SCHED_DIMENSION_TEXT
+    };
+    if (dimension != SCHED_MEMORY_BYTES || amount < 1024) {
+        say(sentence, "%" PRIu64 " %s", amount, names[dimension]);
+        return;
+    }
+    unsigned power = 0;
+    while (power < 6 && amount >> (10 * (power + 1)))
+        power++;
+    unsigned shift = 10 * power;
+    uint64_t whole = amount >> shift;
+    uint64_t part = amount & ((UINT64_C(1) << shift) - 1);
+    while (shift > 50) { /* no overflow below */
+        part >>= 1;
+        shift--;
+    }
+    uint64_t tenths = ((part * 10) + (asked ? (UINT64_C(1) << shift) - 1 : 0)) >> shift;
+    whole += tenths / 10;
+    tenths %= 10;
+    if (tenths)
+        say(sentence, "%" PRIu64 ".%" PRIu64 " %s of memory", whole, tenths, prefixes[power]);
+    else
+        say(sentence, "%" PRIu64 " %s of memory", whole, prefixes[power]);
+}
+
+/* "20 workers need 20 slots" */
+static void say_need(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say_count(sentence, reason->workers, "worker");
+    say(sentence, reason->workers == 1 ? " needs " : " need ");
+    say_amount(sentence, reason->dimension, reason->asked, true);
+}
+
+/* "16 slots", with where they are. */
+static void say_supply(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say(sentence, reason->never ? "the cluster has " : "free now are ");
+    say_amount(sentence, reason->dimension, reason->available, false);
+}
+
+static void say_fitting(struct sentence *sentence, const struct sched_reason *reason)
+{
+    if (reason->fitting == 0)
+        say(sentence, ": not one %s fits", reason->unit == 1 ? "worker" : "unit");
+    else if (reason->fitting == 1)
+        say(sentence, ": at most 1 worker fits");
+    else
+        say(sentence, ": at most %" PRIu32 " workers fit", reason->fitting);
+}
+
+static void say_missing_nodes(struct sentence *sentence, const struct sched_reason *reason)
+{
+    if (reason->nodes_draining + reason->nodes_down == 0)
+        return;
+    say(sentence, " (nodes left out: %" PRIu32 " draining, %" PRIu32 " down)",
+        reason->nodes_draining, reason->nodes_down);
+}
+
+static void say_fragmented(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say_need(sentence, reason);
+    say(sentence, ", ");
+    say_supply(sentence, reason);
+    if (reason->unit == 1) {
+        say(sentence, ", but in pieces that leave a part of a worker unused");
+    } else {
+        say(sentence, ", but the units of %" PRIu32 " workers must each fit on one node",
+            reason->unit);
+        if (reason->largest < reason->unit)
+            say(sentence, " and the roomiest holds %" PRIu32, reason->largest);
+    }
+    say_fitting(sentence, reason);
+}
+
+static void say_few_nodes(struct sentence *sentence, const struct sched_reason *reason)
+{
+    uint32_t units = (reason->workers + reason->unit - 1) / reason->unit;
+    say(sentence, "strict spread needs ");
+    say_count(sentence, units, "node");
+    say(sentence, " for ");
+    say_count(sentence, reason->workers, "worker");
+    if (reason->unit > 1)
+        say(sentence, " in units of %" PRIu32, reason->unit);
+    say(sentence, ", %" PRIu32 " ha%s room%s", reason->nodes_up - reason->nodes_too_small,
+        reason->nodes_up - reason->nodes_too_small == 1 ? "s" : "ve", reason->never ? "" : " now");
+    say_fitting(sentence, reason);
+}
+
+static void say_node_limit(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say_count(sentence, reason->workers, "worker");
+    say(sentence, " may use only ");
+    say_count(sentence, reason->node_limit, "node");
+    if (!reason->never)
+        say(sentence, " and no choice has the room now");
+    say_fitting(sentence, reason);
+}
+
+const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED_TEXT_BYTES])
+{
+    struct sentence sentence = {text, 0};
+    *text = 0;
+    switch (reason->kind) {
+    case SCHED_REASON_NONE:
+    case SCHED_REASON_BEHIND:
+        break;
+    case SCHED_REASON_NO_NODES:
+        say(&sentence, "no node is up");
+        break;
+    case SCHED_REASON_CAPACITY:
+        say_need(&sentence, reason);
+        say(&sentence, ", ");
+        say_supply(&sentence, reason);
+        say_fitting(&sentence, reason);
+        break;
+    case SCHED_REASON_FRAGMENTED:
+        say_fragmented(&sentence, reason);
+        break;
+    case SCHED_REASON_FEW_NODES:
+        say_few_nodes(&sentence, reason);
+        break;
+    case SCHED_REASON_NODE_LIMIT:
+        say_node_limit(&sentence, reason);
+        break;
+    }
+    if (reason->kind != SCHED_REASON_NONE && reason->kind != SCHED_REASON_BEHIND)
+        say_missing_nodes(&sentence, reason);
+    if (reason->ahead) {
+        say(&sentence, "%s", sentence.length ? "; " : "");
+        say_count(&sentence, reason->ahead, "flare");
+        say(&sentence, reason->ahead == 1 ? " is ahead in the queue" : " are ahead in the queue");
+    }
+    return text;
+}

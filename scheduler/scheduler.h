@@ -1,0 +1,280 @@
+/*
+ * The scheduler: where the workers of a flare go, and in which order flares get there.
+ *
+ * A pure library: no input or output, no threads, no log, no clock; the same events give the same
+ * answers. One thread at a time per struct sched. Place, plan and explain are one code path.
+ *
+ * A flare is QUEUED by sched_submit, its whole gang is RESERVED by sched_next, COMMITTED by
+ * sched_commit once it runs, and forgotten by sched_release. Nothing ever holds a part of a gang:
+ * a reservation takes every node's share or none.
+ *
+ * Cost, for n nodes, k of them used and p packs: placing is O(n + k log n + p) for the pack words,
+ * O(n log n + p) for the spread words; releasing is O(k); submitting in order of time is that of a
+ * plan. One allocation of O(k + p) per placement, none on a release.
+ */
+#ifndef SCHEDULER_SCHEDULER_H
+#define SCHEDULER_SCHEDULER_H
+
+#include "covey/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCHED_ID_BYTES    65 /* of a flare's id, with its NUL */
+#define SCHED_NAME_BYTES  256
+#define SCHED_WORKERS_MAX (1U << 20)
+#define SCHED_TEXT_BYTES  COVEY_ERROR_MESSAGE_BYTES
+
+/* What a node has and a worker needs: one row per dimension, with its name for a person. */
+#define SCHED_DIMENSION_MAP(X)                                                                     \
+    X(SLOTS, "slots")                                                                              \
+    X(MEMORY_BYTES, "bytes of memory")
+
+enum sched_dimension {
+#define SCHED_DIMENSION_ENUM(id, text) SCHED_##id,
+    SCHED_DIMENSION_MAP(SCHED_DIMENSION_ENUM)
+#undef SCHED_DIMENSION_ENUM
+        SCHED_DIMENSIONS
+};
+
+struct sched_vector {
+    uint64_t amount[SCHED_DIMENSIONS];
+};
+
+struct sched;
+
+/* *sched is NULL after ENOMEM. */
+enum covey_status sched_create(struct sched **sched) COVEY_MUST_USE;
+
+/* Forgets everything; NULL is accepted. What was borrowed from it is gone. */
+void sched_destroy(struct sched *sched);
+
+/* ---- nodes ---- */
+
+enum sched_node_state {
+    SCHED_NODE_UP,
+    SCHED_NODE_DRAINING, /* keeps its claims, takes no new ones */
+    SCHED_NODE_DOWN      /* as draining, but nobody expects its claims to end by themselves */
+};
+
+struct sched_node_info {
+    const char *name; /* borrowed until the node is removed */
+    uint64_t epoch;
+    enum sched_node_state state;
+    struct sched_vector capacity;
+    struct sched_vector claimed;
+    uint32_t claims; /* flares that hold a share of it */
+};
+
+/*
+ * Adds a node, up, or updates the one of this name: its epoch and capacity are facts and replace
+ * the old ones, its state and claims stay. *node is its id, small, and the same until it is
+ * removed; then it may be given to another. A capacity below what is claimed is accepted: nothing
+ * new is placed there until enough was released.
+ *
+ * EINVAL: a name that is empty or too long. EPRECONDITION: an epoch older than the one known, which
+ * is a message from a predecessor. ENOMEM. *node and the scheduler are untouched after a failure.
+ */
+enum covey_status sched_node_set(struct sched *sched, const char *name, uint64_t epoch,
+                                 const struct sched_vector *capacity, uint32_t *node,
+                                 struct covey_error *error) COVEY_MUST_USE;
+
+/* ENOTFOUND: no such node. */
+enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
+                                       enum sched_node_state state) COVEY_MUST_USE;
+
+/*
+ * The node is lost: takes it down and frees one claim on it, writing the id of the flare that held
+ * it. Call until it returns false, which is when nothing is claimed there any more: each claim is
+ * freed, and each flare named, exactly once. The flares keep their shares of other nodes until they
+ * are released. Other calls may come in between.
+ */
+bool sched_node_lose(struct sched *sched, uint32_t node, char flare[SCHED_ID_BYTES]);
+
+/* Forgets a node. ENOTFOUND; EPRECONDITION where something is claimed there. */
+enum covey_status sched_node_remove(struct sched *sched, uint32_t node) COVEY_MUST_USE;
+
+/* Fills *info. ENOTFOUND, with *info untouched. */
+enum covey_status sched_node_get(const struct sched *sched, uint32_t node,
+                                 struct sched_node_info *info) COVEY_MUST_USE;
+
+/* The id of a node by its name. ENOTFOUND, with *node untouched. */
+enum covey_status sched_node_find(const struct sched *sched, const char *name,
+                                  uint32_t *node) COVEY_MUST_USE;
+
+/* Every id that is in use is below this number. */
+uint32_t sched_node_limit(const struct sched *sched);
+
+/* ---- requests ---- */
+
+/*
+ * Packing works in units: of g workers (mixed, homogeneous), of one (heterogeneous). A unit never
+ * crosses nodes.
+ */
+enum sched_packing {
+    SCHED_PACKING_MIXED,         /* units on one node merge into one pack; the last unit holds what
+                                    is left when g does not divide the workers */
+    SCHED_PACKING_HETEROGENEOUS, /* packs as large as the nodes allow: one per node */
+    SCHED_PACKING_HOMOGENEOUS    /* each unit is a pack, of exactly g */
+};
+
+enum sched_placing {
+    SCHED_PLACING_PACK,         /* fewest nodes, and as few rank pairs across nodes as can be */
+    SCHED_PLACING_SPREAD,       /* balanced over as many nodes as can be */
+    SCHED_PLACING_STRICT_PACK,  /* one node, or not at all */
+    SCHED_PLACING_STRICT_SPREAD /* a node for each unit, or not at all */
+};
+
+struct sched_request {
+    const char *flare;          /* 1..SCHED_ID_BYTES-1 bytes; copied */
+    uint32_t workers;           /* 1..SCHED_WORKERS_MAX */
+    struct sched_vector worker; /* what each needs; 0 slots mean 1 */
+    enum sched_packing packing;
+    uint32_t granularity; /* g; 0: chosen (1) where packing is not homogeneous */
+    enum sched_placing placing;
+    uint32_t max_packs; /* 0: no limit */
+    uint32_t max_nodes; /* 0: no limit */
+    int32_t priority;   /* kept; the queue is first come, first served */
+    int64_t submit_ns;  /* the queue's order; equal times: order of the calls */
+};
+
+struct sched_pack {
+    uint32_t id; /* its index in the placement */
+    uint32_t node;
+    uint32_t first_rank;
+    uint32_t workers;
+};
+
+/* Where a gang goes. Ranks rise through the packs; the packs of a node are neighbours; nodes come
+ * in the order of their ids. */
+struct sched_placement {
+    const char *flare;
+    uint32_t workers;
+    uint32_t node_count;
+    uint32_t pack_count;
+    const struct sched_pack *packs;
+    int64_t submit_ns;
+    int64_t placed_ns; /* reserved then */
+};
+
+/* ---- why not ---- */
+
+enum sched_reason_kind {
+    SCHED_REASON_NONE,       /* it fits now, and is next */
+    SCHED_REASON_BEHIND,     /* it fits now, others are ahead of it */
+    SCHED_REASON_NO_NODES,   /* no node is up */
+    SCHED_REASON_CAPACITY,   /* not enough of a dimension, all nodes together */
+    SCHED_REASON_FRAGMENTED, /* enough in sum, but in pieces smaller than a worker or a unit */
+    SCHED_REASON_FEW_NODES,  /* strict spread asks for more nodes than have room */
+    SCHED_REASON_NODE_LIMIT  /* would fit on more nodes than the request allows */
+};
+
+struct sched_reason {
+    enum sched_reason_kind kind;
+    bool never;                     /* not even when everything running has ended */
+    enum sched_dimension dimension; /* the one that runs out first */
+    uint64_t asked;                 /* of that dimension, by all workers */
+    uint64_t available;             /* of it, on the nodes that are up; free unless `never` */
+    uint32_t workers;               /* asked for */
+    uint32_t unit;                  /* workers that must stay together */
+    uint32_t fitting;               /* the most workers, no more than asked, that would fit */
+    uint32_t largest;               /* workers that fit on the roomiest node, no more than asked */
+    uint32_t node_limit;            /* nodes the request may use; 0: no limit */
+    uint32_t nodes_up;
+    uint32_t nodes_draining;
+    uint32_t nodes_down;
+    uint32_t nodes_too_small; /* up, with no room for one unit */
+    uint32_t ahead;           /* flares ahead of it in the queue */
+};
+
+/* One sentence for a person, without a full stop; empty for SCHED_REASON_NONE. Returns text. */
+const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED_TEXT_BYTES]);
+
+/* ---- the queue ---- */
+
+/*
+ * Queues a flare behind all that were submitted no later.
+ *
+ * EINVAL: a request that contradicts itself. EEXISTS: this flare is known already. EUNPLACEABLE: it
+ * would not fit if all nodes that are up were empty. ENOMEM. The message names the remedy, and the
+ * scheduler is untouched after a failure.
+ */
+enum covey_status sched_submit(struct sched *sched, const struct sched_request *request,
+                               struct covey_error *error) COVEY_MUST_USE;
+
+/* As sched_submit for a flare that was accepted before (a restart's replay): never EUNPLACEABLE. */
+enum covey_status sched_resubmit(struct sched *sched, const struct sched_request *request,
+                                 struct covey_error *error) COVEY_MUST_USE;
+
+/* Takes a flare out of the queue. ENOTFOUND: it is not queued. */
+enum covey_status sched_cancel(struct sched *sched, const char *flare) COVEY_MUST_USE;
+
+/*
+ * Takes the next flare that can start from the queue and reserves its whole gang. *placement is
+ * NULL where none can: the first that waits for others to end holds back those behind it. One that
+ * could not start even on empty nodes (they left since) is passed over, and stays.
+ *
+ * *placement is borrowed until the flare is released or rolled back. ENOMEM: nothing changed.
+ */
+enum covey_status sched_next(struct sched *sched, int64_t now_ns,
+                             const struct sched_placement **placement) COVEY_MUST_USE;
+
+/* What would happen to a request now. */
+struct sched_plan {
+    struct sched_placement *placement; /* NULL where it does not fit now; flare is borrowed */
+    struct sched_reason reason;
+};
+
+/*
+ * Plans a request without queueing or reserving anything: where it would go if it were next, and
+ * what is in its way. Refuses what sched_submit refuses, in the same words, but for EEXISTS. *plan
+ * is emptied after a failure; free it with sched_plan_clear.
+ */
+enum covey_status sched_plan(struct sched *sched, const struct sched_request *request,
+                             int64_t now_ns, struct sched_plan *plan,
+                             struct covey_error *error) COVEY_MUST_USE;
+
+void sched_plan_clear(struct sched_plan *plan);
+
+/* Why a queued flare has not started. ENOTFOUND: it is not queued. */
+enum covey_status sched_explain(struct sched *sched, const char *flare,
+                                struct sched_reason *reason) COVEY_MUST_USE;
+
+/* Flares in the queue. */
+uint32_t sched_queue_length(const struct sched *sched);
+
+/* ---- gangs ---- */
+
+/* The gang runs. ENOTFOUND: unknown flare; EPRECONDITION: it is not reserved. */
+enum covey_status sched_commit(struct sched *sched, const char *flare) COVEY_MUST_USE;
+
+/* A reserved gang did not start: frees its claims and queues it again, at its old place. ENOTFOUND,
+ * EPRECONDITION as sched_commit. */
+enum covey_status sched_rollback(struct sched *sched, const char *flare) COVEY_MUST_USE;
+
+/* Frees what a reserved or committed flare still holds and forgets it. ENOTFOUND: it holds nothing
+ * (unknown, released before, or only queued). */
+enum covey_status sched_release(struct sched *sched, const char *flare) COVEY_MUST_USE;
+
+/* Frees a flare's share of one node. ENOTFOUND: it holds none there, or no more. The flare stays
+ * known until sched_release. */
+enum covey_status sched_release_node(struct sched *sched, const char *flare,
+                                     uint32_t node) COVEY_MUST_USE;
+
+/*
+ * Claims a placement that is known to run, as after a restart; nodes of any state are accepted. The
+ * flare is then committed.
+ *
+ * EINVAL: the request contradicts itself, or packs is not a placement of it. EEXISTS. ENOTFOUND: a
+ * node is unknown. EPRECONDITION: it does not fit. ENOMEM. Nothing is claimed after a failure.
+ */
+enum covey_status sched_restore(struct sched *sched, const struct sched_request *request,
+                                const struct sched_pack *packs, uint32_t pack_count, int64_t now_ns,
+                                struct covey_error *error) COVEY_MUST_USE;
+
+/* The placement of a reserved or committed flare, borrowed as from sched_next; NULL where there is
+ * none. */
+const struct sched_placement *sched_placement_of(const struct sched *sched, const char *flare);
+
+#endif
