@@ -135,38 +135,25 @@ static void say_count(struct sentence *sentence, uint32_t count, const char *nou
     say(sentence, "%" PRIu32 " %s%s", count, noun, count == 1 ? "" : "s");
 }
 
-/* An amount with its unit. Memory is rounded to a tenth, up where it is asked for and down where it
- * is there, so that too little never reads as enough. */
-static void say_amount(struct sentence *sentence, enum sched_dimension dimension, uint64_t amount,
-                       bool asked)
+/* Rounded to a tenth, up where it is asked for and down where it is there, so that too little never
+ * reads as enough. */
+static void say_bytes(struct sentence *sentence, uint64_t bytes, bool asked)
 {
-    static const char *const prefixes[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    static const char *const names[] = {
-#define SCHED_DIMENSION_TEXT(id, text) text,
-        SCHED_DIMENSION_MAP(SCHED_DIMENSION_TEXT)
-#undef SCHED_DIMENSION_TEXT
-    };
-    if (dimension != SCHED_MEMORY_BYTES || amount < 1024) {
-        say(sentence, "%" PRIu64 " %s", amount, names[dimension]);
-        return;
-    }
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     unsigned power = 0;
-    while (power < 6 && amount >> (10 * (power + 1)))
+    while (power < 6 && bytes >> (10 * (power + 1)))
         power++;
     unsigned shift = 10 * power;
-    uint64_t whole = amount >> shift;
-    uint64_t part = amount & ((UINT64_C(1) << shift) - 1);
-    while (shift > 50) { /* no overflow below */
-        part >>= 1;
-        shift--;
-    }
-    uint64_t tenths = ((part * 10) + (asked ? (UINT64_C(1) << shift) - 1 : 0)) >> shift;
-    whole += tenths / 10;
-    tenths %= 10;
-    if (tenths)
-        say(sentence, "%" PRIu64 ".%" PRIu64 " %s of memory", whole, tenths, prefixes[power]);
-    else
-        say(sentence, "%" PRIu64 " %s of memory", whole, prefixes[power]);
+    uint64_t below = (UINT64_C(1) << shift) - 1;
+    /* in 1/1024 of the unit, then in tenths, each step rounded the same way */
+    uint64_t fine = power == 0 ? 0 : (bytes & below) >> (shift - 10);
+    if (asked && power && (bytes & (below >> 10)))
+        fine++;
+    uint64_t tenths = (bytes >> shift) * 10 + (fine * 10 + (asked ? 1023 : 0)) / 1024;
+    say(sentence, "%" PRIu64, tenths / 10);
+    if (tenths % 10)
+        say(sentence, ".%" PRIu64, tenths % 10);
+    say(sentence, " %s", units[power]);
 }
 
 /* "20 workers need 20 slots" */
@@ -174,61 +161,74 @@ static void say_need(struct sentence *sentence, const struct sched_reason *reaso
 {
     say_count(sentence, reason->workers, "worker");
     say(sentence, reason->workers == 1 ? " needs " : " need ");
-    say_amount(sentence, reason->dimension, reason->asked, true);
+    if (reason->dimension == SCHED_MEMORY_BYTES) {
+        say_bytes(sentence, reason->asked, true);
+        say(sentence, " of memory");
+    } else {
+        say(sentence, "%" PRIu64 " %s", reason->asked, reason->asked == 1 ? "slot" : "slots");
+    }
 }
 
-/* "16 slots", with where they are. */
+/* The supply is told in the words of the need: "the cluster has 16", "6 are free now"; with its own
+ * unit where that differs. */
 static void say_supply(struct sentence *sentence, const struct sched_reason *reason)
 {
-    say(sentence, reason->never ? "the cluster has " : "free now are ");
-    say_amount(sentence, reason->dimension, reason->available, false);
+    say(sentence, reason->never ? ", the cluster has " : ", ");
+    if (reason->dimension == SCHED_MEMORY_BYTES)
+        say_bytes(sentence, reason->available, false);
+    else
+        say(sentence, "%" PRIu64, reason->available);
+    if (!reason->never)
+        say(sentence, reason->available == 1 ? " is free now" : " are free now");
 }
 
 static void say_fitting(struct sentence *sentence, const struct sched_reason *reason)
 {
     if (reason->fitting == 0)
-        say(sentence, ": not one %s fits", reason->unit == 1 ? "worker" : "unit");
+        say(sentence, ": not one worker fits");
     else if (reason->fitting == 1)
         say(sentence, ": at most 1 worker fits");
     else
         say(sentence, ": at most %" PRIu32 " workers fit", reason->fitting);
 }
 
-static void say_missing_nodes(struct sentence *sentence, const struct sched_reason *reason)
+static void say_capacity(struct sentence *sentence, const struct sched_reason *reason)
 {
-    if (reason->nodes_draining + reason->nodes_down == 0)
-        return;
-    say(sentence, " (nodes left out: %" PRIu32 " draining, %" PRIu32 " down)",
-        reason->nodes_draining, reason->nodes_down);
+    say_need(sentence, reason);
+    say_supply(sentence, reason);
+    say_fitting(sentence, reason);
 }
 
 static void say_fragmented(struct sentence *sentence, const struct sched_reason *reason)
 {
     say_need(sentence, reason);
-    say(sentence, ", ");
     say_supply(sentence, reason);
     if (reason->unit == 1) {
-        say(sentence, ", but in pieces that leave a part of a worker unused");
+        say(sentence, ", but in pieces smaller than a worker");
+        say_fitting(sentence, reason);
+    } else if (reason->largest < reason->unit) {
+        say(sentence,
+            ", but no node has room for %" PRIu32 " workers, as many as stay together: the roomiest"
+            " has room for %" PRIu32,
+            reason->unit, reason->largest);
     } else {
-        say(sentence, ", but the units of %" PRIu32 " workers must each fit on one node",
+        say(sentence, ", but in pieces smaller than %" PRIu32 " workers, as many as stay together",
             reason->unit);
-        if (reason->largest < reason->unit)
-            say(sentence, " and the roomiest holds %" PRIu32, reason->largest);
+        say_fitting(sentence, reason);
     }
-    say_fitting(sentence, reason);
 }
 
 static void say_few_nodes(struct sentence *sentence, const struct sched_reason *reason)
 {
-    uint32_t units = (reason->workers + reason->unit - 1) / reason->unit;
+    uint32_t roomy = reason->nodes_up - reason->nodes_too_small;
     say(sentence, "strict spread needs ");
-    say_count(sentence, units, "node");
+    say_count(sentence, (reason->workers + reason->unit - 1) / reason->unit, "node");
     say(sentence, " for ");
     say_count(sentence, reason->workers, "worker");
     if (reason->unit > 1)
         say(sentence, " in units of %" PRIu32, reason->unit);
-    say(sentence, ", %" PRIu32 " ha%s room%s", reason->nodes_up - reason->nodes_too_small,
-        reason->nodes_up - reason->nodes_too_small == 1 ? "s" : "ve", reason->never ? "" : " now");
+    say(sentence, ", %" PRIu32 " %s room%s", roomy, roomy == 1 ? "has" : "have",
+        reason->never ? "" : " now");
     say_fitting(sentence, reason);
 }
 
@@ -237,40 +237,55 @@ static void say_node_limit(struct sentence *sentence, const struct sched_reason 
     say_count(sentence, reason->workers, "worker");
     say(sentence, " may use only ");
     say_count(sentence, reason->node_limit, "node");
-    if (!reason->never)
-        say(sentence, " and no choice has the room now");
+    if (!reason->never && reason->node_limit == 1)
+        say(sentence, ", and none has the room now");
+    else if (!reason->never)
+        say(sentence, ", and no %" PRIu32 " have the room now", reason->node_limit);
     say_fitting(sentence, reason);
+}
+
+/* Why it does not fit; nothing where it does. */
+static void say_kind(struct sentence *sentence, const struct sched_reason *reason)
+{
+    switch (reason->kind) {
+    case SCHED_REASON_NONE:
+    case SCHED_REASON_BEHIND:
+        return;
+    case SCHED_REASON_NO_NODES:
+        say(sentence, "no node is up");
+        break;
+    case SCHED_REASON_CAPACITY:
+        say_capacity(sentence, reason);
+        break;
+    case SCHED_REASON_FRAGMENTED:
+        say_fragmented(sentence, reason);
+        break;
+    case SCHED_REASON_FEW_NODES:
+        say_few_nodes(sentence, reason);
+        break;
+    case SCHED_REASON_NODE_LIMIT:
+        say_node_limit(sentence, reason);
+        break;
+    }
+    if (reason->nodes_draining + reason->nodes_down == 0)
+        return;
+    say(sentence, " (left out: ");
+    if (reason->nodes_draining)
+        say_count(sentence, reason->nodes_draining, "draining node");
+    if (reason->nodes_draining && reason->nodes_down)
+        say(sentence, ", ");
+    if (reason->nodes_down) {
+        say_count(sentence, reason->nodes_down, "node");
+        say(sentence, " down");
+    }
+    say(sentence, ")");
 }
 
 const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED_TEXT_BYTES])
 {
     struct sentence sentence = {text, 0};
     *text = 0;
-    switch (reason->kind) {
-    case SCHED_REASON_NONE:
-    case SCHED_REASON_BEHIND:
-        break;
-    case SCHED_REASON_NO_NODES:
-        say(&sentence, "no node is up");
-        break;
-    case SCHED_REASON_CAPACITY:
-        say_need(&sentence, reason);
-        say(&sentence, ", ");
-        say_supply(&sentence, reason);
-        say_fitting(&sentence, reason);
-        break;
-    case SCHED_REASON_FRAGMENTED:
-        say_fragmented(&sentence, reason);
-        break;
-    case SCHED_REASON_FEW_NODES:
-        say_few_nodes(&sentence, reason);
-        break;
-    case SCHED_REASON_NODE_LIMIT:
-        say_node_limit(&sentence, reason);
-        break;
-    }
-    if (reason->kind != SCHED_REASON_NONE && reason->kind != SCHED_REASON_BEHIND)
-        say_missing_nodes(&sentence, reason);
+    say_kind(&sentence, reason);
     if (reason->ahead) {
         say(&sentence, "%s", sentence.length ? "; " : "");
         say_count(&sentence, reason->ahead, "flare");

@@ -26,17 +26,8 @@
 #define SCHED_WORKERS_MAX (1U << 20)
 #define SCHED_TEXT_BYTES  COVEY_ERROR_MESSAGE_BYTES
 
-/* What a node has and a worker needs: one row per dimension, with its name for a person. */
-#define SCHED_DIMENSION_MAP(X)                                                                     \
-    X(SLOTS, "slots")                                                                              \
-    X(MEMORY_BYTES, "bytes of memory")
-
-enum sched_dimension {
-#define SCHED_DIMENSION_ENUM(id, text) SCHED_##id,
-    SCHED_DIMENSION_MAP(SCHED_DIMENSION_ENUM)
-#undef SCHED_DIMENSION_ENUM
-        SCHED_DIMENSIONS
-};
+/* What a node has and a worker needs, dimension by dimension. */
+enum sched_dimension { SCHED_SLOTS, SCHED_MEMORY_BYTES, SCHED_DIMENSIONS };
 
 struct sched_vector {
     uint64_t amount[SCHED_DIMENSIONS];

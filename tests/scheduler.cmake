@@ -1,4 +1,4 @@
 set(cluster ${CMAKE_CURRENT_SOURCE_DIR}/unit/scheduler/cluster.c)
-foreach(object placement)
+foreach(object placement reason request)
   covey_unit_test(scheduler ${object} SOURCES ${cluster} DEPENDS covey_scheduler)
 endforeach()
