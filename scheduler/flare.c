@@ -131,8 +131,10 @@ enum covey_status sched_release_node(struct sched *sched, const char *flare, uin
         return COVEY_ENOTFOUND;
     for (uint32_t i = 0; i < known->gang->share_count; i++) {
         struct sched_share *share = &known->gang->shares[i];
-        if (share->node->id == node)
-            return sched_share_free(share) ? COVEY_OK : COVEY_ENOTFOUND;
+        if (!share->node || share->node->id != node)
+            continue;
+        sched_share_free(share);
+        return COVEY_OK;
     }
     return COVEY_ENOTFOUND;
 }

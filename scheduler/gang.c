@@ -160,15 +160,15 @@ void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
     }
 }
 
-bool sched_share_free(struct sched_share *share)
+void sched_share_free(struct sched_share *share)
 {
-    if (covey_list_empty(&share->link))
-        return false;
+    if (!share->node)
+        return;
     covey_list_remove(&share->link);
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
         share->node->claimed.amount[d] -= share->workers * share->flare->shape.worker.amount[d];
     share->node->claims--;
-    return true;
+    share->node = NULL; /* it may be removed before the flare is released */
 }
 
 void sched_gang_free(struct sched_flare *flare)
@@ -176,7 +176,7 @@ void sched_gang_free(struct sched_flare *flare)
     if (!flare->gang)
         return;
     for (uint32_t i = 0; i < flare->gang->share_count; i++)
-        (void)sched_share_free(&flare->gang->shares[i]);
+        sched_share_free(&flare->gang->shares[i]);
     free(flare->gang);
     flare->gang = NULL;
 }

@@ -36,11 +36,11 @@ struct sched_node {
     char *name;
 };
 
-/* What a flare holds of one node; off the node's list once it is freed. */
+/* What a flare holds of one node. */
 struct sched_share {
-    struct covey_list link;
+    struct covey_list link; /* in the node's list */
     struct sched_flare *flare;
-    struct sched_node *node;
+    struct sched_node *node; /* NULL once freed */
     uint32_t workers;
 };
 
@@ -127,8 +127,8 @@ enum covey_status sched_gang_restore(struct sched *sched, const struct sched_sha
 void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare);
 /* Frees what is still claimed, and the gang; the flare has none then. */
 void sched_gang_free(struct sched_flare *flare);
-/* Frees one share; false where it was freed before. */
-bool sched_share_free(struct sched_share *share);
+/* Frees one share; one that was freed before is left alone. */
+void sched_share_free(struct sched_share *share);
 
 /* flare.c */
 

@@ -135,7 +135,8 @@ bool sched_node_lose(struct sched *sched, uint32_t node, char flare[SCHED_ID_BYT
         return false;
     struct sched_share *share = covey_container_of(shares->next, struct sched_share, link);
     memcpy(flare, share->flare->id, SCHED_ID_BYTES);
-    return sched_share_free(share);
+    sched_share_free(share);
+    return true;
 }
 
 enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
