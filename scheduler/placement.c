@@ -87,13 +87,11 @@ uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *can
     return units * shape->unit + (shape->unit_is_pack ? 0 : odd);
 }
 
-/* Gives a candidate all it can take of the rest. */
+/* Gives a candidate that cannot hold the whole rest all it can take of it. */
 static void fill(const struct sched_shape *shape, struct sched_candidate *candidate,
                  struct rest *rest)
 {
     uint32_t units = candidate->fit / shape->unit;
-    if (units > rest->units)
-        units = rest->units;
     rest->units -= units;
     candidate->taken = units * shape->unit;
     if (candidate->fit - candidate->taken >= rest->odd) {

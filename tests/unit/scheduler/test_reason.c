@@ -125,13 +125,49 @@ static void plan__busy_cluster__says_what_is_free(void)
     TEST_EQUAL_STRING(why(sched, &request),
                       "4 workers may use only 1 node, and none has the room now: at most 3 workers "
                       "fit");
+    request.placing = SCHED_PLACING_PACK;
+    request.max_nodes = 2;
+    request.workers = 4;
+    TEST_EQUAL_STRING(why(sched, &request), "");
+    request = cluster_request("f", 3);
     request.placing = SCHED_PLACING_STRICT_SPREAD;
-    request.workers = 3;
     TEST_EQUAL_STRING(why(sched, &request), "strict spread needs 3 nodes for 3 workers, 2 have "
                                             "room now: at most 2 workers fit");
     request.placing = SCHED_PLACING_PACK;
     request.workers = 1;
     request.worker.amount[SCHED_MEMORY_BYTES] = GIB;
+    TEST_EQUAL_STRING(why(sched, &request), "");
+    sched_destroy(sched);
+}
+
+static void plan__node_limit_on_a_busy_cluster__says_how_many(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){4, 4, 4, 0});
+    struct sched_request request = cluster_request("a", 6);
+    request.placing = SCHED_PLACING_SPREAD;
+    TEST_EQUAL_STRING(cluster_start(sched, &request), "0:2 1:2 2:2");
+    request = cluster_request("b", 5);
+    request.max_nodes = 2;
+    TEST_EQUAL_STRING(why(sched, &request),
+                      "5 workers may use only 2 nodes, and no 2 have the room "
+                      "now: at most 4 workers fit");
+    sched_destroy(sched);
+}
+
+static void plan__amounts_beyond_64_bits__saturate(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){0});
+    (void)cluster_node(sched, "a", 1, UINT64_MAX);
+    (void)cluster_node(sched, "b", 1, UINT64_MAX);
+    struct sched_request request = cluster_request("f", 3);
+    request.worker.amount[SCHED_MEMORY_BYTES] = UINT64_MAX;
+    request.worker.amount[SCHED_SLOTS] = UINT64_MAX;
+    TEST_EQUAL_STRING(
+        why(sched, &request),
+        "3 workers need 18446744073709551615 slots, the cluster has 2: not one worker "
+        "fits");
+    request.worker.amount[SCHED_SLOTS] = 1;
+    request.workers = 2;
     TEST_EQUAL_STRING(why(sched, &request), "");
     sched_destroy(sched);
 }
@@ -197,6 +233,8 @@ static const struct test_case cases[] = {
     TEST_CASE(plan__enough_in_pieces__says_fragmented),
     TEST_CASE(plan__node_rules__named),
     TEST_CASE(plan__busy_cluster__says_what_is_free),
+    TEST_CASE(plan__node_limit_on_a_busy_cluster__says_how_many),
+    TEST_CASE(plan__amounts_beyond_64_bits__saturate),
     TEST_CASE(plan__nodes_draining_or_down__counted),
     TEST_CASE(explain__queued__ranked_counts),
     {0},
