@@ -48,26 +48,23 @@ enum covey_status sched_admit(const struct sched *sched, const struct sched_requ
     return COVEY_OK;
 }
 
-enum covey_status sched_flare_create(struct sched *sched, const struct sched_request *request,
-                                     const struct sched_shape *shape, struct sched_flare **flare,
-                                     struct covey_error *error)
+struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_request *request,
+                                       const struct sched_shape *shape)
 {
-    struct sched_flare *made = covey_calloc(1, sizeof(*made));
-    enum covey_status status = COVEY_ENOMEM;
-    if (made)
-        status = covey_map_set(&sched->flares, request->flare, made);
-    if (status) {
-        free(made);
-        return covey_error_set(error, status, "no memory for flare %s", request->flare);
+    struct sched_flare *flare = covey_calloc(1, sizeof(*flare));
+    if (!flare)
+        return NULL;
+    if (covey_map_set(&sched->flares, request->flare, flare) != COVEY_OK) {
+        free(flare);
+        return NULL;
     }
-    memcpy(made->id, request->flare, strlen(request->flare));
-    made->priority = request->priority;
-    made->submit_ns = request->submit_ns;
-    made->sequence = sched->submissions++;
-    made->shape = *shape;
-    covey_list_init(&made->link);
-    *flare = made;
-    return COVEY_OK;
+    memcpy(flare->id, request->flare, strlen(request->flare));
+    flare->priority = request->priority;
+    flare->submit_ns = request->submit_ns;
+    flare->sequence = sched->submissions++;
+    flare->shape = *shape;
+    covey_list_init(&flare->link);
+    return flare;
 }
 
 void sched_flare_destroy(struct sched *sched, struct sched_flare *flare)
@@ -129,7 +126,7 @@ enum covey_status sched_release_node(struct sched *sched, const char *flare, uin
     struct sched_flare *known = holder(sched, flare);
     if (!known)
         return COVEY_ENOTFOUND;
-    for (uint32_t i = 0; i < known->gang->share_count; i++) {
+    for (uint32_t i = 0; i < known->gang->placement.node_count; i++) {
         struct sched_share *share = &known->gang->shares[i];
         if (!share->node || share->node->id != node)
             continue;
@@ -151,11 +148,10 @@ enum covey_status sched_restore(struct sched *sched, const struct sched_request 
     status = sched_gang_restore(sched, &shape, packs, pack_count, &gang, error);
     if (status)
         return status;
-    struct sched_flare *flare;
-    status = sched_flare_create(sched, request, &shape, &flare, error);
-    if (status) {
+    struct sched_flare *flare = sched_flare_create(sched, request, &shape);
+    if (!flare) {
         free(gang);
-        return status;
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for flare %s", request->flare);
     }
     flare->state = SCHED_FLARE_COMMITTED;
     gang->placement.submit_ns = request->submit_ns;

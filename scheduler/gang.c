@@ -29,18 +29,17 @@ bool sched_possible(struct sched *sched, const struct sched_shape *shape)
 }
 
 /* An empty gang with its arrays in place. */
-static struct sched_gang *create(const struct sched_shape *shape, uint32_t share_count,
+static struct sched_gang *create(const struct sched_shape *shape, uint32_t node_count,
                                  uint32_t pack_count)
 {
-    size_t packs_at = sizeof(struct sched_gang) + share_count * sizeof(struct sched_share);
+    size_t packs_at = sizeof(struct sched_gang) + node_count * sizeof(struct sched_share);
     struct sched_gang *gang = covey_malloc(packs_at + pack_count * sizeof(struct sched_pack));
     if (!gang)
         return NULL;
     gang->packs = (struct sched_pack *)(void *)((char *)gang + packs_at);
-    gang->share_count = share_count;
     gang->placement = (struct sched_placement){
         .workers = shape->workers,
-        .node_count = share_count,
+        .node_count = node_count,
         .pack_count = pack_count,
         .packs = gang->packs,
     };
@@ -150,7 +149,7 @@ void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
 {
     flare->gang = gang;
     gang->placement.flare = flare->id;
-    for (uint32_t i = 0; i < gang->share_count; i++) {
+    for (uint32_t i = 0; i < gang->placement.node_count; i++) {
         struct sched_share *share = &gang->shares[i];
         share->flare = flare;
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
@@ -175,7 +174,7 @@ void sched_gang_free(struct sched_flare *flare)
 {
     if (!flare->gang)
         return;
-    for (uint32_t i = 0; i < flare->gang->share_count; i++)
+    for (uint32_t i = 0; i < flare->gang->placement.node_count; i++)
         sched_share_free(&flare->gang->shares[i]);
     free(flare->gang);
     flare->gang = NULL;

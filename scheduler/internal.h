@@ -48,8 +48,7 @@ struct sched_share {
 struct sched_gang {
     struct sched_placement placement;
     struct sched_pack *packs;
-    uint32_t share_count;
-    struct sched_share shares[];
+    struct sched_share shares[]; /* one for each node */
 };
 
 enum sched_flare_state { SCHED_FLARE_QUEUED, SCHED_FLARE_RESERVED, SCHED_FLARE_COMMITTED };
@@ -105,8 +104,8 @@ void sched_nodes_destroy(struct sched *sched);
 /* The most workers of this shape that the candidates hold; may reorder them. */
 uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *candidates,
                     uint32_t count);
-/* Sets `taken` of candidates that have room, moves those used to the front in the order of their
- * ids, and returns how many. */
+/* Sets `taken` of candidates that have the room for it all together, moves those used to the front
+ * in the order of their ids, and returns how many. */
 uint32_t sched_distribute(const struct sched_shape *shape, struct sched_candidate *candidates,
                           uint32_t count);
 
@@ -137,10 +136,9 @@ struct sched_flare *sched_flare_of(const struct sched *sched, const char *id);
 /* Checks that a request is sound and its flare new. EINVAL, EEXISTS. */
 enum covey_status sched_admit(const struct sched *sched, const struct sched_request *request,
                               struct sched_shape *shape, struct covey_error *error);
-/* Makes a flare and enters it; not queued yet. ENOMEM. */
-enum covey_status sched_flare_create(struct sched *sched, const struct sched_request *request,
-                                     const struct sched_shape *shape, struct sched_flare **flare,
-                                     struct covey_error *error);
+/* Makes a flare and enters it; not queued yet. NULL: no memory. */
+struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_request *request,
+                                       const struct sched_shape *shape);
 /* Forgets a flare that is not queued, with its claims. */
 void sched_flare_destroy(struct sched *sched, struct sched_flare *flare);
 

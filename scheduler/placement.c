@@ -12,6 +12,7 @@
  */
 #include "scheduler/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* True where a comes before b: more room first, then the lower id. */
@@ -148,6 +149,7 @@ static void share_out_spread(const struct sched_shape *shape, struct sched_candi
         if (other->fit - other->taken >= rest.odd && (!idlest || other->taken < idlest->taken))
             idlest = other;
     }
+    assert(idlest); /* sched_room was asked first */
     idlest->taken += rest.odd;
 }
 

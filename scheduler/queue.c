@@ -18,11 +18,12 @@ static bool before(const struct sched_flare *a, const struct sched_flare *b)
 void sched_enqueue(struct sched *sched, struct sched_flare *flare)
 {
     struct covey_list *next = &sched->queue;
-    if (!covey_list_empty(next) && before(flare, flare_at(next->next)))
-        next = next->next; /* a flare that was rolled back comes first, as a rule */
-    else
+    if (!covey_list_empty(next) && before(flare, flare_at(next->next))) {
+        next = next->next; /* where a flare that was rolled back mostly belongs */
+    } else {
         while (next->previous != &sched->queue && before(flare, flare_at(next->previous)))
             next = next->previous;
+    }
     covey_list_push_back(next, &flare->link);
     sched->queued++;
 }
@@ -76,11 +77,11 @@ static enum covey_status submit(struct sched *sched, const struct sched_request 
     enum covey_status status = sched_admit(sched, request, &shape, error);
     if (!status && !accepted)
         status = check_possible(sched, &shape, error);
-    struct sched_flare *flare;
-    if (!status)
-        status = sched_flare_create(sched, request, &shape, &flare, error);
     if (status)
         return status;
+    struct sched_flare *flare = sched_flare_create(sched, request, &shape);
+    if (!flare)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for flare %s", request->flare);
     sched_enqueue(sched, flare);
     return COVEY_OK;
 }

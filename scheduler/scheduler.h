@@ -9,8 +9,9 @@
  * a reservation takes every node's share or none.
  *
  * Cost, for n nodes, k of them used and p packs: placing is O(n + k log n + p) for the pack words,
- * O(n log n + p) for the spread words; releasing is O(k); submitting in order of time is that of a
- * plan. One allocation of O(k + p) per placement, none on a release.
+ * O(n log n + p) for the spread words; releasing is O(k). Submitting in order of time is O(n), for
+ * the check that it can ever be placed; planning and explaining add O(queue). One allocation of
+ * O(k + p) per placement, none on a release.
  */
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
@@ -35,7 +36,7 @@ struct sched_vector {
 
 struct sched;
 
-/* *sched is NULL after ENOMEM. */
+/* Makes a scheduler with no nodes and an empty queue. *sched is NULL after ENOMEM. */
 enum covey_status sched_create(struct sched **sched) COVEY_MUST_USE;
 
 /* Forgets everything; NULL is accepted. What was borrowed from it is gone. */
@@ -61,7 +62,8 @@ struct sched_node_info {
 /*
  * Adds a node, up, or updates the one of this name: its epoch and capacity are facts and replace
  * the old ones, its state and claims stay. *node is its id, small, and the same until it is
- * removed; then it may be given to another. A capacity below what is claimed is accepted: nothing
+ * removed; then it may be given to another, and a placement that lost it still has the number. A
+ * capacity below what is claimed is accepted: nothing
  * new is placed there until enough was released.
  *
  * EINVAL: a name that is empty or too long. EPRECONDITION: an epoch older than the one known, which

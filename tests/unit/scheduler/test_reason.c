@@ -2,7 +2,7 @@
 #include "tests/harness/harness.h"
 #include "tests/unit/scheduler/cluster.h"
 
-#include <string.h>
+#include <stdio.h>
 
 /* Plans a request that is refused for ever or does not fit now; the sentence of either. */
 static const char *why(struct sched *sched, const struct sched_request *request)
@@ -13,7 +13,7 @@ static const char *why(struct sched *sched, const struct sched_request *request)
     enum covey_status status = sched_plan(sched, request, 0, &plan, &error);
     if (status) {
         TEST_EQUAL(status, COVEY_EUNPLACEABLE);
-        strcpy(text, error.message);
+        (void)snprintf(text, sizeof(text), "%s", error.message);
         return text;
     }
     TEST_TRUE(!plan.reason.never);
