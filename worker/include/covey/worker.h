@@ -39,6 +39,9 @@ struct covey_buf;
 
 /* ---- the context ---- */
 
+/* What a shared object defines: called once in each worker. 0 is success. Not part of the library. */
+COVEY_API int covey_work(struct covey_ctx *ctx);
+
 /*
  * For a program: becomes the worker that its environment says (COVEY_RANK, COVEY_WORKER_FD).
  * EPRECONDITION where it was not started by Covey. The context is freed by covey_detach.
