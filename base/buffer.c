@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,11 @@
 enum covey_status covey_buffer_reserve(struct covey_buffer *buffer, size_t more_bytes)
 {
     size_t needed;
-    if (__builtin_add_overflow(buffer->length_bytes, more_bytes, &needed))
+    if (__builtin_add_overflow(buffer->length_bytes, more_bytes, &needed) || needed > PTRDIFF_MAX)
         return COVEY_ENOMEM;
     if (needed <= buffer->capacity_bytes)
         return COVEY_OK;
-    size_t doubled = buffer->capacity_bytes < SIZE_MAX / 2 ? buffer->capacity_bytes * 2 : SIZE_MAX;
+    size_t doubled = buffer->capacity_bytes * 2;
     size_t capacity = needed > doubled ? needed : doubled;
     if (capacity < 64)
         capacity = 64;

@@ -64,6 +64,9 @@ static enum covey_status arm(char *entry, struct covey_error *error)
                                    count);
     }
     enum action action = parse_action(action_name);
+    if (strtok_r(NULL, ":", &rest))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "COVEY_FAULT: more than name:nth:action for \"%s\"", name);
     if (action == ACTION_NONE)
         return covey_error_set(error, COVEY_EINVAL,
                                "COVEY_FAULT: \"%s\" is none of fail, kill, stop", action_name);
@@ -79,10 +82,11 @@ enum covey_status covey_fault_init(struct covey_error *error)
     if (!wanted || !*wanted)
         return COVEY_OK;
     char text[512];
-    if (strlen(wanted) >= sizeof(text))
+    size_t length = strlen(wanted);
+    if (length >= sizeof(text))
         return covey_error_set(error, COVEY_EINVAL, "COVEY_FAULT is longer than %zu bytes",
                                sizeof(text) - 1);
-    strcpy(text, wanted);
+    memcpy(text, wanted, length + 1);
     char *rest = NULL;
     for (char *entry = strtok_r(text, ",", &rest); entry; entry = strtok_r(NULL, ",", &rest)) {
         enum covey_status status = arm(entry, error);

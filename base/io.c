@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,11 +73,14 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return covey_error_set_errno(error, errno, "cannot open %s", path);
+    size_t start = contents->length_bytes;
     enum covey_status status = read_to_end(fd, limit_bytes, contents);
     if (status == COVEY_ELIMIT)
         covey_error_set(error, status, "%s is longer than %zu bytes", path, limit_bytes);
     else if (status)
         covey_error_set_errno(error, errno, "cannot read %s", path);
+    if (status)
+        contents->length_bytes = start;
     close(fd);
     return status;
 }
@@ -91,23 +95,29 @@ enum covey_status covey_file_write(const char *path, const void *bytes, size_t l
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return covey_error_set_errno(error, errno, "cannot create %s", temporary);
-    enum covey_status status = covey_write_full(fd, bytes, length_bytes);
-    if (status == COVEY_OK && (fchmod(fd, mode) < 0 || rename(temporary, path) < 0))
-        status = covey_status_from_errno(errno);
-    if (status) {
-        covey_error_set_errno(error, errno, "cannot write %s", path);
-        unlink(temporary);
-    }
-    close(fd);
-    return status;
+    int failed = 0;
+    if (covey_write_full(fd, bytes, length_bytes) != COVEY_OK || fchmod(fd, mode) < 0)
+        failed = errno;
+    /* Some file systems say only here that the space has run out. */
+    if (close(fd) < 0 && !failed)
+        failed = errno;
+    if (!failed && rename(temporary, path) < 0)
+        failed = errno;
+    if (!failed)
+        return COVEY_OK;
+    unlink(temporary);
+    return covey_error_set_errno(error, failed, "cannot write %s", path);
 }
 
 enum covey_status covey_make_dirs(const char *path, mode_t mode, struct covey_error *error)
 {
     char partial[PATH_MAX];
-    if (strlen(path) >= sizeof(partial))
+    size_t length = strlen(path);
+    if (length == 0)
+        return covey_error_set(error, COVEY_EINVAL, "a folder needs a name");
+    if (length >= sizeof(partial))
         return covey_error_set(error, COVEY_EINVAL, "path too long: %s", path);
-    strcpy(partial, path);
+    memcpy(partial, path, length + 1);
     for (char *slash = partial + 1;; slash++) {
         if (*slash != '/' && *slash != '\0')
             continue;
@@ -125,35 +135,123 @@ enum covey_status covey_make_dirs(const char *path, mode_t mode, struct covey_er
     return COVEY_OK;
 }
 
-static int remove_at(int parent, const char *name)
+/* Folders nested deeper are moved up before they are emptied: a tree may be deeper than a process
+ * may have descriptors open. */
+enum { removal_depth = 32 };
+
+struct removal {
+    int top;
+    unsigned long moved;
+    bool again;
+    int error; /* the first errno met, or 0 */
+};
+
+static void note_error(struct removal *removal)
+{
+    if (!removal->error)
+        removal->error = errno;
+}
+
+/* Opens a folder so that its entries can be removed, whatever mode its owner left it in. */
+static int open_folder(int parent, const char *name)
+{
+    const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(parent, name, O_RDONLY | flags);
+    if (fd < 0 && errno == EACCES) {
+        int locked = openat(parent, name, O_PATH | flags);
+        if (locked < 0)
+            return -1;
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", locked);
+        if (chmod(path, S_IRWXU) == 0)
+            fd = openat(parent, name, O_RDONLY | flags);
+        covey_close(&locked);
+    }
+    struct stat info;
+    if (fd >= 0 && fstat(fd, &info) == 0 && (info.st_mode & S_IRWXU) != S_IRWXU)
+        (void)fchmod(fd, S_IRWXU); /* where it fails, so does the removal, and says why */
+    return fd;
+}
+
+static void move_up(int parent, const char *name, struct removal *removal)
+{
+    for (;;) {
+        char target[64];
+        (void)snprintf(target, sizeof(target), ".removed-%lu", removal->moved++);
+        if (renameat(parent, name, removal->top, target) == 0) {
+            removal->again = true;
+            return;
+        }
+        if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) {
+            note_error(removal);
+            return;
+        }
+    }
+}
+
+static void empty_folder(int fd, int depth, struct removal *removal);
+
+static void remove_at(int parent, const char *name, int depth, struct removal *removal)
 {
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    if (errno != EISDIR && errno != EPERM)
-        return -1;
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
+        return;
+    if (errno != EISDIR) {
+        note_error(removal);
+        return;
+    }
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return;
+    if (depth == removal_depth) {
+        move_up(parent, name, removal);
+        return;
+    }
+    int fd = open_folder(parent, name);
+    if (fd < 0) {
+        note_error(removal);
+        return;
+    }
+    empty_folder(fd, depth + 1, removal);
+    if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        note_error(removal);
+}
+
+/* Takes fd. */
+static void empty_folder(int fd, int depth, struct removal *removal)
+{
     DIR *folder = fdopendir(fd);
     if (!folder) {
-        close(fd);
-        return -1;
+        note_error(removal);
+        covey_close(&fd);
+        return;
     }
-    int failed = 0;
     for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        failed |= remove_at(fd, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_at(fd, entry->d_name, depth, removal);
     }
     closedir(folder);
-    if (!failed && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        failed = -1;
-    return failed;
 }
 
 enum covey_status covey_remove_tree(const char *path)
 {
-    return remove_at(AT_FDCWD, path) == 0 ? COVEY_OK : covey_status_from_errno(errno);
+    if (unlink(path) == 0 || errno == ENOENT)
+        return COVEY_OK;
+    if (errno != EISDIR)
+        return covey_status_from_errno(errno);
+    struct removal removal = {.top = open_folder(AT_FDCWD, path)};
+    if (removal.top < 0)
+        return covey_status_from_errno(errno);
+    do {
+        removal.again = false;
+        int fd = openat(removal.top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            note_error(&removal);
+        else
+            empty_folder(fd, 0, &removal);
+    } while (removal.again);
+    covey_close(&removal.top);
+    if (!removal.error && rmdir(path) < 0 && errno != ENOENT)
+        note_error(&removal);
+    return covey_status_from_errno(removal.error);
 }
 
 union control {
@@ -167,7 +265,7 @@ enum covey_status covey_send_fds(int socket, const void *bytes, size_t length_by
     union control control;
     struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length_bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd_count > COVEY_IO_MAX_FDS)
+    if (fd_count > COVEY_IO_MAX_FDS || length_bytes == 0)
         return COVEY_EINVAL;
     if (fd_count > 0) {
         memset(&control, 0, sizeof(control));
@@ -183,9 +281,7 @@ enum covey_status covey_send_fds(int socket, const void *bytes, size_t length_by
     do
         sent = sendmsg(socket, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    if (sent >= 0)
-        return COVEY_OK;
-    return errno == EAGAIN ? COVEY_EAGAIN : covey_status_from_errno(errno);
+    return sent >= 0 ? COVEY_OK : covey_status_from_errno(errno);
 }
 
 static size_t take_fds(struct msghdr *message, int fds[COVEY_IO_MAX_FDS])
@@ -225,9 +321,10 @@ enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return errno == EAGAIN ? COVEY_EAGAIN : covey_status_from_errno(errno);
+        return covey_status_from_errno(errno);
     size_t count = take_fds(&message, fds);
-    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+    /* A record without bytes that carries descriptors would read as the end of the connection. */
+    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || (got == 0 && count > 0)) {
         for (size_t i = 0; i < count; i++)
             close(fds[i]);
         return COVEY_EPROTO;

@@ -15,7 +15,8 @@ enum covey_status covey_read_full(int fd, void *bytes, size_t length_bytes) COVE
 /* Writes all of it, or fails with the status of errno. */
 enum covey_status covey_write_full(int fd, const void *bytes, size_t length_bytes) COVEY_MUST_USE;
 
-/* Appends a whole file to *contents; ELIMIT where it is longer than limit_bytes. */
+/* Appends a whole file to *contents; ELIMIT where it is longer than limit_bytes. On failure the
+ * length of *contents is as before. */
 enum covey_status covey_file_read(const char *path, size_t limit_bytes,
                                   struct covey_buffer *contents,
                                   struct covey_error *error) COVEY_MUST_USE;
@@ -25,17 +26,23 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
 enum covey_status covey_file_write(const char *path, const void *bytes, size_t length_bytes,
                                    mode_t mode, struct covey_error *error) COVEY_MUST_USE;
 
-/* mkdir -p: every missing folder of path is made with this mode. */
+/* mkdir -p: every missing folder of path is made with this mode. EINVAL on an empty path, EEXISTS
+ * where path is there and is no folder. */
 enum covey_status covey_make_dirs(const char *path, mode_t mode,
                                   struct covey_error *error) COVEY_MUST_USE;
 
-/* rm -rf that follows no symbolic link; a path that is not there is success. */
+/*
+ * rm -rf that follows no symbolic link and opens up folders whose mode forbids it; any depth. A
+ * path that is not there is success. On failure everything else is removed, and the status is that
+ * of the first thing that could not be.
+ */
 enum covey_status covey_remove_tree(const char *path) COVEY_MUST_USE;
 
 #define COVEY_IO_MAX_FDS 64
 
 /*
  * Sends one record with descriptors on a SOCK_SEQPACKET socket. The descriptors stay the caller's.
+ * EINVAL on an empty record, which would read as the end of the connection, or on too many of them.
  * EAGAIN where the socket is non-blocking and full; EUNAVAILABLE where the peer is gone.
  */
 enum covey_status covey_send_fds(int socket, const void *bytes, size_t length_bytes, const int *fds,

@@ -7,7 +7,7 @@
 #include <sys/random.h>
 
 struct covey_map_entry {
-    uint64_t hash; /* of the key; 0 is replaced by 1 */
+    uint64_t hash;
     uint64_t number;
     char *key;   /* owned; NULL for an integer key */
     void *value; /* NULL: the entry is free */

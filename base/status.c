@@ -64,13 +64,22 @@ enum covey_status covey_status_from_errno(int error_number)
         return COVEY_ENOSPACE;
     case EINVAL:
         return COVEY_EINVAL;
+    case EAGAIN:
+        return COVEY_EAGAIN;
+    case ECANCELED:
+        return COVEY_ECANCELLED;
     case ETIMEDOUT:
         return COVEY_ETIMEOUT;
     case ECONNREFUSED:
     case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENOTCONN:
     case EPIPE:
         return COVEY_EUNAVAILABLE;
+    case EFBIG:
     case EMFILE:
+    case EMSGSIZE:
     case ENFILE:
         return COVEY_ELIMIT;
     default:
@@ -83,12 +92,15 @@ enum covey_status covey_error_set(struct covey_error *error, enum covey_status s
 {
     if (!error)
         return status;
+    /* Formatted apart: an argument may be the message that is replaced. */
+    char message[COVEY_ERROR_MESSAGE_BYTES] = "";
     va_list arguments;
     va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
     error->status = status;
     error->foreign = 0;
-    (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
-    va_end(arguments);
+    memcpy(error->message, message, sizeof(message));
     return status;
 }
 
@@ -98,16 +110,17 @@ enum covey_status covey_error_set_errno(struct covey_error *error, int error_num
     enum covey_status status = covey_status_from_errno(error_number);
     if (!error)
         return status;
+    char text[128];
+    char message[COVEY_ERROR_MESSAGE_BYTES] = "";
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(error->message, sizeof(error->message), format, arguments);
+    int length = vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
+    if (length >= 0 && (size_t)length < sizeof(message))
+        (void)snprintf(message + length, sizeof(message) - (size_t)length, ": %s",
+                       strerror_r(error_number, text, sizeof(text)));
     error->status = status;
     error->foreign = error_number;
-    if (length >= 0 && (size_t)length < sizeof(error->message)) {
-        char text[128];
-        (void)snprintf(error->message + length, sizeof(error->message) - (size_t)length, ": %s",
-                       strerror_r(error_number, text, sizeof(text)));
-    }
+    memcpy(error->message, message, sizeof(message));
     return status;
 }

@@ -38,6 +38,12 @@ void test_skip(const char *reason)
     exit(77);
 }
 
+void test_require_failed(const char *condition, const char *file, unsigned line)
+{
+    CU_assertImplementation(CU_FALSE, line, condition, file, "", CU_TRUE);
+    abort();
+}
+
 bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns)
 {
     int64_t deadline_ns = covey_deadline_ns(covey_now_ns(), timeout_ns);
