@@ -1,1 +1,2 @@
 covey_script_test(unit house.layers ${CMAKE_SOURCE_DIR}/tests/unit/house/test_layers.py)
+covey_script_test(unit house.scripts ${CMAKE_SOURCE_DIR}/tests/unit/house/test_scripts.py)
