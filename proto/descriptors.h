@@ -1,4 +1,5 @@
-/* The API as a serialised FileDescriptorSet, imports and comments included: what server reflection answers from. */
+/* The API as a serialised FileDescriptorSet, imports and comments included: what server reflection
+ * answers from. */
 #ifndef PROTO_DESCRIPTORS_H
 #define PROTO_DESCRIPTORS_H
 
