@@ -218,6 +218,7 @@ struct rpc_channel_options {
     const struct rpc_tls *tls; /* NULL: plaintext; copied */
     const char
         *token; /* sent as "authorization: Bearer TOKEN" with each call; copied; may be NULL */
+    bool allow_plaintext;     /* plaintext beyond loopback and unix sockets; default false */
     int64_t reconnect_min_ns; /* back-off between connection attempts; default 20 ms */
     int64_t reconnect_max_ns; /* default 2 s */
 };

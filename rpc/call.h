@@ -1,0 +1,149 @@
+/* What a call is inside: shared by both sides and by the connection under it. */
+#ifndef RPC_CALL_H
+#define RPC_CALL_H
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "rpc/framing.h"
+#include "rpc/rpc.h"
+#include "rpc/turn.h"
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rpc_connection;
+struct rpc_channel;
+struct rpc_route;
+
+enum rpc_encoding { RPC_ENCODING_IDENTITY, RPC_ENCODING_GZIP, RPC_ENCODING_UNKNOWN };
+
+struct rpc_call {
+    struct rpc_turn *turn;
+    struct rpc_connection *connection; /* referenced; NULL: a client's call that waits for one */
+    const struct rpc_limits *limits;
+    struct covey_list due_link;
+    struct covey_list connection_link; /* in the connection's calls, or the channel's waiting */
+    int32_t stream_id;                 /* 0: no stream, or no longer */
+    bool is_server;
+
+    const struct rpc_call_events *events;
+    void *data;
+    const ProtobufCMessageDescriptor *receives;
+    int64_t deadline_ns;
+    uv_timer_t timer;
+    bool timer_open;
+
+    struct covey_buffer metadata; /* the peer's: key NUL value NUL ... */
+    size_t metadata_bytes;        /* as HTTP/2 counts them, ones dropped included */
+    enum rpc_encoding encoding;
+    bool headers_complete;
+    bool headers_too_large;
+    bool out_of_memory;
+
+    struct covey_buffer in; /* received, not yet delivered, from in_offset on */
+    size_t in_offset;
+    size_t uncredited_bytes; /* received, not yet given back to the peer's window */
+    bool peer_closed;        /* END_STREAM has come */
+    bool peer_close_told;
+    bool paused;
+    ProtobufCMessage *first; /* server, unary request: decoded, not yet delivered */
+
+    struct covey_buffer out; /* framed, not yet given to nghttp2, from out_offset on */
+    size_t out_offset;
+    bool deferred; /* nghttp2 waits for rpc_call_wake */
+    bool closed;   /* client: half-closed; server: finished */
+    bool blocked;  /* rpc_call_writable was false */
+    bool tell_writable;
+
+    bool over;  /* code and message are final, no stream is attached */
+    bool drain; /* what was received is still delivered before on_end */
+    enum rpc_code code;
+    char *message; /* may be NULL: then fixed_message */
+    const char *fixed_message;
+
+    /* server */
+    struct rpc_server *server;
+    const struct rpc_route *route;
+    char *path;
+    bool begun; /* on_call was asked */
+    bool authorized;
+    bool response_begun; /* response headers were submitted */
+    bool trailers_sent;
+    const char *bad_request; /* what the headers lack, as a grpc-message; static */
+    enum rpc_code bad_request_code;
+    int bad_http_status;
+
+    /* client */
+    struct rpc_channel *channel;
+    struct covey_buffer request_metadata;
+    size_t request_metadata_count;
+    int http_status;
+    bool bad_content_type;
+    enum rpc_code trailer_code;
+    bool has_trailer_code;
+    char *trailer_message;
+};
+
+/* A call with nothing in it yet. Holds a reference on the turn. NULL: out of memory. */
+struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits *limits,
+                                 bool is_server);
+
+/* For a call that nobody has been told of: frees it at once. */
+void rpc_call_discard(struct rpc_call *call);
+
+void rpc_call_due(struct rpc_call *call);
+
+/* Delivers what there is to the call's owner; from the turn only. May free the call. */
+void rpc_call_run(struct rpc_call *call);
+
+/* Binds to a stream of a connection, or lets go of it (the stream may go on by itself). */
+void rpc_call_attach(struct rpc_call *call, struct rpc_connection *connection, int32_t stream_id);
+void rpc_call_detach(struct rpc_call *call);
+
+/* As detach, but resets the stream where there is one. */
+void rpc_call_reset(struct rpc_call *call, uint32_t error_code);
+
+/* Fixes the outcome, unless it is fixed; on_end follows. drain: after what was received. */
+void rpc_call_conclude(struct rpc_call *call, enum rpc_code code, const char *message, bool drain);
+
+/* Notes code and message without ending anything. */
+void rpc_call_set_status(struct rpc_call *call, enum rpc_code code, const char *message);
+
+/* Arms the timer for deadline_ns. */
+void rpc_call_arm(struct rpc_call *call, int64_t now_ns);
+
+/* nghttp2 may read the out queue again. */
+void rpc_call_wake(struct rpc_call *call);
+
+/* Adds one pair of the peer's headers; counts against the limit. */
+void rpc_call_add_metadata(struct rpc_call *call, const char *key, size_t key_bytes,
+                           const char *value, size_t value_bytes);
+
+/* Takes the next whole message of what was received, or NULL where there is none yet, or the call
+ * had to be refused for it. */
+ProtobufCMessage *rpc_call_next_message(struct rpc_call *call);
+
+/* From the connection. */
+void rpc_call_on_bytes(struct rpc_call *call, const uint8_t *bytes, size_t length_bytes);
+ssize_t rpc_call_read_out(nghttp2_session *session, int32_t stream_id, uint8_t *bytes,
+                          size_t size_bytes, uint32_t *flags, nghttp2_data_source *source,
+                          void *data);
+void rpc_call_on_stream_closed(struct rpc_call *call, uint32_t error_code);
+void rpc_call_on_connection_lost(struct rpc_call *call, const char *reason);
+
+/* The two sides. */
+bool rpc_server_call_begin(struct rpc_call *call); /* false: on_call cannot be asked yet */
+void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
+                            const char *value, size_t value_bytes);
+void rpc_server_call_respond(struct rpc_call *call);
+void rpc_server_call_trailers(struct rpc_call *call);
+void rpc_server_call_expire(struct rpc_call *call);
+void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
+                            const char *value, size_t value_bytes, bool is_trailer);
+void rpc_client_call_trailers_done(struct rpc_call *call);
+enum covey_status rpc_client_call_submit(struct rpc_call *call,
+                                         struct rpc_connection *connection) COVEY_MUST_USE;
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * One HTTP/2 connection, either side: nghttp2 on a transport, with its timers, its limits and the
+ * calls that run on it. Server and channel differ in the events they give it.
+ */
+#ifndef RPC_CONNECTION_H
+#define RPC_CONNECTION_H
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "rpc/rate.h"
+#include "rpc/rpc.h"
+#include "rpc/transport.h"
+#include "rpc/turn.h"
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rpc_connection;
+
+struct rpc_connection_events {
+    /* The peer's first SETTINGS have come. */
+    void (*on_ready)(struct rpc_connection *connection);
+    /* Server: a request begins on a stream. NULL refuses it. */
+    struct rpc_call *(*on_request)(struct rpc_connection *connection, int32_t stream_id);
+    /* No new calls may start here: the peer said GOAWAY. */
+    void (*on_goaway)(struct rpc_connection *connection);
+    /* It is over; its calls have been told. The owner forgets it; references keep the memory. */
+    void (*on_lost)(struct rpc_connection *connection, const char *reason);
+};
+
+struct rpc_connection {
+    struct rpc_turn *turn;
+    const struct rpc_connection_events *events;
+    void *owner;
+    const struct rpc_limits *limits;
+    struct rpc_transport *transport;
+    nghttp2_session *session;
+    struct covey_list owner_link; /* in the owner's list of connections */
+    struct covey_list due_link;
+    struct covey_list calls; /* by connection_link */
+    struct covey_buffer output;
+    uv_timer_t timer; /* the handshake's end, then keepalive */
+    struct rpc_peer peer;
+    char *peer_address;
+    struct rpc_rate control_frames;
+    size_t references;
+    bool is_server;
+    bool ready;
+    bool draining;
+    bool pinged;        /* a keepalive PING is out */
+    bool heard;         /* bytes came since the timer last fired */
+    bool shutting_down; /* server: the notice is out, the last GOAWAY is not */
+    bool lost;
+};
+
+/* Makes a connection around a transport still to be started. NULL: out of memory. */
+struct rpc_connection *rpc_connection_create(struct rpc_turn *turn, bool is_server, bool is_unix,
+                                             const struct rpc_limits *limits,
+                                             const struct rpc_connection_events *events,
+                                             void *owner);
+void rpc_connection_ref(struct rpc_connection *connection);
+void rpc_connection_unref(struct rpc_connection *connection);
+
+/* Something is to be written. */
+void rpc_connection_due(struct rpc_connection *connection);
+
+/* Writes what nghttp2 has; from the turn only. */
+void rpc_connection_flush(struct rpc_connection *connection);
+
+/* Ends it now: calls are told, on_lost comes, the transport closes. */
+void rpc_connection_lose(struct rpc_connection *connection, const char *reason);
+
+/* Says GOAWAY; open calls go on, and the connection ends with the last of them. */
+void rpc_connection_drain(struct rpc_connection *connection);
+
+#endif

@@ -1,0 +1,311 @@
+/* The server's half of a call: what the request's headers say, and the response's. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "rpc/call.h"
+#include "rpc/connection.h"
+#include "rpc/percent.h"
+#include "rpc/server.h"
+#include "rpc/timeout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NV(key, value_)                                                                            \
+    {                                                                                              \
+        (uint8_t *)(uintptr_t)(key), (uint8_t *)(uintptr_t)(value_), sizeof(key) - 1,              \
+            sizeof(value_) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE       \
+    }
+
+static nghttp2_nv text_nv(const char *key, const char *value, size_t value_bytes)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)key, (uint8_t *)(uintptr_t)value, strlen(key),
+                        value_bytes, NGHTTP2_NV_FLAG_NO_COPY_NAME};
+}
+
+static bool is(const char *key, size_t key_bytes, const char *expected)
+{
+    return key_bytes == strlen(expected) && memcmp(key, expected, key_bytes) == 0;
+}
+
+static void bad_request(struct rpc_call *call, enum rpc_code code, const char *message)
+{
+    if (call->bad_request)
+        return;
+    call->bad_request = message;
+    call->bad_request_code = code;
+}
+
+/* application/grpc, with "+proto" or parameters or neither: the only encoding spoken here. */
+static bool is_grpc(const char *value, size_t value_bytes)
+{
+    static const char type[] = "application/grpc";
+    size_t type_bytes = sizeof type - 1;
+    if (value_bytes < type_bytes || memcmp(value, type, type_bytes) != 0)
+        return false;
+    value += type_bytes;
+    value_bytes -= type_bytes;
+    return value_bytes == 0 || *value == ';' ||
+           (value_bytes >= 6 && memcmp(value, "+proto", 6) == 0);
+}
+
+static void pseudo_header(struct rpc_call *call, const char *key, size_t key_bytes,
+                          const char *value, size_t value_bytes)
+{
+    if (is(key, key_bytes, ":path")) {
+        if (value_bytes > 1024) {
+            bad_request(call, RPC_UNIMPLEMENTED, "no such method");
+            return;
+        }
+        call->path = covey_malloc(value_bytes + 1);
+        if (!call->path) {
+            call->out_of_memory = true;
+            return;
+        }
+        memcpy(call->path, value, value_bytes);
+        call->path[value_bytes] = '\0';
+    } else if (is(key, key_bytes, ":method") && !is(value, value_bytes, "POST")) {
+        bad_request(call, RPC_UNIMPLEMENTED, "gRPC uses POST only");
+        call->bad_http_status = 405;
+    }
+}
+
+static void take_timeout(struct rpc_call *call, const char *value, size_t value_bytes)
+{
+    char text[RPC_TIMEOUT_BYTES] = "";
+    int64_t timeout_ns;
+    if (value_bytes < sizeof text)
+        memcpy(text, value, value_bytes);
+    if (!rpc_timeout_parse(text, &timeout_ns)) {
+        bad_request(call, RPC_INTERNAL, "malformed grpc-timeout");
+        return;
+    }
+    int64_t now_ns = covey_now_ns();
+    call->deadline_ns = covey_deadline_ns(now_ns, timeout_ns);
+    rpc_call_arm(call, now_ns);
+}
+
+static void take_encoding(struct rpc_call *call, const char *value, size_t value_bytes)
+{
+    if (is(value, value_bytes, "gzip"))
+        call->encoding = RPC_ENCODING_GZIP;
+    else if (!is(value, value_bytes, "identity"))
+        bad_request(call, RPC_UNIMPLEMENTED,
+                    "grpc-encoding is not supported: use identity or gzip");
+}
+
+void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
+                            const char *value, size_t value_bytes)
+{
+    if (key_bytes > 0 && key[0] == ':') {
+        pseudo_header(call, key, key_bytes, value, value_bytes);
+        return;
+    }
+    if (is(key, key_bytes, "grpc-timeout"))
+        take_timeout(call, value, value_bytes);
+    else if (is(key, key_bytes, "grpc-encoding"))
+        take_encoding(call, value, value_bytes);
+    rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);
+}
+
+/* Not gRPC at all: HTTP says so. */
+static void answer_http(struct rpc_call *call, const char *status)
+{
+    nghttp2_nv headers[] = {text_nv(":status", status, 3)};
+    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers, 1, NULL);
+    call->response_begun = true;
+    call->closed = true;
+    rpc_call_set_status(call, RPC_UNKNOWN, "not a gRPC request");
+    rpc_connection_due(call->connection);
+}
+
+/* True where the request may go on. */
+static bool check_headers(struct rpc_call *call)
+{
+    const char *type = rpc_call_metadata(call, "content-type");
+    if (call->headers_too_large)
+        rpc_call_finish(call, RPC_RESOURCE_EXHAUSTED, "the headers are over the limit");
+    else if (call->bad_http_status)
+        answer_http(call, "405");
+    else if (!type || !is_grpc(type, strlen(type)))
+        answer_http(call, "415");
+    else if (call->bad_request)
+        rpc_call_finish(call, call->bad_request_code, call->bad_request);
+    else
+        call->route = covey_map_get(&call->server->routes, call->path ? call->path : "");
+    if (call->closed)
+        return false;
+    if (call->route)
+        return true;
+    char text[256];
+    snprintf(text, sizeof text, "no such method: %.200s", call->path ? call->path : "");
+    rpc_call_finish(call, RPC_UNIMPLEMENTED, text);
+    return false;
+}
+
+static bool authorize(struct rpc_call *call)
+{
+    const struct rpc_server_options *options = &call->server->options;
+    if (options->authorize &&
+        !options->authorize(call, &call->connection->peer, call->path, options->data)) {
+        rpc_call_finish(call, RPC_UNAUTHENTICATED, "not authenticated");
+        return false;
+    }
+    return !call->closed;
+}
+
+/* A unary request must be exactly one message, then the end. True when it is there, decoded. */
+static bool take_unary(struct rpc_call *call)
+{
+    struct rpc_frame frame;
+    size_t have = call->in.length_bytes;
+    enum covey_status status =
+        rpc_frame_parse(call->in.data, have, call->limits->message_bytes, &frame);
+    bool whole = status == COVEY_OK;
+    if (status && status != COVEY_EAGAIN) {
+        call->first = rpc_call_next_message(call); /* which refuses it */
+        return false;
+    }
+    if (whole && have > RPC_FRAME_HEADER_BYTES + frame.length_bytes) {
+        rpc_call_finish(call, RPC_INVALID_ARGUMENT, "more than one message in a unary request");
+        return false;
+    }
+    if (!call->peer_closed)
+        return false;
+    if (!whole) {
+        rpc_call_finish(call, RPC_INVALID_ARGUMENT,
+                        have ? "the stream ends inside a message"
+                             : "no message in a unary request");
+        return false;
+    }
+    call->first = rpc_call_next_message(call);
+    return call->first != NULL;
+}
+
+bool rpc_server_call_begin(struct rpc_call *call)
+{
+    if (call->closed)
+        return true;
+    if (!call->headers_complete)
+        return false;
+    if (!call->authorized) {
+        if (!check_headers(call) || !authorize(call))
+            return true;
+        call->authorized = true;
+        call->receives = call->route->method->request;
+    }
+    if (!call->route->method->client_streaming && !take_unary(call))
+        return call->closed;
+    call->begun = true;
+    call->events = call->route->method->on_call(call, call->route->service_data, &call->data);
+    if (!call->events && !call->closed)
+        rpc_call_finish(call, RPC_INTERNAL, "the method gave no answer");
+    return true;
+}
+
+void rpc_server_call_respond(struct rpc_call *call)
+{
+    if (call->response_begun || !call->stream_id || !call->connection->session)
+        return;
+    static const nghttp2_nv headers[] = {
+        NV(":status", "200"),
+        NV("content-type", "application/grpc"),
+        NV("grpc-accept-encoding", "identity,gzip"),
+    };
+    nghttp2_data_provider provider = {.read_callback = rpc_call_read_out};
+    call->response_begun = true;
+    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers,
+                                  sizeof headers / sizeof *headers, &provider);
+}
+
+/* Fills status and message; *encoded holds the message. */
+static size_t fill_status(struct rpc_call *call, nghttp2_nv *headers, char number[4],
+                          struct covey_buffer *encoded)
+{
+    int digits = snprintf(number, 4, "%d", (int)call->code);
+    headers[0] = text_nv("grpc-status", number, (size_t)digits);
+    const char *message = call->message ? call->message : call->fixed_message;
+    if (!*message || rpc_percent_encode(message, encoded) != COVEY_OK)
+        return 1; /* without memory the code must do */
+    headers[1] = text_nv("grpc-message", (char *)encoded->data, encoded->length_bytes);
+    return 2;
+}
+
+void rpc_server_call_trailers(struct rpc_call *call)
+{
+    nghttp2_nv headers[2];
+    char number[4];
+    struct covey_buffer encoded = {0};
+    size_t count = fill_status(call, headers, number, &encoded);
+    (void)nghttp2_submit_trailer(call->connection->session, call->stream_id, headers, count);
+    covey_buffer_free(&encoded);
+}
+
+/* Headers and trailers in one, where there is no message. */
+static void respond_trailers_only(struct rpc_call *call)
+{
+    nghttp2_nv headers[5] = {
+        NV(":status", "200"),
+        NV("content-type", "application/grpc"),
+        NV("grpc-accept-encoding", "identity,gzip"),
+    };
+    char number[4];
+    struct covey_buffer encoded = {0};
+    size_t count = 3 + fill_status(call, headers + 3, number, &encoded);
+    call->response_begun = true;
+    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers, count, NULL);
+    covey_buffer_free(&encoded);
+    rpc_connection_due(call->connection);
+}
+
+void rpc_call_finish(struct rpc_call *call, enum rpc_code code, const char *message)
+{
+    if (call->closed || call->over)
+        return;
+    rpc_call_set_status(call, code, message);
+    call->closed = true;
+    call->in_offset = call->in.length_bytes;
+    rpc_call_due(call); /* gives back the window of what is not wanted any more */
+    if (!call->stream_id || !call->connection->session)
+        return;
+    if (call->response_begun)
+        rpc_call_wake(call);
+    else
+        respond_trailers_only(call);
+}
+
+void rpc_call_fail(struct rpc_call *call, enum covey_status status, const struct covey_error *error)
+{
+    bool told = error && error->status && *error->message;
+    rpc_call_finish(call, (enum rpc_code)covey_status_grpc(status),
+                    told ? error->message : covey_status_text(status));
+}
+
+void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    enum covey_status status = rpc_call_send(call, message);
+    if (status)
+        rpc_call_fail(call, status, NULL);
+    else
+        rpc_call_finish(call, RPC_OK, NULL);
+}
+
+/* The client knows its deadline as well, so little is said; what is queued will not be missed. */
+void rpc_server_call_expire(struct rpc_call *call)
+{
+    static const char text[] = "the deadline has passed";
+    if (!call->response_begun && call->stream_id) {
+        rpc_call_set_status(call, RPC_DEADLINE_EXCEEDED, text);
+        respond_trailers_only(call);
+        rpc_call_detach(call);
+    } else {
+        rpc_call_reset(call, NGHTTP2_CANCEL);
+    }
+    rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, text, false);
+}
+
+const struct rpc_peer *rpc_call_peer(const struct rpc_call *call)
+{
+    return &call->connection->peer;
+}

@@ -1,0 +1,61 @@
+/*
+ * A byte stream: a TCP or unix socket on the loop, with or without TLS on it. The owner is told of
+ * bytes, of the end, and of room to write; all from the loop.
+ */
+#ifndef RPC_TRANSPORT_H
+#define RPC_TRANSPORT_H
+
+#include "base/buffer.h"
+#include "rpc/rpc.h"
+#include "rpc/tls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct rpc_transport;
+
+struct rpc_transport_events {
+    /* The stream is up (for TLS: handshake done, h2 agreed). */
+    void (*on_open)(void *owner);
+    void (*on_bytes)(void *owner, const uint8_t *bytes, size_t length_bytes);
+    /* Everything given to write has left. */
+    void (*on_drained)(void *owner);
+    /* The other end closed, or the stream failed, for the reason given. Nothing follows but
+     * on_closed, once the owner has called rpc_transport_close. */
+    void (*on_failed)(void *owner, const char *reason);
+    /* After rpc_transport_close: the handle is gone and the transport freed. */
+    void (*on_closed)(void *owner);
+};
+
+/* A transport over a socket that is not yet connected or accepted. NULL: out of memory. */
+struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix,
+                                           const struct rpc_transport_events *events, void *owner);
+
+/* The handle, for uv_accept and uv_*_connect. */
+uv_stream_t *rpc_transport_stream(struct rpc_transport *transport);
+
+/* The socket is connected: starts TLS (where tls is not NULL, which it takes) and reading. */
+enum covey_status rpc_transport_start(struct rpc_transport *transport,
+                                      struct rpc_tls_session *take_tls) COVEY_MUST_USE;
+
+/* Connects and then starts as above; on_open or on_failed follow. */
+enum covey_status rpc_transport_connect(struct rpc_transport *transport,
+                                        const struct sockaddr *address,
+                                        struct rpc_tls_session *take_tls) COVEY_MUST_USE;
+
+/* True while nothing given to write is left behind. */
+bool rpc_transport_drained(const struct rpc_transport *transport);
+
+/* Writes what it can at once and keeps the rest; only when drained. The buffer is emptied. */
+enum covey_status rpc_transport_write(struct rpc_transport *transport,
+                                      struct covey_buffer *buffer) COVEY_MUST_USE;
+
+/* Closes; on_closed follows from the loop. */
+void rpc_transport_close(struct rpc_transport *transport);
+
+/* The socket, or -1. */
+int rpc_transport_fd(const struct rpc_transport *transport);
+
+#endif

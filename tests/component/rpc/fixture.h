@@ -1,0 +1,93 @@
+/*
+ * A server of covey.test.Echo and a channel to it on one loop, and a client that notes all that
+ * happens to a call.
+ *
+ * Echo by method: Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers,
+ * "die" sends nothing and finishes OK). Split sends count notes of payload's size (as fast as flow
+ * control allows). Join answers with the number of notes and the sum of their payloads. Chat
+ * answers each note; "pause" stops its reading until fixture_resume.
+ */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+#include "echo.pb-c.h"
+#include "rpc/rpc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fixture {
+    uv_loop_t loop;
+    struct rpc_server *server;
+    struct rpc_channel *channel;
+    struct rpc_server_options server_options;
+    struct rpc_channel_options channel_options;
+    char address[256];
+    bool server_done;
+    bool channel_done;
+    /* the server's side */
+    struct rpc_call *held; /* the last call that "hold" or "pause" left open */
+    size_t calls_ended;
+    enum rpc_code last_end;
+    char last_end_message[256];
+    char metadata[64]; /* the last value of "x-test" */
+    struct rpc_peer peer;
+    bool refuse; /* authorize says no */
+};
+
+/* Options with the defaults; the test may change them before fixture_start. */
+void fixture_init(struct fixture *fixture);
+
+/* Listens on address and opens a channel to it. tls may be NULL. */
+void fixture_start(struct fixture *fixture, const char *address, const struct rpc_tls *server_tls,
+                   const struct rpc_tls *client_tls);
+
+/* "unix:..." in the test's folder. */
+const char *fixture_unix_address(void);
+
+/* The two halves of fixture_start. */
+void fixture_start_server(struct fixture *fixture, const char *address, const struct rpc_tls *tls);
+void fixture_start_channel(struct fixture *fixture, const char *target);
+
+/* Stops both, runs the loop until all is closed and checks that it is. */
+void fixture_stop(struct fixture *fixture);
+void fixture_stop_server(struct fixture *fixture, int64_t grace_ns);
+
+/* Runs the loop until condition(data); false after ten seconds. */
+bool fixture_run(struct fixture *fixture, bool (*condition)(void *data), void *data);
+
+/* Lets the held call read on. */
+void fixture_resume(struct fixture *fixture);
+
+/* One call as its client sees it. */
+struct client {
+    struct rpc_call *call; /* NULL once ended */
+    size_t messages;
+    size_t payload_bytes;
+    uint32_t last_count;
+    char last_text[64];
+    bool ended;
+    enum rpc_code code;
+    char message[512];
+    size_t to_send; /* notes that on_writable still sends */
+    size_t sent;
+    size_t note_bytes;
+    bool pause_first; /* pauses at the first message */
+};
+
+enum covey_status client_start(struct fixture *fixture, struct client *client, const char *method,
+                               const struct rpc_call_options *options);
+enum covey_status client_send(struct client *client, const char *text, uint32_t count,
+                              size_t payload_bytes);
+
+/* Sends to_send notes as flow control allows, then half-closes. */
+void client_stream(struct client *client);
+
+/* A unary or server-streaming call from start to end. */
+void client_call(struct fixture *fixture, struct client *client, const char *method,
+                 const char *text, uint32_t count, size_t payload_bytes);
+
+bool client_ended(void *client);
+bool client_has_message(void *client);
+
+#endif

@@ -1,0 +1,166 @@
+/* Every kind of call between our client and our server, over unix sockets and TCP. */
+#include "base/clock.h"
+#include "tests/component/rpc/fixture.h"
+#include "tests/harness/harness.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void call_all_kinds(const char *address)
+{
+    struct fixture fixture;
+    struct client client;
+    fixture_init(&fixture);
+    fixture_start(&fixture, address, NULL, NULL);
+
+    client_call(&fixture, &client, "Unary", "hello", 7, 100);
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL(client.messages, 1);
+    TEST_EQUAL(client.last_count, 7);
+    TEST_EQUAL(client.payload_bytes, 100);
+    TEST_EQUAL_STRING(client.last_text, "hello");
+
+    client_call(&fixture, &client, "Split", "", 1000, 10000);
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL(client.messages, 1000);
+    TEST_EQUAL(client.payload_bytes, 10000000);
+    TEST_EQUAL(client.last_count, 1);
+
+    struct client joining = {.to_send = 1000, .note_bytes = 10000};
+    TEST_EQUAL(client_start(&fixture, &joining, "Join", NULL), COVEY_OK);
+    client_stream(&joining);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &joining));
+    TEST_EQUAL(joining.code, RPC_OK);
+    TEST_EQUAL(joining.last_count, 1000);
+    TEST_EQUAL_STRING(joining.last_text, "10000000");
+
+    struct client chatting = {.to_send = 1000, .note_bytes = 10000};
+    TEST_EQUAL(client_start(&fixture, &chatting, "Chat", NULL), COVEY_OK);
+    client_stream(&chatting);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &chatting));
+    TEST_EQUAL(chatting.code, RPC_OK);
+    TEST_EQUAL(chatting.messages, 1000);
+    TEST_EQUAL(chatting.payload_bytes, 10000000);
+
+    fixture_stop(&fixture);
+    TEST_EQUAL(fixture.calls_ended, 4);
+}
+
+static void call__over_a_unix_socket__works_in_every_kind(void)
+{
+    call_all_kinds(fixture_unix_address());
+}
+
+static void call__over_tcp__works_in_every_kind(void)
+{
+    call_all_kinds("127.0.0.1:0");
+}
+
+static void call__that_fails__gives_code_and_message(void)
+{
+    struct fixture fixture;
+    struct client client;
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    client_call(&fixture, &client, "Unary", "fail", 0, 0);
+    TEST_EQUAL(client.code, RPC_NOT_FOUND);
+    TEST_EQUAL_STRING(client.message, "nicht da: 100 % \xc3\xbc\n");
+    client_call(&fixture, &client, "Nothing", "", 0, 0);
+    TEST_EQUAL(client.code, RPC_UNIMPLEMENTED);
+    client_call(&fixture, &client, "Unary", "die", 0, 0);
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL(client.messages, 0);
+    fixture_stop(&fixture);
+}
+
+static void call__past_its_deadline__ends_on_both_sides(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    struct rpc_call_options options = {.timeout_ns = 50 * COVEY_NS_PER_MS};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "hold", 0, 0), COVEY_OK);
+    rpc_call_half_close(client.call);
+    int64_t start_ns = covey_now_ns();
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_TRUE(covey_now_ns() - start_ns >= 49 * COVEY_NS_PER_MS);
+    TEST_EQUAL(client.code, RPC_DEADLINE_EXCEEDED);
+    fixture_stop(&fixture);
+    TEST_EQUAL(fixture.calls_ended, 1);
+}
+
+static bool is_held(void *data)
+{
+    return ((struct fixture *)data)->held != NULL;
+}
+
+static bool one_has_ended(void *data)
+{
+    return ((struct fixture *)data)->calls_ended == 1;
+}
+
+static void call__cancelled__ends_on_both_sides(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "hold", 0, 0), COVEY_OK);
+    rpc_call_half_close(client.call);
+    TEST_TRUE(fixture_run(&fixture, is_held, &fixture));
+    rpc_call_cancel(client.call);
+    TEST_TRUE(!client.ended);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_CANCELLED);
+    TEST_TRUE(fixture_run(&fixture, one_has_ended, &fixture));
+    TEST_EQUAL(fixture.last_end, RPC_CANCELLED);
+    fixture_stop(&fixture);
+}
+
+static void call__with_metadata__is_seen_by_the_server(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    struct rpc_metadata metadata = {"x-test", "a value"};
+    struct rpc_call_options options = {
+        .timeout_ns = -1, .metadata = &metadata, .metadata_count = 1};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "hi", 0, 0), COVEY_OK);
+    rpc_call_half_close(client.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL_STRING(fixture.metadata, "a value");
+    TEST_TRUE(fixture.peer.is_unix);
+    TEST_EQUAL(fixture.peer.uid, getuid());
+    TEST_EQUAL(fixture.peer.pid, getpid());
+    fixture_stop(&fixture);
+}
+
+static void call__without_a_server__is_unavailable(void)
+{
+    struct fixture fixture;
+    struct client client;
+    fixture_init(&fixture);
+    fixture_start_channel(&fixture, fixture_unix_address());
+    client_call(&fixture, &client, "Unary", "hello", 0, 0);
+    TEST_EQUAL(client.code, RPC_UNAVAILABLE);
+    fixture.server_done = true;
+    fixture_stop(&fixture);
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(call__over_a_unix_socket__works_in_every_kind),
+    TEST_CASE(call__over_tcp__works_in_every_kind),
+    TEST_CASE(call__that_fails__gives_code_and_message),
+    TEST_CASE(call__past_its_deadline__ends_on_both_sides),
+    TEST_CASE(call__cancelled__ends_on_both_sides),
+    TEST_CASE(call__with_metadata__is_seen_by_the_server),
+    TEST_CASE(call__without_a_server__is_unavailable),
+    {0},
+};
+
+const struct test_suite test_suites[] = {{"rpc calls", cases, NULL, NULL}, {0}};
