@@ -21,25 +21,13 @@ struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits 
     call->turn = turn;
     call->limits = limits;
     call->is_server = is_server;
-    call->deadline_ns = COVEY_NEVER_NS;
+    call->deadline.at_ns = COVEY_NEVER_NS;
     call->code = RPC_UNKNOWN;
     call->fixed_message = "";
     covey_list_init(&call->due_link);
     covey_list_init(&call->connection_link);
     rpc_turn_ref(turn);
     return call;
-}
-
-static void free_call(struct rpc_call *call)
-{
-    struct rpc_turn *turn = call->turn;
-    free(call);
-    rpc_turn_unref(turn);
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    free_call(covey_container_of((uv_timer_t *)handle, struct rpc_call, timer));
 }
 
 void rpc_call_discard(struct rpc_call *call)
@@ -58,10 +46,10 @@ void rpc_call_discard(struct rpc_call *call)
     free(call->trailer_message);
     if (call->first)
         protobuf_c_message_free_unpacked(call->first, NULL);
-    if (call->timer_open)
-        uv_close((uv_handle_t *)&call->timer, on_timer_closed);
-    else
-        free_call(call);
+    rpc_deadlines_remove(&call->turn->deadlines, &call->deadline);
+    struct rpc_turn *turn = call->turn;
+    free(call);
+    rpc_turn_unref(turn);
 }
 
 void rpc_call_due(struct rpc_call *call)
@@ -120,16 +108,10 @@ void rpc_call_conclude(struct rpc_call *call, enum rpc_code code, const char *me
     rpc_call_due(call);
 }
 
-static void on_timer(uv_timer_t *timer)
+void rpc_call_on_deadline(struct rpc_call *call)
 {
-    struct rpc_call *call = covey_container_of(timer, struct rpc_call, timer);
     if (call->over)
         return;
-    int64_t now_ns = covey_now_ns();
-    if (now_ns < call->deadline_ns) {
-        rpc_call_arm(call, now_ns); /* the loop's clock is coarse, and may have been behind */
-        return;
-    }
     if (call->is_server) {
         rpc_server_call_expire(call);
         return;
@@ -138,17 +120,14 @@ static void on_timer(uv_timer_t *timer)
     rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, "the deadline has passed", false);
 }
 
-void rpc_call_arm(struct rpc_call *call, int64_t now_ns)
+enum covey_status rpc_call_arm(struct rpc_call *call, int64_t timeout_ns)
 {
-    if (call->deadline_ns == COVEY_NEVER_NS)
-        return;
-    if (!call->timer_open) {
-        uv_timer_init(call->turn->loop, &call->timer);
-        call->timer_open = true;
-    }
-    int64_t left_ns = call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0;
-    uint64_t left_ms = (uint64_t)left_ns / COVEY_NS_PER_MS + (left_ns % COVEY_NS_PER_MS != 0);
-    uv_timer_start(&call->timer, on_timer, left_ms, 0);
+    int64_t now_ns = covey_now_ns();
+    rpc_deadlines_remove(&call->turn->deadlines, &call->deadline);
+    call->deadline.at_ns = covey_deadline_ns(now_ns, timeout_ns);
+    if (call->deadline.at_ns == COVEY_NEVER_NS)
+        return COVEY_OK;
+    return rpc_turn_add_deadline(call->turn, &call->deadline, now_ns);
 }
 
 /* ---- receiving ---- */
@@ -530,7 +509,7 @@ void *rpc_call_data(const struct rpc_call *call)
 
 int64_t rpc_call_deadline_ns(const struct rpc_call *call)
 {
-    return call->deadline_ns;
+    return call->deadline.at_ns;
 }
 
 void rpc_limits_init(struct rpc_limits *limits)

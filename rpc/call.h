@@ -31,9 +31,7 @@ struct rpc_call {
     const struct rpc_call_events *events;
     void *data;
     const ProtobufCMessageDescriptor *receives;
-    int64_t deadline_ns;
-    uv_timer_t timer;
-    bool timer_open;
+    struct rpc_deadline deadline;
 
     struct covey_buffer metadata; /* the peer's: key NUL value NUL ... */
     size_t metadata_bytes;        /* as HTTP/2 counts them, ones dropped included */
@@ -111,8 +109,11 @@ void rpc_call_conclude(struct rpc_call *call, enum rpc_code code, const char *me
 /* Notes code and message without ending anything. */
 void rpc_call_set_status(struct rpc_call *call, enum rpc_code code, const char *message);
 
-/* Arms the timer for deadline_ns. */
-void rpc_call_arm(struct rpc_call *call, int64_t now_ns);
+/* Sets the deadline and watches for it. ENOMEM. */
+enum covey_status rpc_call_arm(struct rpc_call *call, int64_t timeout_ns) COVEY_MUST_USE;
+
+/* From the turn: it has passed. */
+void rpc_call_on_deadline(struct rpc_call *call);
 
 /* nghttp2 may read the out queue again. */
 void rpc_call_wake(struct rpc_call *call);

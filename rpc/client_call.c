@@ -56,12 +56,8 @@ static enum covey_status prepare(struct rpc_call *call, const char *full_method,
         return COVEY_ENOMEM;
     if (!options)
         return COVEY_OK;
-    int64_t now_ns = covey_now_ns();
-    call->deadline_ns = covey_deadline_ns(now_ns, options->timeout_ns);
     enum covey_status status = copy_metadata(call, options);
-    if (!status)
-        rpc_call_arm(call, now_ns);
-    return status;
+    return status ? status : rpc_call_arm(call, options->timeout_ns);
 }
 
 enum covey_status rpc_channel_call(struct rpc_channel *channel, const char *full_method,
@@ -106,8 +102,8 @@ static size_t fill_headers(const struct rpc_call *call, nghttp2_nv *headers,
     headers[count++] = text_nv("content-type", "application/grpc");
     headers[count++] = text_nv("user-agent", "covey/" COVEY_VERSION);
     headers[count++] = text_nv("grpc-accept-encoding", "identity,gzip");
-    if (call->deadline_ns != COVEY_NEVER_NS) {
-        rpc_timeout_format(call->deadline_ns - covey_now_ns(), timeout);
+    if (call->deadline.at_ns != COVEY_NEVER_NS) {
+        rpc_timeout_format(call->deadline.at_ns - covey_now_ns(), timeout);
         headers[count++] = text_nv("grpc-timeout", timeout);
     }
     if (channel->authorization) {

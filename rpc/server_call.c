@@ -1,5 +1,4 @@
 /* The server's half of a call: what the request's headers say, and the response's. */
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "rpc/call.h"
@@ -81,9 +80,8 @@ static void take_timeout(struct rpc_call *call, const char *value, size_t value_
         bad_request(call, RPC_INTERNAL, "malformed grpc-timeout");
         return;
     }
-    int64_t now_ns = covey_now_ns();
-    call->deadline_ns = covey_deadline_ns(now_ns, timeout_ns);
-    rpc_call_arm(call, now_ns);
+    if (rpc_call_arm(call, timeout_ns) != COVEY_OK)
+        call->out_of_memory = true;
 }
 
 static void take_encoding(struct rpc_call *call, const char *value, size_t value_bytes)

@@ -1,5 +1,6 @@
 #include "rpc/turn.h"
 
+#include "base/clock.h"
 #include "rpc/call.h"
 #include "rpc/connection.h"
 
@@ -47,15 +48,16 @@ static void on_idle(uv_idle_t *idle)
     rpc_turn_unref(turn);
 }
 
-void rpc_turn_init(struct rpc_turn *turn, uv_loop_t *loop,
-                   void (*on_idle_closed)(struct rpc_turn *turn))
+void rpc_turn_init(struct rpc_turn *turn, uv_loop_t *loop, void (*on_closed)(struct rpc_turn *turn))
 {
     turn->loop = loop;
     turn->references = 1;
-    turn->on_idle_closed = on_idle_closed;
+    turn->on_closed = on_closed;
+    turn->timer_ns = COVEY_NEVER_NS;
     covey_list_init(&turn->calls);
     covey_list_init(&turn->connections);
     uv_idle_init(loop, &turn->idle);
+    uv_timer_init(loop, &turn->timer);
 }
 
 void rpc_turn_ref(struct rpc_turn *turn)
@@ -63,16 +65,23 @@ void rpc_turn_ref(struct rpc_turn *turn)
     turn->references++;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct rpc_turn *turn = covey_container_of((uv_timer_t *)handle, struct rpc_turn, timer);
+    rpc_deadlines_free(&turn->deadlines);
+    turn->on_closed(turn);
+}
+
+static void on_idle_closed(uv_handle_t *handle)
 {
     struct rpc_turn *turn = covey_container_of((uv_idle_t *)handle, struct rpc_turn, idle);
-    turn->on_idle_closed(turn);
+    uv_close((uv_handle_t *)&turn->timer, on_timer_closed);
 }
 
 void rpc_turn_unref(struct rpc_turn *turn)
 {
     if (--turn->references == 0)
-        uv_close((uv_handle_t *)&turn->idle, on_closed);
+        uv_close((uv_handle_t *)&turn->idle, on_idle_closed);
 }
 
 void rpc_turn_due(struct rpc_turn *turn, struct covey_list *list, struct covey_list *link)
@@ -81,4 +90,40 @@ void rpc_turn_due(struct rpc_turn *turn, struct covey_list *list, struct covey_l
         return;
     covey_list_push_back(list, link);
     uv_idle_start(&turn->idle, on_idle);
+}
+
+static void set_timer(struct rpc_turn *turn, int64_t now_ns);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct rpc_turn *turn = covey_container_of(timer, struct rpc_turn, timer);
+    int64_t now_ns = covey_now_ns();
+    struct rpc_deadline *first;
+    while ((first = rpc_deadlines_first(&turn->deadlines)) && first->at_ns <= now_ns) {
+        rpc_deadlines_remove(&turn->deadlines, first);
+        rpc_call_on_deadline(covey_container_of(first, struct rpc_call, deadline));
+    }
+    turn->timer_ns = COVEY_NEVER_NS;
+    set_timer(turn, now_ns);
+}
+
+/* Only ever moved forward: when the deadline it was for is gone, it fires once for nothing. */
+static void set_timer(struct rpc_turn *turn, int64_t now_ns)
+{
+    const struct rpc_deadline *first = rpc_deadlines_first(&turn->deadlines);
+    if (!first || first->at_ns >= turn->timer_ns)
+        return;
+    turn->timer_ns = first->at_ns;
+    int64_t left_ns = first->at_ns > now_ns ? first->at_ns - now_ns : 0;
+    uint64_t left_ms = (uint64_t)left_ns / COVEY_NS_PER_MS + (left_ns % COVEY_NS_PER_MS != 0);
+    uv_timer_start(&turn->timer, on_timer, left_ms, 0);
+}
+
+enum covey_status rpc_turn_add_deadline(struct rpc_turn *turn, struct rpc_deadline *deadline,
+                                        int64_t now_ns)
+{
+    enum covey_status status = rpc_deadlines_add(&turn->deadlines, deadline);
+    if (!status)
+        set_timer(turn, now_ns);
+    return status;
 }

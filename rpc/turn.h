@@ -8,6 +8,7 @@
 #define RPC_TURN_H
 
 #include "base/list.h"
+#include "rpc/deadlines.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,22 +17,29 @@
 struct rpc_turn {
     uv_loop_t *loop;
     uv_idle_t idle;
-    struct covey_list calls;       /* struct rpc_call, by due_link */
-    struct covey_list connections; /* struct rpc_connection, by due_link */
+    uv_timer_t timer;               /* for the first of deadlines */
+    int64_t timer_ns;               /* when it fires; COVEY_NEVER_NS: it is not started */
+    struct rpc_deadlines deadlines; /* of calls, by their deadline member */
+    struct covey_list calls;        /* struct rpc_call, by due_link */
+    struct covey_list connections;  /* struct rpc_connection, by due_link */
     size_t references;
-    void (*on_idle_closed)(struct rpc_turn *turn); /* last: the owner frees itself */
+    void (*on_closed)(struct rpc_turn *turn); /* last: the owner frees itself */
 };
 
 /* Starts with one reference, the owner's. */
 void rpc_turn_init(struct rpc_turn *turn, uv_loop_t *loop,
-                   void (*on_idle_closed)(struct rpc_turn *turn));
+                   void (*on_closed)(struct rpc_turn *turn));
 
 void rpc_turn_ref(struct rpc_turn *turn);
 
-/* The last one closes the turn; on_idle_closed follows from the loop. */
+/* The last one closes the turn; on_closed follows from the loop. */
 void rpc_turn_unref(struct rpc_turn *turn);
 
 /* Puts a link on a list of the turn, once, and wakes the loop. */
 void rpc_turn_due(struct rpc_turn *turn, struct covey_list *list, struct covey_list *link);
+
+/* rpc_call_on_deadline follows when it has passed, unless it is removed before. ENOMEM. */
+enum covey_status rpc_turn_add_deadline(struct rpc_turn *turn, struct rpc_deadline *deadline,
+                                        int64_t now_ns) COVEY_MUST_USE;
 
 #endif
