@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "rpc/rpc.h"
 #include "rpc/utf8.h"
+#include "rpc/wire.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -22,88 +23,30 @@ struct budget {
     bool out_of_memory;
 };
 
-struct reader {
-    const uint8_t *at;
-    const uint8_t *end;
-};
-
-static bool read_varint(struct reader *reader, uint64_t *value)
-{
-    *value = 0;
-    for (unsigned shift = 0; shift < 70 && reader->at < reader->end; shift += 7) {
-        uint8_t byte = *reader->at++;
-        if (shift < 64)
-            *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return true;
-    }
-    return false;
-}
-
-static bool skip(struct reader *reader, uint64_t length_bytes)
-{
-    if (length_bytes > (uint64_t)(reader->end - reader->at))
-        return false;
-    reader->at += length_bytes;
-    return true;
-}
-
 static enum covey_status check_message(const ProtobufCMessageDescriptor *descriptor,
-                                       struct reader reader, unsigned depth);
-
-static enum covey_status check_delimited(const ProtobufCFieldDescriptor *field,
-                                         struct reader *reader, unsigned depth)
-{
-    uint64_t length_bytes;
-    if (!read_varint(reader, &length_bytes))
-        return COVEY_EPROTO;
-    struct reader inner = {reader->at, NULL};
-    if (!skip(reader, length_bytes))
-        return COVEY_EPROTO;
-    inner.end = reader->at;
-    if (!field)
-        return COVEY_OK;
-    if (field->type == PROTOBUF_C_TYPE_STRING)
-        return rpc_utf8_valid(inner.at, (size_t)length_bytes) ? COVEY_OK : COVEY_EPROTO;
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return check_message(field->descriptor, inner, depth + 1);
-    return COVEY_OK;
-}
-
-static enum covey_status check_field(const ProtobufCMessageDescriptor *descriptor,
-                                     struct reader *reader, unsigned depth)
-{
-    uint64_t tag;
-    uint64_t ignored;
-    if (!read_varint(reader, &tag) || tag >> 3 == 0 || tag >> 3 > 536870911)
-        return COVEY_EPROTO;
-    switch (tag & 7) {
-    case PROTOBUF_C_WIRE_TYPE_VARINT:
-        return read_varint(reader, &ignored) ? COVEY_OK : COVEY_EPROTO;
-    case PROTOBUF_C_WIRE_TYPE_64BIT:
-        return skip(reader, 8) ? COVEY_OK : COVEY_EPROTO;
-    case PROTOBUF_C_WIRE_TYPE_32BIT:
-        return skip(reader, 4) ? COVEY_OK : COVEY_EPROTO;
-    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        return check_delimited(
-            protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3)), reader,
-            depth);
-    default:
-        return COVEY_EPROTO; /* groups, which proto3 has not */
-    }
-}
-
-static enum covey_status check_message(const ProtobufCMessageDescriptor *descriptor,
-                                       struct reader reader, unsigned depth)
+                                       struct rpc_wire wire, unsigned depth)
 {
     if (depth > MAX_DEPTH)
         return COVEY_ELIMIT;
-    while (reader.at < reader.end) {
-        enum covey_status status = check_field(descriptor, &reader, depth);
+    struct rpc_wire_field found;
+    while (rpc_wire_next(&wire, &found)) {
+        if (found.type != RPC_WIRE_BYTES)
+            continue;
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field(descriptor, found.number);
+        if (!field)
+            continue;
+        if (field->type == PROTOBUF_C_TYPE_STRING &&
+            !rpc_utf8_valid(found.bytes, found.length_bytes))
+            return COVEY_EPROTO;
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        struct rpc_wire inner = {found.bytes, found.bytes + found.length_bytes};
+        enum covey_status status = check_message(field->descriptor, inner, depth + 1);
         if (status)
             return status;
     }
-    return COVEY_OK;
+    return wire.at == wire.end ? COVEY_OK : COVEY_EPROTO;
 }
 
 static void *allocate(void *data, size_t size_bytes)
@@ -136,8 +79,8 @@ static void release(void *data, void *memory)
 enum covey_status rpc_decode(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
                              size_t length_bytes, size_t budget_bytes, ProtobufCMessage **message)
 {
-    struct reader reader = {bytes, bytes + length_bytes};
-    enum covey_status status = check_message(descriptor, reader, 0);
+    enum covey_status status =
+        check_message(descriptor, (struct rpc_wire){bytes, bytes + length_bytes}, 0);
     if (status)
         return status;
     struct budget budget = {.left_bytes = budget_bytes};

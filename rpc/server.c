@@ -9,6 +9,7 @@
 #include "rpc/connection.h"
 #include "rpc/health.h"
 #include "rpc/listener.h"
+#include "rpc/reflection.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,7 @@ static void free_server(struct rpc_server *server)
     covey_map_clear(&server->routes);
     free(server->services);
     rpc_health_destroy(server->health);
+    rpc_reflection_destroy(server->reflection);
     void (*done)(void *data) = server->done;
     void *data = server->done_data;
     free(server);
@@ -173,8 +175,11 @@ enum covey_status rpc_server_create(uv_loop_t *loop, const struct rpc_server_opt
     rpc_turn_init(&made->turn, loop, on_turn_closed);
     uv_timer_init(loop, &made->grace);
     enum covey_status status = rpc_health_create(made, &made->health);
-    if (status) {
+    if (status)
         covey_error_set(error, status, "out of memory");
+    if (!status && options->reflection)
+        status = rpc_reflection_create(made, &made->reflection, error);
+    if (status) {
         rpc_turn_unref(&made->turn);
         return status;
     }
