@@ -1,17 +1,12 @@
 /*
  * A server of covey.test.Echo and a channel to it on one loop, and a client that notes all that
  * happens to a call.
- *
- * Echo by method: Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers,
- * "die" sends nothing and finishes OK). Split sends count notes of payload's size (as fast as flow
- * control allows). Join answers with the number of notes and the sum of their payloads. Chat
- * answers each note; "pause" stops its reading until fixture_resume.
  */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
-#include "echo.pb-c.h"
 #include "rpc/rpc.h"
+#include "tests/component/rpc/echo_service.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,14 +20,8 @@ struct fixture {
     char address[256];
     bool server_done;
     bool channel_done;
-    /* the server's side */
-    struct rpc_call *held; /* the last call that "hold" or "pause" left open */
-    size_t calls_ended;
-    enum rpc_code last_end;
-    char last_end_message[256];
-    char metadata[64]; /* the last value of "x-test" */
-    struct rpc_peer peer;
-    bool refuse; /* authorize says no */
+    struct echo echo; /* what the service noted */
+    bool refuse;      /* authorize says no */
 };
 
 /* Options with the defaults; the test may change them before fixture_start. */

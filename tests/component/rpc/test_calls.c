@@ -43,7 +43,7 @@ static void call_all_kinds(const char *address)
     TEST_EQUAL(chatting.payload_bytes, 10000000);
 
     fixture_stop(&fixture);
-    TEST_EQUAL(fixture.calls_ended, 4);
+    TEST_EQUAL(fixture.echo.calls_ended, 4);
 }
 
 static void call__over_a_unix_socket__works_in_every_kind(void)
@@ -88,17 +88,17 @@ static void call__past_its_deadline__ends_on_both_sides(void)
     TEST_TRUE(covey_now_ns() - start_ns >= 49 * COVEY_NS_PER_MS);
     TEST_EQUAL(client.code, RPC_DEADLINE_EXCEEDED);
     fixture_stop(&fixture);
-    TEST_EQUAL(fixture.calls_ended, 1);
+    TEST_EQUAL(fixture.echo.calls_ended, 1);
 }
 
 static bool is_held(void *data)
 {
-    return ((struct fixture *)data)->held != NULL;
+    return ((struct fixture *)data)->echo.held != NULL;
 }
 
 static bool one_has_ended(void *data)
 {
-    return ((struct fixture *)data)->calls_ended == 1;
+    return ((struct fixture *)data)->echo.calls_ended == 1;
 }
 
 static void call__cancelled__ends_on_both_sides(void)
@@ -116,7 +116,7 @@ static void call__cancelled__ends_on_both_sides(void)
     TEST_TRUE(fixture_run(&fixture, client_ended, &client));
     TEST_EQUAL(client.code, RPC_CANCELLED);
     TEST_TRUE(fixture_run(&fixture, one_has_ended, &fixture));
-    TEST_EQUAL(fixture.last_end, RPC_CANCELLED);
+    TEST_EQUAL(fixture.echo.last_end, RPC_CANCELLED);
     fixture_stop(&fixture);
 }
 
@@ -133,10 +133,10 @@ static void call__with_metadata__is_seen_by_the_server(void)
     TEST_EQUAL(client_send(&client, "hi", 0, 0), COVEY_OK);
     rpc_call_half_close(client.call);
     TEST_TRUE(fixture_run(&fixture, client_ended, &client));
-    TEST_EQUAL_STRING(fixture.metadata, "a value");
-    TEST_TRUE(fixture.peer.is_unix);
-    TEST_EQUAL(fixture.peer.uid, getuid());
-    TEST_EQUAL(fixture.peer.pid, getpid());
+    TEST_EQUAL_STRING(fixture.echo.metadata, "a value");
+    TEST_TRUE(fixture.echo.peer.is_unix);
+    TEST_EQUAL(fixture.echo.peer.uid, getuid());
+    TEST_EQUAL(fixture.echo.peer.pid, getpid());
     fixture_stop(&fixture);
 }
 

@@ -1,0 +1,169 @@
+#include "tests/component/rpc/echo_service.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef Covey__Test__Note note;
+
+static uint8_t zeros[16 * 1024 * 1024];
+
+struct serving {
+    struct echo *echo;
+    uint32_t left;
+    size_t note_bytes;
+    uint32_t joined;
+    size_t joined_bytes;
+    bool chat;
+};
+
+Covey__Test__Note echo_note(const char *text, uint32_t count, size_t payload_bytes)
+{
+    note made = COVEY__TEST__NOTE__INIT;
+    made.text = (char *)(uintptr_t)text;
+    made.count = count;
+    made.payload.data = zeros;
+    made.payload.len = payload_bytes;
+    return made;
+}
+
+static void on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)
+{
+    struct serving *serving = data;
+    struct echo *echo = serving->echo;
+    echo->calls_ended++;
+    echo->last_end = code;
+    snprintf(echo->last_end_message, sizeof echo->last_end_message, "%s", message);
+    if (echo->held == call)
+        echo->held = NULL;
+    free(serving);
+}
+
+static void split_on(struct rpc_call *call, void *data)
+{
+    struct serving *serving = data;
+    while (serving->left > 0 && rpc_call_writable(call)) {
+        note part = echo_note("part", serving->left, serving->note_bytes);
+        enum covey_status status = rpc_call_send(call, &part.base);
+        if (status) {
+            rpc_call_fail(call, status, NULL);
+            return;
+        }
+        serving->left--;
+    }
+    if (serving->left == 0)
+        rpc_call_finish(call, RPC_OK, NULL);
+}
+
+static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct serving *serving = data;
+    const note *asked = (const note *)message;
+    if (strcmp(asked->text, "fail") == 0)
+        rpc_call_finish(call, RPC_NOT_FOUND, "nicht da: 100 % \xc3\xbc\n");
+    else if (strcmp(asked->text, "hold") == 0)
+        serving->echo->held = call;
+    else if (strcmp(asked->text, "die") == 0)
+        rpc_call_finish(call, RPC_OK, NULL);
+    else
+        rpc_call_reply(call, message);
+}
+
+static void on_split(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct serving *serving = data;
+    const note *asked = (const note *)message;
+    serving->left = asked->count;
+    serving->note_bytes = asked->payload.len;
+    split_on(call, data);
+}
+
+static void on_join(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct serving *serving = data;
+    const note *part = (const note *)message;
+    serving->joined++;
+    serving->joined_bytes += part->payload.len;
+    if (strcmp(part->text, "pause") == 0) {
+        serving->echo->held = call;
+        rpc_call_pause(call);
+    } else if (strcmp(part->text, "fail") == 0) {
+        rpc_call_finish(call, RPC_ABORTED, "enough");
+    }
+}
+
+static void on_join_end(struct rpc_call *call, void *data)
+{
+    struct serving *serving = data;
+    char text[64];
+    snprintf(text, sizeof text, "%zu", serving->joined_bytes);
+    note sum = echo_note(text, serving->joined, 0);
+    rpc_call_reply(call, &sum.base);
+}
+
+static void on_chat(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct serving *serving = data;
+    const note *said = (const note *)message;
+    if (strcmp(said->text, "pause") == 0) {
+        serving->echo->held = call;
+        rpc_call_pause(call);
+        return;
+    }
+    enum covey_status status = rpc_call_send(call, message);
+    if (status)
+        rpc_call_fail(call, status, NULL);
+}
+
+static void on_chat_end(struct rpc_call *call, void *data)
+{
+    (void)data;
+    rpc_call_finish(call, RPC_OK, NULL);
+}
+
+static const struct rpc_call_events *start(struct rpc_call *call, void *service_data, void **data,
+                                           const struct rpc_call_events *events)
+{
+    struct echo *echo = service_data;
+    struct serving *serving = covey_calloc(1, sizeof *serving);
+    if (!serving) {
+        rpc_call_fail(call, COVEY_ENOMEM, NULL);
+        return NULL;
+    }
+    serving->echo = echo;
+    echo->peer = *rpc_call_peer(call);
+    const char *value = rpc_call_metadata(call, "x-test");
+    snprintf(echo->metadata, sizeof echo->metadata, "%s", value ? value : "");
+    *data = serving;
+    return events;
+}
+
+#define ON_CALL(name, ...)                                                                         \
+    static const struct rpc_call_events *name(struct rpc_call *call, void *service_data,           \
+                                              void **data)                                         \
+    {                                                                                              \
+        static const struct rpc_call_events events = {.on_end = on_end, __VA_ARGS__};              \
+        return start(call, service_data, data, &events);                                           \
+    }
+
+ON_CALL(on_unary_call, .on_message = on_unary)
+ON_CALL(on_split_call, .on_message = on_split, .on_writable = split_on)
+ON_CALL(on_join_call, .on_message = on_join, .on_half_close = on_join_end)
+ON_CALL(on_chat_call, .on_message = on_chat, .on_half_close = on_chat_end)
+
+#define NOTES .request = &covey__test__note__descriptor, .response = &covey__test__note__descriptor
+
+static const struct rpc_method methods[] = {
+    {.name = "Unary", NOTES, .on_call = on_unary_call},
+    {.name = "Split", NOTES, .server_streaming = true, .on_call = on_split_call},
+    {.name = "Join", NOTES, .client_streaming = true, .on_call = on_join_call},
+    {.name = "Chat",
+     NOTES,
+     .client_streaming = true,
+     .server_streaming = true,
+     .on_call = on_chat_call},
+};
+
+const struct rpc_service echo_service = {"covey.test.Echo", methods, 4};

@@ -1,0 +1,32 @@
+/*
+ * The service that the tests of rpc/ call, covey.test.Echo.
+ *
+ * Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers, "die" sends
+ * nothing and finishes OK). Split sends count notes of payload's size (as fast as flow control
+ * allows). Join answers with the number of notes and the sum of their payloads; "fail" ends it,
+ * "pause" stops its reading. Chat answers each note; "pause" stops its reading.
+ */
+#ifndef ECHO_SERVICE_H
+#define ECHO_SERVICE_H
+
+#include "echo.pb-c.h"
+#include "rpc/rpc.h"
+
+#include <stddef.h>
+
+/* What the service notes; given to rpc_server_add. */
+struct echo {
+    struct rpc_call *held; /* the last call that "hold" or "pause" left open */
+    size_t calls_ended;
+    enum rpc_code last_end;
+    char last_end_message[256];
+    char metadata[64]; /* the last value of "x-test" */
+    struct rpc_peer peer;
+};
+
+extern const struct rpc_service echo_service;
+
+/* A note with a payload of zeros, at most 16 MiB; text is borrowed. */
+Covey__Test__Note echo_note(const char *text, uint32_t count, size_t payload_bytes);
+
+#endif
