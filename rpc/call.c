@@ -38,6 +38,7 @@ void rpc_call_discard(struct rpc_call *call)
         rpc_connection_unref(call->connection);
     call->connection = NULL;
     covey_buffer_free(&call->metadata);
+    call->turn->buffered_bytes -= call->in.length_bytes;
     covey_buffer_free(&call->in);
     covey_buffer_free(&call->out);
     covey_buffer_free(&call->request_metadata);
@@ -77,9 +78,9 @@ void rpc_call_detach(struct rpc_call *call)
 void rpc_call_reset(struct rpc_call *call, uint32_t error_code)
 {
     if (call->stream_id && call->connection->session) {
-        /* Out of memory here is fatal to the session, which then says so itself. */
-        (void)nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE,
-                                        call->stream_id, error_code);
+        rpc_connection_check(call->connection,
+                             nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE,
+                                                       call->stream_id, error_code));
         rpc_connection_due(call->connection);
     }
     rpc_call_detach(call);
@@ -146,7 +147,7 @@ void rpc_call_add_metadata(struct rpc_call *call, const char *key, size_t key_by
         covey_buffer_append(&call->metadata, value, value_bytes) ||
         covey_buffer_append(&call->metadata, "", 1)) {
         call->metadata.length_bytes = length_bytes;
-        call->out_of_memory = true;
+        call->exhausted = "out of memory";
     }
 }
 
@@ -173,8 +174,14 @@ static bool discards(const struct rpc_call *call)
 void rpc_call_on_bytes(struct rpc_call *call, const uint8_t *bytes, size_t length_bytes)
 {
     call->uncredited_bytes += length_bytes;
-    if (!discards(call) && covey_buffer_append(&call->in, bytes, length_bytes) != COVEY_OK)
-        call->out_of_memory = true;
+    if (!discards(call)) {
+        if (call->turn->buffered_bytes + length_bytes > call->limits->buffered_bytes)
+            call->exhausted = "too much waits to be read here";
+        else if (covey_buffer_append(&call->in, bytes, length_bytes) != COVEY_OK)
+            call->exhausted = "out of memory";
+        else
+            call->turn->buffered_bytes += length_bytes;
+    }
     rpc_call_due(call);
 }
 
@@ -188,13 +195,15 @@ static void credit(struct rpc_call *call)
     call->uncredited_bytes = 0;
     if (!call->stream_id || !call->connection->session)
         return;
-    (void)nghttp2_session_consume_stream(call->connection->session, call->stream_id, bytes);
+    rpc_connection_check(call->connection, nghttp2_session_consume_stream(call->connection->session,
+                                                                          call->stream_id, bytes));
     if (nghttp2_session_want_write(call->connection->session))
         rpc_connection_due(call->connection);
 }
 
 static void compact(struct rpc_call *call)
 {
+    call->turn->buffered_bytes -= call->in_offset;
     covey_buffer_consume(&call->in, call->in_offset);
     call->in_offset = 0;
     if (call->in.length_bytes == 0 && call->in.capacity_bytes > KEEP_BUFFER_BYTES)
@@ -280,9 +289,8 @@ ProtobufCMessage *rpc_call_next_message(struct rpc_call *call)
         refuse_frame(call, status, &frame);
         return NULL;
     }
-    ProtobufCMessage *message = decode_frame(call, &frame);
     call->in_offset += RPC_FRAME_HEADER_BYTES + frame.length_bytes;
-    return message;
+    return decode_frame(call, &frame);
 }
 
 static bool may_deliver(const struct rpc_call *call)
@@ -328,9 +336,9 @@ static bool drained(const struct rpc_call *call)
 
 void rpc_call_run(struct rpc_call *call)
 {
-    if (call->out_of_memory && !call->over) {
-        call->out_of_memory = false;
-        refuse(call, RPC_RESOURCE_EXHAUSTED, "out of memory");
+    if (call->exhausted && !call->over) {
+        refuse(call, RPC_RESOURCE_EXHAUSTED, call->exhausted);
+        call->exhausted = NULL;
     }
     if (call->is_server && !call->begun && !call->over && !rpc_server_call_begin(call)) {
         credit(call);
@@ -383,7 +391,8 @@ void rpc_call_wake(struct rpc_call *call)
         return;
     if (call->deferred) {
         call->deferred = false;
-        (void)nghttp2_session_resume_data(call->connection->session, call->stream_id);
+        rpc_connection_check(call->connection, nghttp2_session_resume_data(
+                                                   call->connection->session, call->stream_id));
     }
     rpc_connection_due(call->connection);
 }
@@ -517,6 +526,7 @@ void rpc_limits_init(struct rpc_limits *limits)
     *limits = (struct rpc_limits){
         .message_bytes = 4 * 1024 * 1024,
         .decode_budget_bytes = 64 * 1024 * 1024,
+        .buffered_bytes = 256 * 1024 * 1024,
         .metadata_bytes = 16 * 1024,
         .connections = 1024,
         .streams = 256,

@@ -38,7 +38,7 @@ struct rpc_call {
     enum rpc_encoding encoding;
     bool headers_complete;
     bool headers_too_large;
-    bool out_of_memory;
+    const char *exhausted; /* set: the call ends with RESOURCE_EXHAUSTED, for this reason */
 
     struct covey_buffer in; /* received, not yet delivered, from in_offset on */
     size_t in_offset;
@@ -78,7 +78,7 @@ struct rpc_call {
     struct covey_buffer request_metadata;
     size_t request_metadata_count;
     int http_status;
-    bool bad_content_type;
+    bool is_grpc; /* by its content-type */
     enum rpc_code trailer_code;
     bool has_trailer_code;
     char *trailer_message;
@@ -143,6 +143,7 @@ void rpc_server_call_trailers(struct rpc_call *call);
 void rpc_server_call_expire(struct rpc_call *call);
 void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
                             const char *value, size_t value_bytes, bool is_trailer);
+void rpc_client_call_headers_done(struct rpc_call *call);
 void rpc_client_call_trailers_done(struct rpc_call *call);
 enum covey_status rpc_client_call_submit(struct rpc_call *call,
                                          struct rpc_connection *connection) COVEY_MUST_USE;

@@ -158,7 +158,7 @@ static void take_status(struct rpc_call *call, const char *key, size_t key_bytes
 {
     char *text = covey_malloc(value_bytes + 1);
     if (!text) {
-        call->out_of_memory = true;
+        call->exhausted = "out of memory";
         return;
     }
     memcpy(text, value, value_bytes);
@@ -192,22 +192,41 @@ void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_b
                          : is(value, value_bytes, "identity") ? RPC_ENCODING_IDENTITY
                                                               : RPC_ENCODING_UNKNOWN;
     if (is(key, key_bytes, "content-type"))
-        call->bad_content_type = value_bytes < 16 || memcmp(value, "application/grpc", 16) != 0;
+        call->is_grpc = value_bytes >= 16 && memcmp(value, "application/grpc", 16) == 0;
     if (!is_trailer)
         rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);
+}
+
+/* A response that is no gRPC, a proxy's page for one. */
+static void refuse_http(struct rpc_call *call)
+{
+    char text[96];
+    snprintf(text, sizeof text, "the server answered HTTP %d, not gRPC", call->http_status);
+    rpc_call_reset(call, NGHTTP2_CANCEL);
+    rpc_call_conclude(call, rpc_code_from_http(call->http_status), text, false);
+}
+
+void rpc_client_call_headers_done(struct rpc_call *call)
+{
+    if (call->over)
+        return;
+    if (call->headers_too_large) {
+        rpc_call_reset(call, NGHTTP2_CANCEL);
+        rpc_call_conclude(call, RPC_RESOURCE_EXHAUSTED, "the headers are over the limit", false);
+    } else if (call->http_status != 200 || !call->is_grpc) {
+        refuse_http(call);
+    }
 }
 
 void rpc_client_call_trailers_done(struct rpc_call *call)
 {
     if (call->over)
         return;
-    char text[96];
     if (call->has_trailer_code) {
         rpc_call_conclude(call, call->trailer_code,
                           call->trailer_message ? call->trailer_message : "", true);
-    } else if (call->http_status != 200) {
-        snprintf(text, sizeof text, "the server answered HTTP %d", call->http_status);
-        rpc_call_conclude(call, rpc_code_from_http(call->http_status), text, false);
+    } else if (call->http_status != 200 || !call->is_grpc) {
+        refuse_http(call);
     } else {
         rpc_call_conclude(call, RPC_INTERNAL, "the stream ended without a status", true);
     }

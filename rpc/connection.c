@@ -63,13 +63,13 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 {
     (void)flags;
     (void)data;
-    nghttp2_session_consume_connection(session, length_bytes);
+    int failed = nghttp2_session_consume_connection(session, length_bytes);
     struct rpc_call *call = call_of(session, stream_id);
     if (call)
         rpc_call_on_bytes(call, bytes, length_bytes);
-    else
-        nghttp2_session_consume_stream(session, stream_id, length_bytes);
-    return 0;
+    else if (!failed)
+        failed = nghttp2_session_consume_stream(session, stream_id, length_bytes);
+    return failed;
 }
 
 static void on_stream_frame(struct rpc_connection *connection, const nghttp2_frame *frame)
@@ -78,8 +78,11 @@ static void on_stream_frame(struct rpc_connection *connection, const nghttp2_fra
     if (!call)
         return;
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_HEADERS)
+    if (frame->hd.type == NGHTTP2_HEADERS) {
         call->headers_complete = true;
+        if (!connection->is_server && !ends)
+            rpc_client_call_headers_done(call);
+    }
     if (ends) {
         call->peer_closed = true;
         if (!connection->is_server)
@@ -119,7 +122,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct rpc_connection *connection = data;
     if (connection->is_server && is_free_of_charge(frame) &&
         !rpc_rate_take(&connection->control_frames, covey_now_ns()))
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+        return nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:
@@ -132,9 +135,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_PING:
         if (connection->shutting_down && frame->hd.flags & NGHTTP2_FLAG_ACK) {
             connection->shutting_down = false;
-            nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
-                                  nghttp2_session_get_last_proc_stream_id(session),
-                                  NGHTTP2_NO_ERROR, NULL, 0);
+            return nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
+                                         nghttp2_session_get_last_proc_stream_id(session),
+                                         NGHTTP2_NO_ERROR, NULL, 0);
         }
         break;
     case NGHTTP2_GOAWAY:
@@ -382,6 +385,14 @@ void rpc_connection_due(struct rpc_connection *connection)
         rpc_turn_due(connection->turn, &connection->turn->connections, &connection->due_link);
 }
 
+void rpc_connection_check(struct rpc_connection *connection, int result)
+{
+    if (result != NGHTTP2_ERR_NOMEM)
+        return;
+    connection->broken = true;
+    rpc_connection_due(connection);
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     rpc_connection_unref(covey_container_of((uv_timer_t *)handle, struct rpc_connection, timer));
@@ -431,6 +442,8 @@ void rpc_connection_flush(struct rpc_connection *connection)
     while (more && rpc_transport_drained(connection->transport)) {
         int failed = 0;
         more = gather(connection, &failed);
+        if (connection->broken)
+            failed = NGHTTP2_ERR_NOMEM;
         if (failed) {
             rpc_connection_lose(connection, nghttp2_strerror(failed));
             return;
@@ -454,7 +467,10 @@ static void on_timer(uv_timer_t *timer)
         rpc_connection_lose(connection, "the peer did not finish the handshake in time");
         return;
     }
-    if (connection->heard) {
+    /* An idle client does not ping: servers take that for abuse, and the next call would find out.
+     */
+    bool idle = !connection->is_server && covey_list_empty(&connection->calls);
+    if (connection->heard || idle) {
         connection->heard = false;
         connection->pinged = false;
         set_timer(connection, connection->limits->keepalive_ns);
@@ -487,14 +503,16 @@ void rpc_connection_drain(struct rpc_connection *connection)
     if (connection->lost || connection->draining)
         return;
     connection->draining = true;
-    if (!connection->is_server || !connection->ready) {
-        nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+    nghttp2_session *session = connection->session;
+    if (!connection->ready) {
+        rpc_connection_check(connection,
+                             nghttp2_session_terminate_session(session, NGHTTP2_NO_ERROR));
     } else {
         /* Requests already on their way are still served: the last GOAWAY follows the PING's
          * answer. */
         connection->shutting_down = true;
-        nghttp2_submit_shutdown_notice(connection->session);
-        nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
+        rpc_connection_check(connection, nghttp2_submit_shutdown_notice(session));
+        rpc_connection_check(connection, nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL));
     }
     rpc_connection_due(connection);
 }

@@ -52,6 +52,7 @@ struct rpc_connection {
     bool pinged;        /* a keepalive PING is out */
     bool heard;         /* bytes came since the timer last fired */
     bool shutting_down; /* server: the notice is out, the last GOAWAY is not */
+    bool broken;        /* nghttp2 was out of memory: lost at the next flush */
     bool lost;
 };
 
@@ -65,6 +66,10 @@ void rpc_connection_unref(struct rpc_connection *connection);
 
 /* Something is to be written. */
 void rpc_connection_due(struct rpc_connection *connection);
+
+/* Takes the result of a call of nghttp2 that can fail only by running out of memory: the connection
+ * is then useless, and ends with the turn. */
+void rpc_connection_check(struct rpc_connection *connection, int result);
 
 /* Writes what nghttp2 has; from the turn only. */
 void rpc_connection_flush(struct rpc_connection *connection);

@@ -129,6 +129,9 @@ struct rpc_limits {
     size_t message_bytes;         /* largest message received or sent; default 4 MiB */
     size_t decode_budget_bytes;   /* memory that one decoded message may take; default 16 x
                                      message_bytes */
+    size_t buffered_bytes;        /* received and not yet delivered, over all calls of a server or
+                                     channel; a call that goes beyond it ends with
+                                     RESOURCE_EXHAUSTED; default 256 MiB */
     size_t metadata_bytes;        /* header list; default 16 KiB */
     uint32_t connections;         /* a server's open connections; default 1024 */
     uint32_t streams;             /* concurrent streams per connection; default 256 */

@@ -59,7 +59,7 @@ static void pseudo_header(struct rpc_call *call, const char *key, size_t key_byt
         }
         call->path = covey_malloc(value_bytes + 1);
         if (!call->path) {
-            call->out_of_memory = true;
+            call->exhausted = "out of memory";
             return;
         }
         memcpy(call->path, value, value_bytes);
@@ -81,7 +81,7 @@ static void take_timeout(struct rpc_call *call, const char *value, size_t value_
         return;
     }
     if (rpc_call_arm(call, timeout_ns) != COVEY_OK)
-        call->out_of_memory = true;
+        call->exhausted = "out of memory";
 }
 
 static void take_encoding(struct rpc_call *call, const char *value, size_t value_bytes)
@@ -111,7 +111,9 @@ void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_b
 static void answer_http(struct rpc_call *call, const char *status)
 {
     nghttp2_nv headers[] = {text_nv(":status", status, 3)};
-    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers, 1, NULL);
+    rpc_connection_check(
+        call->connection,
+        nghttp2_submit_response(call->connection->session, call->stream_id, headers, 1, NULL));
     call->response_begun = true;
     call->closed = true;
     rpc_call_set_status(call, RPC_UNKNOWN, "not a gRPC request");
@@ -213,8 +215,9 @@ void rpc_server_call_respond(struct rpc_call *call)
     };
     nghttp2_data_provider provider = {.read_callback = rpc_call_read_out};
     call->response_begun = true;
-    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers,
-                                  sizeof headers / sizeof *headers, &provider);
+    rpc_connection_check(call->connection, nghttp2_submit_response(
+                                               call->connection->session, call->stream_id, headers,
+                                               sizeof headers / sizeof *headers, &provider));
 }
 
 /* Fills status and message; *encoded holds the message. */
@@ -236,7 +239,8 @@ void rpc_server_call_trailers(struct rpc_call *call)
     char number[4];
     struct covey_buffer encoded = {0};
     size_t count = fill_status(call, headers, number, &encoded);
-    (void)nghttp2_submit_trailer(call->connection->session, call->stream_id, headers, count);
+    rpc_connection_check(call->connection, nghttp2_submit_trailer(call->connection->session,
+                                                                  call->stream_id, headers, count));
     covey_buffer_free(&encoded);
 }
 
@@ -252,7 +256,9 @@ static void respond_trailers_only(struct rpc_call *call)
     struct covey_buffer encoded = {0};
     size_t count = 3 + fill_status(call, headers + 3, number, &encoded);
     call->response_begun = true;
-    (void)nghttp2_submit_response(call->connection->session, call->stream_id, headers, count, NULL);
+    rpc_connection_check(
+        call->connection,
+        nghttp2_submit_response(call->connection->session, call->stream_id, headers, count, NULL));
     covey_buffer_free(&encoded);
     rpc_connection_due(call->connection);
 }

@@ -23,6 +23,7 @@ struct rpc_turn {
     struct covey_list calls;        /* struct rpc_call, by due_link */
     struct covey_list connections;  /* struct rpc_connection, by due_link */
     size_t references;
+    size_t buffered_bytes;                    /* in the calls' buffers of what was received */
     void (*on_closed)(struct rpc_turn *turn); /* last: the owner frees itself */
 };
 
