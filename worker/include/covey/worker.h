@@ -39,7 +39,8 @@ struct covey_buf;
 
 /* ---- the context ---- */
 
-/* What a shared object defines: called once in each worker. 0 is success. Not part of the library. */
+/* What a shared object defines: called once in each worker. 0 is success. Not part of the library.
+ */
 COVEY_API int covey_work(struct covey_ctx *ctx);
 
 /*
