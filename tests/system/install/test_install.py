@@ -20,6 +20,7 @@ LIBRARIES = {
     "covey-worker": ("covey/worker.h", "worker/include", "worker.so"),
     "covey": ("covey/client.h", "client/include", "client"),
 }
+DEFINED_BY_USERS = {"covey_work"}
 SHARED_HEADERS = ["base/include/covey/status.h"]
 
 
@@ -47,7 +48,7 @@ def declared(headers):
             text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
         for declaration in re.findall(r"\bCOVEY_API\s([^;]*);", text):
             names.update(re.findall(r"\b(covey_\w+)\s*\(", declaration)[:1])
-    return names
+    return names - DEFINED_BY_USERS
 
 
 class Installed(unittest.TestCase):
