@@ -66,6 +66,18 @@ static void printf__text__is_a_string_without_its_nul_in_the_length(void)
     covey_buffer_free(&buffer);
 }
 
+static void printf__text_fills_the_room__its_nul_has_room_too(void)
+{
+    struct covey_buffer buffer = {0};
+    TEST_REQUIRE(covey_buffer_reserve(&buffer, 64) == COVEY_OK);
+    TEST_REQUIRE(buffer.capacity_bytes == 64);
+    TEST_REQUIRE(covey_buffer_printf(&buffer, "%064d", 1) == COVEY_OK);
+    TEST_EQUAL(buffer.length_bytes, 64);
+    TEST_TRUE(buffer.capacity_bytes > 64);
+    TEST_TRUE(buffer.data[63] == '1' && buffer.data[64] == '\0');
+    covey_buffer_free(&buffer);
+}
+
 static void consume__part_and_more_than_all__moves_the_rest(void)
 {
     struct covey_buffer buffer = {0};
@@ -103,6 +115,7 @@ static const struct test_case cases[] = {
     TEST_CASE(reserve__sum_overflows__fails_and_changes_nothing),
     TEST_CASE(reserve__room_is_there__keeps_the_memory),
     TEST_CASE(printf__text__is_a_string_without_its_nul_in_the_length),
+    TEST_CASE(printf__text_fills_the_room__its_nul_has_room_too),
     TEST_CASE(consume__part_and_more_than_all__moves_the_rest),
     TEST_CASE(every_call__memory_runs_out__leaves_the_buffer_as_it_was),
     {0},

@@ -185,11 +185,11 @@ static void remove_tree__links_and_folders__follows_no_link(void)
     TEST_EQUAL(covey_remove_tree("/proc/self/status"), COVEY_EACCES);
 }
 
-static void remove_tree__deeper_than_the_descriptor_limit__is_removed(void)
+/* Folders within each other below the test's folder: first/d/d/d... */
+static void make_chain(const char *first, int depth)
 {
-    enum { depth = 3000 };
     int fd = open(test_folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *name = "deep";
+    const char *name = first;
     for (int i = 0; i < depth; i++) {
         TEST_REQUIRE(mkdirat(fd, name, 0700) == 0);
         int next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -198,9 +198,16 @@ static void remove_tree__deeper_than_the_descriptor_limit__is_removed(void)
         fd = next;
         name = "d";
     }
-    /* In the way of the names that deep folders are moved to. */
-    TEST_REQUIRE(mkdirat(fd, ".removed-0", 0700) == 0);
     close(fd);
+}
+
+static void remove_tree__deeper_than_the_descriptor_limit__is_removed(void)
+{
+    make_chain("deep", 3000);
+    /* The names that folders are moved up to are taken, whichever of these comes first. */
+    make_chain("deep/.removed-0", 100);
+    make_chain("deep/.removed-1", 100);
+    make_chain("deep/.removed-2", 100);
     struct rlimit before;
     TEST_REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
     struct rlimit small = {.rlim_cur = 100, .rlim_max = before.rlim_max};
