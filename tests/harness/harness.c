@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* There in a coverage build only. */
+void __gcov_dump(void) __attribute__((weak));
+
 static char folder[64];
 
 static void remove_folder(void)
@@ -42,6 +45,13 @@ void test_require_failed(const char *condition, const char *file, unsigned line)
 {
     CU_assertImplementation(CU_FALSE, line, condition, file, "", CU_TRUE);
     abort();
+}
+
+void test_child_exit(int status)
+{
+    if (__gcov_dump)
+        __gcov_dump();
+    _exit(status);
 }
 
 bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns)

@@ -38,6 +38,9 @@ void test_skip(const char *reason) __attribute__((noreturn));
 /* A folder that exists until the program ends, then goes with all that is in it. Static storage. */
 const char *test_folder(void);
 
+/* Ends a forked child of a test at once: its coverage is kept, the parent's folder is too. */
+void test_child_exit(int status) __attribute__((noreturn));
+
 /* Waits until condition(data) is true: polls until the deadline, false past it. For what gives no
  * event to wait on. */
 bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns);

@@ -77,8 +77,8 @@ static int child_status(const char *text, int wait_options)
     if (child == 0) {
         struct covey_error error;
         if (init_with(text, &error) != COVEY_OK)
-            _exit(2);
-        _exit(covey_fault(COVEY_FAULT_WORKER_CLAIM) ? 1 : 0);
+            test_child_exit(2);
+        test_child_exit(covey_fault(COVEY_FAULT_WORKER_CLAIM) ? 1 : 0);
     }
     int status = -1;
     TEST_REQUIRE(child > 0);

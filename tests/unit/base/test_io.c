@@ -218,6 +218,34 @@ static void remove_tree__deeper_than_the_descriptor_limit__is_removed(void)
     TEST_TRUE(access(path_of("deep"), F_OK) < 0 && errno == ENOENT);
 }
 
+/* Without descriptors left nothing can be opened: each call says so, and destroys nothing. */
+static void every_call__no_descriptor_is_free__is_elimit(void)
+{
+    struct covey_error error;
+    struct covey_buffer contents = {0};
+    TEST_REQUIRE(covey_make_dirs(path_of("poor/folder/inner"), 0700, &error) == COVEY_OK);
+    int lowest_free = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    close(lowest_free);
+    struct rlimit before;
+    TEST_REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    enum covey_status removed[3];
+    for (rlim_t spare = 0; spare < 3; spare++) {
+        struct rlimit small = {.rlim_cur = (rlim_t)lowest_free + spare,
+                               .rlim_max = before.rlim_max};
+        TEST_REQUIRE(setrlimit(RLIMIT_NOFILE, &small) == 0);
+        removed[spare] = covey_remove_tree(path_of("poor"));
+        if (spare == 0) {
+            TEST_EQUAL(covey_file_read("/dev/null", 1, &contents, &error), COVEY_ELIMIT);
+            TEST_EQUAL(covey_file_write(path_of("poor/file"), "", 0, 0600, &error), COVEY_ELIMIT);
+        }
+    }
+    TEST_REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (int spare = 0; spare < 3; spare++)
+        TEST_EQUAL(removed[spare], COVEY_ELIMIT);
+    TEST_EQUAL(access(path_of("poor/folder"), F_OK), 0);
+    TEST_EQUAL(covey_remove_tree(path_of("poor")), COVEY_OK);
+}
+
 /* A user without privileges whose folders forbid reading and writing; 0 when they can be removed.
  */
 static int locked_child(const char *tree)
@@ -249,7 +277,7 @@ static void remove_tree__folders_without_permissions__are_opened_up(void)
     const char *tree = path_of("shared/tree");
     pid_t child = fork();
     if (child == 0)
-        _exit(locked_child(tree));
+        test_child_exit(locked_child(tree));
     int status;
     TEST_REQUIRE(waitpid(child, &status, 0) == child);
     TEST_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -280,6 +308,7 @@ static const struct test_case cases[] = {
     TEST_CASE(make_dirs__impossible__says_what_is_in_the_way),
     TEST_CASE(remove_tree__links_and_folders__follows_no_link),
     TEST_CASE(remove_tree__deeper_than_the_descriptor_limit__is_removed),
+    TEST_CASE(every_call__no_descriptor_is_free__is_elimit),
     TEST_CASE(remove_tree__folders_without_permissions__are_opened_up),
     TEST_CASE(close__descriptor__is_closed_once_and_errno_kept),
     {0},
