@@ -1,16 +1,36 @@
 set(rpc_test_dir ${CMAKE_CURRENT_BINARY_DIR}/rpc)
+set(rpc_unit_dir ${CMAKE_CURRENT_SOURCE_DIR}/unit/rpc)
 set(rpc_test_proto_dir ${CMAKE_CURRENT_SOURCE_DIR}/component/rpc)
+
+# rpc_test_proto(NAME FOLDER): covey_test_NAME, the C form of FOLDER/NAME.proto.
+function(rpc_test_proto name folder)
+  add_custom_command(
+    OUTPUT ${rpc_test_dir}/${name}.pb-c.c ${rpc_test_dir}/${name}.pb-c.h
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${rpc_test_dir}
+    COMMAND ${PROTOC} --plugin=protoc-gen-c=${PROTOC_GEN_C} --c_out=${rpc_test_dir} -I ${folder} ${folder}/${name}.proto
+    DEPENDS ${folder}/${name}.proto
+    VERBATIM)
+  add_library(covey_test_${name} STATIC ${rpc_test_dir}/${name}.pb-c.c)
+  target_compile_options(covey_test_${name} PRIVATE -w)
+  target_include_directories(covey_test_${name} SYSTEM PUBLIC ${rpc_test_dir})
+  target_link_libraries(covey_test_${name} PUBLIC covey_instrument PkgConfig::PROTOBUF_C)
+endfunction()
+rpc_test_proto(echo ${rpc_test_proto_dir})
+rpc_test_proto(tree ${rpc_unit_dir})
+
 add_custom_command(
-  OUTPUT ${rpc_test_dir}/echo.pb-c.c ${rpc_test_dir}/echo.pb-c.h
-  COMMAND ${CMAKE_COMMAND} -E make_directory ${rpc_test_dir}
-  COMMAND ${PROTOC} --plugin=protoc-gen-c=${PROTOC_GEN_C} --c_out=${rpc_test_dir}
-          -I ${rpc_test_proto_dir} ${rpc_test_proto_dir}/echo.proto
-  DEPENDS ${rpc_test_proto_dir}/echo.proto
+  OUTPUT ${rpc_test_dir}/tree_set.c
+  COMMAND ${PROTOC} --descriptor_set_out=${rpc_test_dir}/tree.binpb -I ${rpc_unit_dir} ${rpc_unit_dir}/tree.proto
+  COMMAND ${CMAKE_COMMAND} -DINPUT=${rpc_test_dir}/tree.binpb -DOUTPUT=${rpc_test_dir}/tree_set.c
+          -DNAME=test_descriptor_set -P ${CMAKE_SOURCE_DIR}/rpc/embed.cmake
+  DEPENDS ${rpc_unit_dir}/tree.proto
   VERBATIM)
-add_library(covey_test_echo STATIC ${rpc_test_dir}/echo.pb-c.c)
-target_compile_options(covey_test_echo PRIVATE -w)
-target_include_directories(covey_test_echo SYSTEM PUBLIC ${rpc_test_dir})
-target_link_libraries(covey_test_echo PUBLIC covey_instrument PkgConfig::PROTOBUF_C)
+
+covey_unit_test(rpc text DEPENDS covey_rpc)
+covey_unit_test(rpc deadlines DEPENDS covey_rpc)
+covey_unit_test(rpc framing DEPENDS covey_rpc covey_test_tree)
+covey_unit_test(rpc decode DEPENDS covey_rpc covey_test_tree)
+covey_unit_test(rpc descriptors DEPENDS covey_rpc SOURCES ${rpc_test_dir}/tree_set.c)
 
 add_library(covey_test_echo_service STATIC ${rpc_test_proto_dir}/echo_service.c)
 target_link_libraries(covey_test_echo_service PUBLIC covey_settings covey_rpc covey_test_echo)
