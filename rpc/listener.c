@@ -23,15 +23,51 @@ static void on_connection(uv_stream_t *stream, int status)
     rpc_server_accept(listener);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void free_when_closed(struct rpc_listener *listener)
 {
-    struct rpc_listener *listener =
-        covey_container_of((uv_stream_t *)handle, struct rpc_listener, handle.stream);
+    if (!listener->closed || listener->refusing)
+        return;
     struct rpc_server *server = listener->server;
     rpc_tls_context_destroy(listener->tls);
     free(listener->path);
     free(listener);
     rpc_turn_unref(&server->turn);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct rpc_listener *listener =
+        covey_container_of((uv_stream_t *)handle, struct rpc_listener, handle.stream);
+    listener->closed = true;
+    free_when_closed(listener);
+}
+
+static void on_refused_closed(uv_handle_t *handle)
+{
+    struct rpc_listener *listener =
+        covey_container_of((uv_stream_t *)handle, struct rpc_listener, refused.stream);
+    listener->refusing = false;
+    if (listener->waiting && !uv_is_closing((uv_handle_t *)&listener->handle.stream)) {
+        listener->waiting = false;
+        rpc_server_accept(listener);
+    }
+    free_when_closed(listener);
+}
+
+void rpc_listener_refuse(struct rpc_listener *listener)
+{
+    if (listener->refusing) {
+        listener->waiting = true;
+        return;
+    }
+    listener->refusing = true;
+    uv_loop_t *loop = listener->server->turn.loop;
+    if (listener->is_unix)
+        uv_pipe_init(loop, &listener->refused.pipe, 0);
+    else
+        uv_tcp_init(loop, &listener->refused.tcp);
+    (void)uv_accept(&listener->handle.stream, &listener->refused.stream);
+    uv_close((uv_handle_t *)&listener->refused.stream, on_refused_closed);
 }
 
 void rpc_listener_close(struct rpc_listener *listener)

@@ -83,27 +83,6 @@ static enum covey_status identify(struct rpc_connection *connection,
     return COVEY_OK;
 }
 
-static void on_refused_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-/* What is not accepted would wait in the backlog and wake the loop for ever. */
-static void accept_and_close(struct rpc_listener *listener)
-{
-    uv_stream_t *stream;
-    size_t size = listener->is_unix ? sizeof(uv_pipe_t) : sizeof(uv_tcp_t);
-    stream = covey_malloc(size);
-    if (!stream)
-        return;
-    if (listener->is_unix)
-        uv_pipe_init(listener->server->turn.loop, (uv_pipe_t *)stream, 0);
-    else
-        uv_tcp_init(listener->server->turn.loop, (uv_tcp_t *)stream);
-    (void)uv_accept(&listener->handle.stream, stream);
-    uv_close((uv_handle_t *)stream, on_refused_closed);
-}
-
 void rpc_server_accept(struct rpc_listener *listener)
 {
     struct rpc_server *server = listener->server;
@@ -113,7 +92,7 @@ void rpc_server_accept(struct rpc_listener *listener)
                                            &server->options.limits, &connection_events, server);
     if (!connection) {
         log_debug("connection refused open=%zu", server->connection_count);
-        accept_and_close(listener);
+        rpc_listener_refuse(listener);
         return;
     }
     covey_list_push_back(&server->connections, &connection->owner_link);

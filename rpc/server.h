@@ -28,6 +28,14 @@ struct rpc_listener {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } handle;
+    union {
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } refused;     /* takes a connection that is not wanted, to close it */
+    bool refusing; /* refused is in use */
+    bool waiting;  /* a connection has come meanwhile; libuv holds it, and the listener, for us */
+    bool closed;
     bool is_unix;
     struct rpc_tls_context *tls;
     char *path; /* unix: to unlink, while it is still the file we made */

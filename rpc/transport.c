@@ -1,11 +1,15 @@
 #include "rpc/transport.h"
 
 #include "base/error.h"
+#include "base/io.h"
 #include "base/list.h"
 #include "base/memory.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #define READ_BYTES 65536
@@ -20,8 +24,9 @@ struct rpc_transport {
     void *owner;
     struct rpc_tls_session *tls;
     uv_connect_t connect;
-    uv_write_t write;
-    struct covey_buffer pending;   /* being written by uv_write */
+    uv_poll_t writable;
+    int writable_fd;               /* -1 until the socket was full for the first time */
+    struct covey_buffer pending;   /* waits for room in the socket */
     struct covey_buffer encrypted; /* TLS records on their way */
     uint8_t *read_bytes;
     bool is_unix;
@@ -40,6 +45,7 @@ struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix,
     transport->read_bytes = covey_malloc(READ_BYTES);
     if (!transport->read_bytes)
         goto no_bytes;
+    transport->writable_fd = -1;
     transport->events = events;
     transport->owner = owner;
     transport->is_unix = is_unix;
@@ -78,52 +84,84 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static enum covey_status send_raw(struct rpc_transport *transport, struct covey_buffer *buffer);
 
-static void on_written(uv_write_t *request, int status)
+/* As much as the socket takes now. Not by libuv, which would raise SIGPIPE in a process whose
+ * signals are not ours to set. */
+static enum covey_status send_now(struct rpc_transport *transport,
+                                  const struct covey_buffer *buffer, size_t *sent_bytes)
 {
-    struct rpc_transport *transport = covey_container_of(request, struct rpc_transport, write);
-    transport->writing = false;
-    transport->pending.length_bytes = 0;
-    if (transport->closing)
-        return;
-    if (status < 0) {
-        fail(transport, uv_strerror(status));
-        return;
-    }
-    if (send_raw(transport, &transport->encrypted) != COVEY_OK) {
-        fail(transport, "the connection broke");
-        return;
-    }
-    if (!transport->writing && transport->open)
-        transport->events->on_drained(transport->owner);
+    ssize_t sent;
+    do {
+        sent = send(rpc_transport_fd(transport), buffer->data, buffer->length_bytes,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    *sent_bytes = sent < 0 ? 0 : (size_t)sent;
+    if (sent >= 0 || errno == EAGAIN || errno == ENOBUFS)
+        return COVEY_OK;
+    return covey_status_from_errno(errno);
 }
 
-/* Sends raw bytes; what the socket does not take at once is kept for uv_write. */
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+    struct rpc_transport *transport = covey_container_of(poll, struct rpc_transport, writable);
+    (void)events;
+    if (transport->closing || transport->failed)
+        return;
+    size_t sent = 0;
+    if (status < 0 || send_now(transport, &transport->pending, &sent) != COVEY_OK)
+        goto broken;
+    covey_buffer_consume(&transport->pending, sent);
+    if (transport->pending.length_bytes > 0)
+        return;
+    uv_poll_stop(&transport->writable);
+    transport->writing = false;
+    if (send_raw(transport, &transport->encrypted) != COVEY_OK)
+        goto broken;
+    if (!transport->writing && transport->open)
+        transport->events->on_drained(transport->owner);
+    return;
+broken:
+    uv_poll_stop(&transport->writable);
+    fail(transport, "the connection broke");
+}
+
+/* The stream's own descriptor is libuv's; a duplicate can be watched beside it. */
+static enum covey_status watch_writable(struct rpc_transport *transport)
+{
+    if (transport->writable_fd < 0) {
+        transport->writable_fd = fcntl(rpc_transport_fd(transport), F_DUPFD_CLOEXEC, 0);
+        if (transport->writable_fd < 0)
+            return covey_status_from_errno(errno);
+        int failed = uv_poll_init(transport->handle.stream.loop, &transport->writable,
+                                  transport->writable_fd);
+        if (failed) {
+            covey_close(&transport->writable_fd);
+            return covey_status_from_errno(-failed);
+        }
+    }
+    int failed = uv_poll_start(&transport->writable, UV_WRITABLE, on_writable);
+    return failed ? covey_status_from_errno(-failed) : COVEY_OK;
+}
+
+/* Sends raw bytes; what the socket does not take at once is kept until it does. */
 static enum covey_status send_raw(struct rpc_transport *transport, struct covey_buffer *buffer)
 {
     if (buffer->length_bytes == 0)
         return COVEY_OK;
-    uv_stream_t *stream = &transport->handle.stream;
-    uv_buf_t bytes = uv_buf_init((char *)buffer->data, (unsigned)buffer->length_bytes);
-    int sent = uv_try_write(stream, &bytes, 1);
-    if (sent == UV_EAGAIN)
-        sent = 0;
-    if (sent < 0)
-        return covey_status_from_errno(-sent);
-    if ((size_t)sent == buffer->length_bytes) {
+    size_t sent;
+    enum covey_status status = send_now(transport, buffer, &sent);
+    if (status)
+        return status;
+    if (sent == buffer->length_bytes) {
         buffer->length_bytes = 0;
         return COVEY_OK;
     }
-    covey_buffer_consume(buffer, (size_t)sent);
+    covey_buffer_consume(buffer, sent);
     struct covey_buffer rest = *buffer;
     *buffer = transport->pending;
     buffer->length_bytes = 0;
     transport->pending = rest;
-    bytes = uv_buf_init((char *)rest.data, (unsigned)rest.length_bytes);
-    int failed = uv_write(&transport->write, stream, &bytes, 1, on_written);
-    if (failed)
-        return covey_status_from_errno(-failed);
     transport->writing = true;
-    return COVEY_OK;
+    return watch_writable(transport);
 }
 
 /* TLS makes records of its own accord too (handshake, tickets): they wait behind a write in
@@ -253,18 +291,26 @@ enum covey_status rpc_transport_write(struct rpc_transport *transport, struct co
     return status ? status : send_records(transport);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_stream_closed(uv_handle_t *handle)
 {
     struct rpc_transport *transport =
         covey_container_of((uv_stream_t *)handle, struct rpc_transport, handle.stream);
     const struct rpc_transport_events *events = transport->events;
     void *owner = transport->owner;
+    covey_close(&transport->writable_fd);
     rpc_tls_session_destroy(transport->tls);
     covey_buffer_free(&transport->pending);
     covey_buffer_free(&transport->encrypted);
     free(transport->read_bytes);
     free(transport);
     events->on_closed(owner);
+}
+
+static void on_writable_closed(uv_handle_t *handle)
+{
+    struct rpc_transport *transport =
+        covey_container_of((uv_poll_t *)handle, struct rpc_transport, writable);
+    uv_close((uv_handle_t *)&transport->handle.stream, on_stream_closed);
 }
 
 void rpc_transport_close(struct rpc_transport *transport)
@@ -276,7 +322,10 @@ void rpc_transport_close(struct rpc_transport *transport)
         rpc_tls_shutdown(transport->tls);
         (void)send_records(transport); /* a courtesy: the peer also sees the socket close */
     }
-    uv_close((uv_handle_t *)&transport->handle.stream, on_handle_closed);
+    if (transport->writable_fd >= 0)
+        uv_close((uv_handle_t *)&transport->writable, on_writable_closed);
+    else
+        uv_close((uv_handle_t *)&transport->handle.stream, on_stream_closed);
 }
 
 int rpc_transport_fd(const struct rpc_transport *transport)

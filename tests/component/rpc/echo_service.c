@@ -52,9 +52,16 @@ static void split_on(struct rpc_call *call, void *data)
             return;
         }
         serving->left--;
+        serving->echo->notes_sent++;
     }
     if (serving->left == 0)
         rpc_call_finish(call, RPC_OK, NULL);
+}
+
+static void reply_large(struct rpc_call *call)
+{
+    note large = echo_note("", 0, 5 * 1024 * 1024);
+    rpc_call_reply(call, &large.base);
 }
 
 static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, void *data)
@@ -67,6 +74,8 @@ static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, voi
         serving->echo->held = call;
     else if (strcmp(asked->text, "die") == 0)
         rpc_call_finish(call, RPC_OK, NULL);
+    else if (strcmp(asked->text, "large") == 0)
+        reply_large(call);
     else
         rpc_call_reply(call, message);
 }
@@ -100,6 +109,7 @@ static void on_join_end(struct rpc_call *call, void *data)
     char text[64];
     snprintf(text, sizeof text, "%zu", serving->joined_bytes);
     note sum = echo_note(text, serving->joined, 0);
+    serving->echo->half_closes++;
     rpc_call_reply(call, &sum.base);
 }
 
@@ -115,6 +125,15 @@ static void on_chat(struct rpc_call *call, const ProtobufCMessage *message, void
     enum covey_status status = rpc_call_send(call, message);
     if (status)
         rpc_call_fail(call, status, NULL);
+    else if (!rpc_call_writable(call))
+        rpc_call_pause(call);
+}
+
+static void chat_on(struct rpc_call *call, void *data)
+{
+    const struct serving *serving = data;
+    if (serving->echo->held != call)
+        rpc_call_resume(call);
 }
 
 static void on_chat_end(struct rpc_call *call, void *data)
@@ -151,7 +170,7 @@ static const struct rpc_call_events *start(struct rpc_call *call, void *service_
 ON_CALL(on_unary_call, .on_message = on_unary)
 ON_CALL(on_split_call, .on_message = on_split, .on_writable = split_on)
 ON_CALL(on_join_call, .on_message = on_join, .on_half_close = on_join_end)
-ON_CALL(on_chat_call, .on_message = on_chat, .on_half_close = on_chat_end)
+ON_CALL(on_chat_call, .on_message = on_chat, .on_half_close = on_chat_end, .on_writable = chat_on)
 
 #define NOTES .request = &covey__test__note__descriptor, .response = &covey__test__note__descriptor
 

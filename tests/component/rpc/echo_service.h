@@ -2,9 +2,10 @@
  * The service that the tests of rpc/ call, covey.test.Echo.
  *
  * Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers, "die" sends
- * nothing and finishes OK). Split sends count notes of payload's size (as fast as flow control
- * allows). Join answers with the number of notes and the sum of their payloads; "fail" ends it,
- * "pause" stops its reading. Chat answers each note; "pause" stops its reading.
+ * nothing and finishes OK, "large" is
+ * answered by more than the limit). Split sends count notes of payload's size (as fast as flow
+ * control allows). Join answers with the number of notes and the sum of their payloads; "fail" ends
+ * it, "pause" stops its reading. Chat answers each note; "pause" stops its reading.
  */
 #ifndef ECHO_SERVICE_H
 #define ECHO_SERVICE_H
@@ -18,6 +19,8 @@
 struct echo {
     struct rpc_call *held; /* the last call that "hold" or "pause" left open */
     size_t calls_ended;
+    size_t notes_sent; /* by Split */
+    size_t half_closes;
     enum rpc_code last_end;
     char last_end_message[256];
     char metadata[64]; /* the last value of "x-test" */

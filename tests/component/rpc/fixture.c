@@ -125,6 +125,17 @@ bool fixture_run(struct fixture *fixture, bool (*condition)(void *data), void *d
     return held;
 }
 
+void fixture_settle(struct fixture *fixture, const size_t *progress)
+{
+    size_t last = *progress;
+    for (size_t still = 0; still < 5000; still++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        if (*progress != last)
+            still = 0;
+        last = *progress;
+    }
+}
+
 void fixture_resume(struct fixture *fixture)
 {
     rpc_call_resume(fixture->echo.held);

@@ -45,6 +45,9 @@ void fixture_stop_server(struct fixture *fixture, int64_t grace_ns);
 /* Runs the loop until condition(data); false after ten seconds. */
 bool fixture_run(struct fixture *fixture, bool (*condition)(void *data), void *data);
 
+/* Runs the loop until *progress has stood still for many rounds: what can happen has happened. */
+void fixture_settle(struct fixture *fixture, const size_t *progress);
+
 /* Lets the held call read on. */
 void fixture_resume(struct fixture *fixture);
 
