@@ -11,9 +11,11 @@ typedef Covey__Test__Note note;
 static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
                       void *data)
 {
-    const struct fixture *fixture = data;
-    (void)peer;
-    (void)full_method;
+    struct fixture *fixture = data;
+    const char *value = rpc_call_metadata(call, "authorization");
+    snprintf(fixture->authorization, sizeof fixture->authorization, "%s", value ? value : "");
+    TEST_TRUE(peer->is_loopback);
+    TEST_TRUE(*full_method == '/');
     if (fixture->refuse)
         rpc_call_finish(call, RPC_UNAUTHENTICATED, "who are you?");
     return !fixture->refuse;

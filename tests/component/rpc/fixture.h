@@ -20,8 +20,9 @@ struct fixture {
     char address[256];
     bool server_done;
     bool channel_done;
-    struct echo echo; /* what the service noted */
-    bool refuse;      /* authorize says no */
+    struct echo echo;       /* what the service noted */
+    char authorization[64]; /* of the last call, as authorize saw it */
+    bool refuse;            /* authorize says no */
 };
 
 /* Options with the defaults; the test may change them before fixture_start. */

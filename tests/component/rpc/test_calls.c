@@ -152,6 +152,123 @@ static void call__without_a_server__is_unavailable(void)
     fixture_stop(&fixture);
 }
 
+static void call__that_is_not_authorized__never_reaches_the_method(void)
+{
+    struct fixture fixture;
+    struct client client;
+    fixture_init(&fixture);
+    fixture.channel_options.token = "secret";
+    fixture.refuse = true;
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    client_call(&fixture, &client, "Unary", "hello", 0, 0);
+    TEST_EQUAL(client.code, RPC_UNAUTHENTICATED);
+    TEST_EQUAL_STRING(client.message, "who are you?");
+    TEST_EQUAL_STRING(fixture.authorization, "Bearer secret");
+    client_call(&fixture, &client, "Unary", "hello", 0, 3000000);
+    TEST_EQUAL(client.code, RPC_UNAUTHENTICATED);
+    fixture.refuse = false;
+    client_call(&fixture, &client, "Unary", "hello", 0, 0);
+    TEST_EQUAL(client.code, RPC_OK);
+    fixture_stop(&fixture);
+    TEST_EQUAL(fixture.echo.calls_ended, 1);
+}
+
+static void call__with_a_message_over_a_limit__fails_where_it_is_seen(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    fixture_init(&fixture);
+    fixture.channel_options.limits.message_bytes = 5 * 1024 * 1024;
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "", 0, 6 * 1024 * 1024), COVEY_ELIMIT);
+    TEST_EQUAL(client_send(&client, "", 0, 4 * 1024 * 1024), COVEY_OK);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_RESOURCE_EXHAUSTED);
+    client_call(&fixture, &client, "Unary", "large", 0, 0);
+    TEST_EQUAL(client.code, RPC_RESOURCE_EXHAUSTED);
+    rpc_channel_destroy(fixture.channel, NULL, NULL);
+    fixture.channel_options.limits.message_bytes = 1000;
+    fixture_start_channel(&fixture, fixture.address);
+    client_call(&fixture, &client, "Split", "", 1, 900);
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL(client_start(&fixture, &client, "Chat", NULL), COVEY_OK);
+    client.ended = false;
+    rpc_call_cancel(client.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    fixture_stop(&fixture);
+}
+
+static void call__with_bad_arguments__is_refused_at_once(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    struct rpc_metadata many[65];
+    static const struct rpc_metadata bad[] = {
+        {":path", "/x"}, {"grpc-timeout", "1S"}, {"Upper", "x"}, {"x", "a\nb"}, {"", "x"},
+    };
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct rpc_call_options options = {
+            .timeout_ns = -1, .metadata = &bad[i], .metadata_count = 1};
+        TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_EINVAL);
+    }
+    for (size_t i = 0; i < 65; i++)
+        many[i] = (struct rpc_metadata){"x-many", "y"};
+    struct rpc_call_options options = {.timeout_ns = -1, .metadata = many, .metadata_count = 65};
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_ELIMIT);
+    TEST_EQUAL(client_start(&fixture, &client, "bad\nmethod", NULL), COVEY_EINVAL);
+    options.metadata_count = 64;
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "hello", 0, 0), COVEY_OK);
+    rpc_call_half_close(client.call);
+    rpc_call_half_close(client.call);
+    TEST_EQUAL(client_send(&client, "more", 0, 0), COVEY_EPRECONDITION);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_OK);
+    fixture_stop(&fixture);
+}
+
+static void call__unary_with_no_message_or_two__never_reaches_the_method(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
+    rpc_call_half_close(client.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_INVALID_ARGUMENT);
+    client.ended = false;
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "one", 0, 0), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "two", 0, 0), COVEY_OK);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_INVALID_ARGUMENT);
+    fixture_stop(&fixture);
+    TEST_EQUAL(fixture.echo.calls_ended, 0);
+}
+
+static void call__ended_early_by_the_server__stops_the_client(void)
+{
+    struct fixture fixture;
+    struct client client = {.to_send = 100000, .note_bytes = 1000};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Join", NULL), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "fail", 0, 0), COVEY_OK);
+    client_stream(&client);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_ABORTED);
+    TEST_EQUAL_STRING(client.message, "enough");
+    TEST_TRUE(client.sent < client.to_send);
+    struct client after;
+    client_call(&fixture, &after, "Unary", "hello", 0, 0);
+    TEST_EQUAL(after.code, RPC_OK);
+    fixture_stop(&fixture);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(call__over_a_unix_socket__works_in_every_kind),
     TEST_CASE(call__over_tcp__works_in_every_kind),
@@ -160,6 +277,11 @@ static const struct test_case cases[] = {
     TEST_CASE(call__cancelled__ends_on_both_sides),
     TEST_CASE(call__with_metadata__is_seen_by_the_server),
     TEST_CASE(call__without_a_server__is_unavailable),
+    TEST_CASE(call__that_is_not_authorized__never_reaches_the_method),
+    TEST_CASE(call__with_a_message_over_a_limit__fails_where_it_is_seen),
+    TEST_CASE(call__with_bad_arguments__is_refused_at_once),
+    TEST_CASE(call__unary_with_no_message_or_two__never_reaches_the_method),
+    TEST_CASE(call__ended_early_by_the_server__stops_the_client),
     {0},
 };
 
