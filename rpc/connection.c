@@ -246,7 +246,7 @@ static int make_session(struct rpc_connection *connection)
     }
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_outbound_ack(option, CONTROL_BURST);
+    nghttp2_option_set_max_outbound_ack(option, (size_t)2 * CONTROL_BURST);
     nghttp2_option_set_max_settings(option, 32);
     nghttp2_option_set_stream_reset_rate_limit(option, CONTROL_BURST, CONTROL_PER_SECOND);
     failed = connection->is_server ? nghttp2_session_server_new3(&connection->session, callbacks,

@@ -44,20 +44,34 @@ static void on_input(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer
     rpc_server_stop(program->server, 2 * COVEY_NS_PER_S, NULL, NULL);
 }
 
+static void take_number(const char *name, int64_t unit, int64_t *number)
+{
+    const char *text = getenv(name);
+    if (text)
+        *number = atoll(text) * unit;
+}
+
+/* Limits small enough to be reached by a test. */
+static void take_limits(struct rpc_limits *limits)
+{
+    int64_t connections = limits->connections;
+    int64_t buffered_bytes = (int64_t)limits->buffered_bytes;
+    take_number("ECHO_CONNECTIONS", 1, &connections);
+    take_number("ECHO_BUFFERED_MIB", 1 << 20, &buffered_bytes);
+    take_number("ECHO_HANDSHAKE_MS", COVEY_NS_PER_MS, &limits->handshake_timeout_ns);
+    take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_ns);
+    take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_timeout_ns);
+    limits->connections = (uint32_t)connections;
+    limits->buffered_bytes = (size_t)buffered_bytes;
+}
+
 static enum covey_status start(struct program *program, int argc, char **argv,
                                struct covey_error *error)
 {
     struct rpc_server_options options = {.reflection = true};
     char bound[256];
     rpc_limits_init(&options.limits);
-    if (getenv("ECHO_CONNECTIONS"))
-        options.limits.connections = (uint32_t)atoi(getenv("ECHO_CONNECTIONS"));
-    if (getenv("ECHO_HANDSHAKE_MS"))
-        options.limits.handshake_timeout_ns = atoll(getenv("ECHO_HANDSHAKE_MS")) * COVEY_NS_PER_MS;
-    if (getenv("ECHO_KEEPALIVE_MS")) {
-        options.limits.keepalive_ns = atoll(getenv("ECHO_KEEPALIVE_MS")) * COVEY_NS_PER_MS;
-        options.limits.keepalive_timeout_ns = options.limits.keepalive_ns;
-    }
+    take_limits(&options.limits);
     enum covey_status status = covey_file_read(argv[2], 1 << 20, &program->descriptor_set, error);
     if (status)
         return status;
