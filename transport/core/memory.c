@@ -1,0 +1,257 @@
+#include "transport/core/memory.h"
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "transport/core/bell.h"
+#include "transport/core/slab.h"
+
+#include <stdlib.h>
+
+#define NO_SLAB UINT32_MAX
+
+enum covey_status memory_open(struct arena *arena, uint32_t endpoint, struct memory *memory)
+{
+    *memory = (struct memory){.arena = arena, .endpoint = endpoint};
+    memory->pressure_seen = atomic_load(&layout_header(arena)->pressure);
+    memory->next = covey_calloc(arena->shape.slab_count, sizeof(uint32_t));
+    if (!memory->next)
+        return COVEY_ENOMEM;
+    for (uint32_t i = 0; i <= LAYOUT_CLASSES; i++)
+        memory->first[i] = NO_SLAB;
+    uint32_t local = arena->shape.local_count;
+    uint32_t reserve = endpoint == local ? LAYOUT_HOST_RESERVE : 1;
+    for (uint32_t i = 0; i < reserve; i++) {
+        memory->next[endpoint + i] = memory->first[LAYOUT_CLASSES];
+        memory->first[LAYOUT_CLASSES] = endpoint + i;
+    }
+    return COVEY_OK;
+}
+
+static uint32_t class_of(uint64_t length_bytes)
+{
+    uint32_t class = 0;
+    while (class < LAYOUT_CLASSES && (uint64_t)LAYOUT_LEAST_BLOCK << class < length_bytes)
+        class ++;
+    return class;
+}
+
+/* First fit, so that the same few blocks are used again while they are in the cache. */
+static bool allocate_in(struct memory *memory, uint32_t list, uint32_t class,
+                        struct descriptor_block *block)
+{
+    uint32_t blocks = LAYOUT_SLAB_BLOCKS >> class;
+    for (uint32_t slab = memory->first[list]; slab != NO_SLAB; slab = memory->next[slab]) {
+        for (uint32_t i = 0; i < blocks; i++) {
+            if (slab_block_free(memory->arena, slab, i)) {
+                slab_hold(memory->arena, memory->endpoint, slab, i);
+                block->slab = slab;
+                block->block = i;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What one endpoint may fill unasked: half of an even share of what is nobody's reserve. */
+static uint32_t share(const struct arena *arena)
+{
+    uint32_t endpoints = arena->shape.local_count + 1;
+    uint32_t common = arena->shape.slab_count - arena->shape.local_count - LAYOUT_HOST_RESERVE;
+    uint32_t part = common / (2 * endpoints);
+    return part ? part : 1;
+}
+
+static bool claim_slab(struct memory *memory, uint32_t class, enum memory_use use)
+{
+    struct arena *arena = memory->arena;
+    if (use == MEMORY_UNASKED && memory->common_slabs >= share(arena))
+        return false;
+    uint32_t slab;
+    if (!slab_claim(arena, memory->endpoint, 1, &slab))
+        return false;
+    if (covey_fault(COVEY_FAULT_WORKER_ALLOCATE)) {
+        slab_give_back(arena, memory->endpoint, slab);
+        return false;
+    }
+    atomic_store(&layout_slab(arena, slab)->kind, 1 + class);
+    memory->next[slab] = memory->first[class];
+    memory->first[class] = slab;
+    memory->common_slabs++;
+    return true;
+}
+
+static bool allocate_extent(struct memory *memory, uint64_t length_bytes,
+                            struct descriptor_block *block)
+{
+    uint64_t slabs = (length_bytes + ARENA_SLAB_BYTES - 1) / ARENA_SLAB_BYTES;
+    if (slabs > memory->arena->shape.slab_count)
+        return false;
+    uint32_t slab;
+    if (!slab_claim(memory->arena, memory->endpoint, (uint32_t)slabs, &slab))
+        return false;
+    covey_fault(COVEY_FAULT_WORKER_ALLOCATE);
+    slab_make_extent(memory->arena, memory->endpoint, slab, (uint32_t)slabs);
+    block->slab = slab;
+    block->block = 0;
+    return true;
+}
+
+bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_use use,
+                     struct descriptor_block *block)
+{
+    uint32_t class = class_of(length_bytes);
+    block->start = 0;
+    block->length = length_bytes;
+    if (class == LAYOUT_CLASSES) {
+        if (use == MEMORY_UNASKED)
+            return false;
+        if (allocate_extent(memory, length_bytes, block))
+            return true;
+    } else {
+        if (allocate_in(memory, class, class, block))
+            return true;
+        if (claim_slab(memory, class, use) && allocate_in(memory, class, class, block))
+            return true;
+        if (use == MEMORY_AGREED && class <= LAYOUT_RESERVE_CLASS &&
+            allocate_in(memory, LAYOUT_CLASSES, LAYOUT_RESERVE_CLASS, block))
+            return true;
+    }
+    /* Full, then: others give back what they have to spare, and so do we. */
+    if (use != MEMORY_UNASKED)
+        atomic_fetch_add(&layout_header(memory->arena)->pressure, 1);
+    return false;
+}
+
+static void trim_list(struct memory *memory, uint32_t class)
+{
+    uint32_t *link = &memory->first[class];
+    while (*link != NO_SLAB) {
+        uint32_t slab = *link;
+        if (!slab_empty(memory->arena, slab)) {
+            link = &memory->next[slab];
+            continue;
+        }
+        *link = memory->next[slab];
+        memory->common_slabs--;
+        slab_give_back(memory->arena, memory->endpoint, slab);
+    }
+}
+
+void memory_trim(struct memory *memory)
+{
+    uint32_t pressure =
+        atomic_load_explicit(&layout_header(memory->arena)->pressure, memory_order_relaxed);
+    if (pressure == memory->pressure_seen)
+        return;
+    memory->pressure_seen = pressure;
+    for (uint32_t class = 0; class < LAYOUT_CLASSES; class ++)
+        trim_list(memory, class);
+}
+
+void memory_close(struct memory *memory)
+{
+    if (!memory->next)
+        return;
+    for (uint32_t class = 0; class < LAYOUT_CLASSES; class ++)
+        trim_list(memory, class);
+    free(memory->next);
+    memory->next = NULL;
+}
+
+void memory_want(struct memory *memory, bool wanted)
+{
+    atomic_store(&layout_endpoint(memory->arena, memory->endpoint)->memory_wanted, wanted);
+}
+
+uint64_t memory_block_bytes(const struct arena *arena, const struct descriptor_block *block)
+{
+    return slab_block_bytes(arena, block->slab, block->block);
+}
+
+void *memory_bytes(const struct arena *arena, uint32_t endpoint,
+                   const struct descriptor_block *block)
+{
+    if (block->slab >= arena->shape.slab_count)
+        return NULL;
+    uint64_t size = slab_block_bytes(arena, block->slab, block->block);
+    if (block->start > size || block->length > size - block->start)
+        return NULL;
+    if (!slab_holds(arena, endpoint, block->slab, block->block))
+        return NULL;
+    return slab_block_address(arena, block->slab, block->block) + block->start;
+}
+
+enum memory_grant memory_grant(const struct arena *arena, uint32_t from, uint32_t to,
+                               const struct descriptor_block *block)
+{
+    if (slab_holds(arena, to, block->slab, block->block))
+        return MEMORY_HELD_ALREADY;
+    struct layout_endpoint *sender = layout_endpoint(arena, from);
+    atomic_store(&sender->intent_block, (uint64_t)block->slab << 32 | block->block);
+    atomic_store(&sender->intent_to, to + 1);
+    if (!slab_hold(arena, to, block->slab, block->block)) {
+        memory_granted(arena, from);
+        return MEMORY_HELD_ALREADY;
+    }
+    /* arena_reap sets the flag before it looks at the bits: one of us clears it. */
+    if (atomic_load(&layout_endpoint(arena, to)->reaped)) {
+        memory_release(arena, to, block);
+        memory_granted(arena, from);
+        return MEMORY_HOLDER_DEAD;
+    }
+    return MEMORY_GRANTED;
+}
+
+void memory_granted(const struct arena *arena, uint32_t from)
+{
+    atomic_store_explicit(&layout_endpoint(arena, from)->intent_to, 0, memory_order_release);
+}
+
+void memory_release(const struct arena *arena, uint32_t endpoint,
+                    const struct descriptor_block *block)
+{
+    uint32_t owner = slab_owner(arena, block->slab);
+    slab_release(arena, endpoint, block->slab, block->block);
+    if (owner <= arena->shape.local_count && owner != endpoint &&
+        atomic_load(&layout_endpoint(arena, owner)->memory_wanted))
+        bell_ring(arena, owner);
+}
+
+bool memory_alone(const struct arena *arena, uint32_t endpoint,
+                  const struct descriptor_block *block)
+{
+    return slab_alone(arena, endpoint, block->slab, block->block);
+}
+
+/*
+ * Why this is sound: the bit is set when we look first. Had a live endpoint set it, its intent
+ * would show until its message is in our inbox. Nobody can set it again before we clear it.
+ */
+bool memory_dead_grants(const struct arena *arena, uint32_t endpoint, uint32_t *cursor,
+                        struct descriptor_block *block)
+{
+    for (uint32_t dead = *cursor; dead <= arena->shape.local_count; dead++) {
+        struct layout_endpoint *of = layout_endpoint(arena, dead);
+        if (!atomic_load(&of->reaped) || atomic_load(&of->intent_to) != endpoint + 1)
+            continue;
+        uint64_t word = atomic_load(&of->intent_block);
+        *block = (struct descriptor_block){.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
+        if (block->slab >= arena->shape.slab_count ||
+            slab_block_bytes(arena, block->slab, block->block) == 0 ||
+            !slab_holds(arena, endpoint, block->slab, block->block))
+            continue;
+        bool granting = false;
+        for (uint32_t other = 0; other <= arena->shape.local_count; other++) {
+            struct layout_endpoint *live = layout_endpoint(arena, other);
+            granting |= !atomic_load(&live->reaped) && atomic_load(&live->intent_block) == word &&
+                        atomic_load(&live->intent_to) == endpoint + 1;
+        }
+        if (granting)
+            continue;
+        *cursor = dead + 1;
+        return true;
+    }
+    *cursor = arena->shape.local_count + 1;
+    return false;
+}

@@ -1,0 +1,296 @@
+#include "transport/core/slab.h"
+
+/*
+ * The owner word counts its claims in the upper half, so that a compare-and-swap by somebody who
+ * looked long ago fails. kind is 0 whenever a slab is free: it is reset before, and set after.
+ */
+static uint64_t with_state(uint64_t word, uint32_t state)
+{
+    return (word & ~UINT64_C(0xffffffff)) | state;
+}
+
+static uint32_t state_of(uint64_t word)
+{
+    return (uint32_t)word;
+}
+
+static bool is_owned(uint32_t state)
+{
+    return state >= LAYOUT_SLAB_OWNED && state < LAYOUT_SLAB_FREEING;
+}
+
+/* For whoever has it exclusively: its owner, or who moved it to FREEING. */
+static void make_free(const struct arena *arena, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    atomic_store(&of->kind, 0);
+    atomic_store(&of->extent, 0);
+    atomic_store(&of->owner, with_state(atomic_load(&of->owner), LAYOUT_SLAB_FREE));
+}
+
+/* Makes the endpoint the only one that may free the slab. */
+static bool take_to_free(struct layout_slab *slab, uint64_t word, uint32_t endpoint)
+{
+    uint64_t mine = with_state(word, LAYOUT_SLAB_FREEING + endpoint);
+    return atomic_compare_exchange_strong(&slab->owner, &word, mine);
+}
+
+static bool claim_one(const struct arena *arena, uint32_t endpoint, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint64_t word = atomic_load(&of->owner);
+    if (state_of(word) != LAYOUT_SLAB_FREE)
+        return false;
+    uint64_t mine = with_state(word + (UINT64_C(1) << 32), LAYOUT_SLAB_OWNED + endpoint);
+    return atomic_compare_exchange_strong(&of->owner, &word, mine);
+}
+
+bool slab_claim(const struct arena *arena, uint32_t endpoint, uint32_t count, uint32_t *slab)
+{
+    uint32_t run = 0;
+    for (uint32_t i = 0; i < arena->shape.slab_count; i++) {
+        if (claim_one(arena, endpoint, i)) {
+            if (++run == count) {
+                *slab = i + 1 - count;
+                return true;
+            }
+            continue;
+        }
+        for (; run > 0; run--)
+            make_free(arena, i - run);
+    }
+    for (; run > 0; run--)
+        make_free(arena, arena->shape.slab_count - run);
+    return false;
+}
+
+/* kind of the first comes last: who sees it sees a whole extent, with its holder. */
+void slab_make_extent(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        atomic_store(&layout_slab(arena, slab + i)->extent, slab);
+        atomic_store(&layout_slab(arena, slab + i)->kind, LAYOUT_KIND_REST);
+    }
+    slab_hold(arena, endpoint, slab, 0);
+    atomic_store(&layout_slab(arena, slab)->extent, count);
+    atomic_store(&layout_slab(arena, slab)->kind, LAYOUT_KIND_FIRST);
+}
+
+void slab_give_back(const struct arena *arena, uint32_t endpoint, uint32_t slab)
+{
+    if (slab_owner(arena, slab) == endpoint)
+        make_free(arena, slab);
+}
+
+uint32_t slab_owner(const struct arena *arena, uint32_t slab)
+{
+    uint32_t state = state_of(atomic_load(&layout_slab(arena, slab)->owner));
+    return is_owned(state) ? state - LAYOUT_SLAB_OWNED : UINT32_MAX;
+}
+
+static uint32_t block_count(uint32_t kind)
+{
+    if (kind == LAYOUT_KIND_FIRST || kind == LAYOUT_KIND_REST)
+        return 1;
+    return kind >= 1 && kind <= LAYOUT_CLASSES ? LAYOUT_SLAB_BLOCKS >> (kind - 1) : 0;
+}
+
+uint64_t slab_block_bytes(const struct arena *arena, uint32_t slab, uint32_t block)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint32_t kind = atomic_load(&of->kind);
+    if (block >= block_count(kind))
+        return 0;
+    if (kind == LAYOUT_KIND_REST)
+        return ARENA_SLAB_BYTES;
+    if (kind != LAYOUT_KIND_FIRST)
+        return (uint64_t)LAYOUT_LEAST_BLOCK << (kind - 1);
+    uint32_t count = atomic_load(&of->extent);
+    return count <= arena->shape.slab_count - slab ? (uint64_t)count * ARENA_SLAB_BYTES : 0;
+}
+
+uint8_t *slab_block_address(const struct arena *arena, uint32_t slab, uint32_t block)
+{
+    uint32_t kind = atomic_load(&layout_slab(arena, slab)->kind);
+    uint64_t offset = 0;
+    if (kind >= 1 && kind <= LAYOUT_CLASSES)
+        offset = ((uint64_t)block << (kind - 1)) * LAYOUT_LEAST_BLOCK;
+    /* kind may have changed since it was checked, if a peer breaks the rules: stay inside. */
+    return layout_slab_bytes(arena, slab) + offset % ARENA_SLAB_BYTES;
+}
+
+bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block)
+{
+    _Atomic uint64_t *holders = layout_holders(arena, slab, block);
+    for (uint32_t i = 0; i < arena->layout.holder_words; i++) {
+        if (atomic_load(&holders[i]))
+            return false;
+    }
+    return true;
+}
+
+bool slab_empty(const struct arena *arena, uint32_t slab)
+{
+    uint32_t blocks = block_count(atomic_load(&layout_slab(arena, slab)->kind));
+    for (uint32_t i = 0; i < blocks; i++) {
+        if (!slab_block_free(arena, slab, i))
+            return false;
+    }
+    return true;
+}
+
+bool slab_hold(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    uint64_t bit = UINT64_C(1) << endpoint % 64;
+    return !(atomic_fetch_or(&layout_holders(arena, slab, block)[endpoint / 64], bit) & bit);
+}
+
+bool slab_holds(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    uint64_t bit = UINT64_C(1) << endpoint % 64;
+    return atomic_load(&layout_holders(arena, slab, block)[endpoint / 64]) & bit;
+}
+
+bool slab_alone(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    _Atomic uint64_t *holders = layout_holders(arena, slab, block);
+    for (uint32_t i = 0; i < arena->layout.holder_words; i++) {
+        uint64_t own = i == endpoint / 64 ? UINT64_C(1) << endpoint % 64 : 0;
+        if (atomic_load(&holders[i]) & ~own)
+            return false;
+    }
+    return true;
+}
+
+/* The slabs behind `first`, then itself: whoever finishes after a death finds the first still
+ * FREEING. */
+static void free_extent(const struct arena *arena, uint32_t endpoint, uint32_t first)
+{
+    uint32_t count = atomic_load(&layout_slab(arena, first)->extent);
+    for (uint32_t i = first + 1; i < arena->shape.slab_count && i - first < count; i++) {
+        struct layout_slab *rest = layout_slab(arena, i);
+        uint64_t word = atomic_load(&rest->owner);
+        if (is_owned(state_of(word)) && atomic_load(&rest->kind) == LAYOUT_KIND_REST &&
+            atomic_load(&rest->extent) == first && take_to_free(rest, word, endpoint))
+            make_free(arena, i);
+    }
+    make_free(arena, first);
+}
+
+/* Frees the extent at `first` when nobody holds any part of it. Safe to try on any slab. */
+static void try_free_extent(const struct arena *arena, uint32_t endpoint, uint32_t first)
+{
+    struct layout_slab *of = layout_slab(arena, first);
+    uint64_t word = atomic_load(&of->owner);
+    if (!is_owned(state_of(word)) || atomic_load(&of->kind) != LAYOUT_KIND_FIRST)
+        return;
+    uint32_t count = atomic_load(&of->extent);
+    if (count > arena->shape.slab_count - first)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!slab_block_free(arena, first + i, 0))
+            return;
+    }
+    if (take_to_free(of, word, endpoint))
+        free_extent(arena, endpoint, first);
+}
+
+static void try_free_orphan(const struct arena *arena, uint32_t endpoint, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint64_t word = atomic_load(&of->owner);
+    if (state_of(word) != LAYOUT_SLAB_ORPHAN || !slab_empty(arena, slab))
+        return;
+    if (take_to_free(of, word, endpoint))
+        make_free(arena, slab);
+}
+
+static void try_free(const struct arena *arena, uint32_t endpoint, uint32_t slab)
+{
+    uint32_t kind = atomic_load(&layout_slab(arena, slab)->kind);
+    uint32_t first = slab;
+    if (kind == LAYOUT_KIND_REST)
+        first = atomic_load(&layout_slab(arena, slab)->extent);
+    if (kind != LAYOUT_KIND_REST && kind != LAYOUT_KIND_FIRST)
+        try_free_orphan(arena, endpoint, slab);
+    else if (first < arena->shape.slab_count)
+        try_free_extent(arena, endpoint, first);
+}
+
+void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    uint64_t bit = UINT64_C(1) << endpoint % 64;
+    _Atomic uint64_t *word = &layout_holders(arena, slab, block)[endpoint / 64];
+    if (!(atomic_fetch_and(word, ~bit) & bit))
+        return;
+    uint32_t kind = atomic_load(&layout_slab(arena, slab)->kind);
+    uint32_t state = state_of(atomic_load(&layout_slab(arena, slab)->owner));
+    if (kind > LAYOUT_CLASSES || state == LAYOUT_SLAB_ORPHAN)
+        try_free(arena, endpoint, slab);
+}
+
+static void clear_dead_bits(const struct arena *arena, uint32_t slab)
+{
+    uint32_t blocks = block_count(atomic_load(&layout_slab(arena, slab)->kind));
+    for (uint32_t endpoint = 0; endpoint <= arena->shape.local_count; endpoint++) {
+        if (!atomic_load(&layout_endpoint(arena, endpoint)->reaped))
+            continue;
+        for (uint32_t block = 0; block < blocks; block++) {
+            if (slab_holds(arena, endpoint, slab, block))
+                slab_release(arena, endpoint, slab, block);
+        }
+    }
+}
+
+/* An endpoint's claim that it had not come to use, or the rest of an extent that it had not made.
+ */
+static bool is_stray(const struct arena *arena, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint32_t kind = atomic_load(&of->kind);
+    if (kind == 0)
+        return true;
+    if (kind != LAYOUT_KIND_REST)
+        return false;
+    uint32_t first = atomic_load(&of->extent);
+    return first >= slab || atomic_load(&layout_slab(arena, first)->kind) != LAYOUT_KIND_FIRST ||
+           slab - first >= atomic_load(&layout_slab(arena, first)->extent);
+}
+
+static void settle(const struct arena *arena, uint32_t dead, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint64_t word = atomic_load(&of->owner);
+    uint32_t state = state_of(word);
+    if (state == LAYOUT_SLAB_FREEING + dead) {
+        if (atomic_load(&of->kind) == LAYOUT_KIND_FIRST)
+            free_extent(arena, LAYOUT_REAPER, slab);
+        else
+            make_free(arena, slab);
+        return;
+    }
+    if (state == LAYOUT_SLAB_OWNED + dead) {
+        uint32_t kind = atomic_load(&of->kind);
+        bool stray = is_stray(arena, slab);
+        if (!stray && kind > LAYOUT_CLASSES) {
+            try_free(arena, LAYOUT_REAPER, slab);
+            return;
+        }
+        uint32_t to = stray ? LAYOUT_SLAB_FREEING + LAYOUT_REAPER : LAYOUT_SLAB_ORPHAN;
+        if (!atomic_compare_exchange_strong(&of->owner, &word, with_state(word, to)))
+            return;
+        if (stray)
+            make_free(arena, slab);
+    }
+    try_free_orphan(arena, LAYOUT_REAPER, slab);
+}
+
+void slab_reap(const struct arena *arena, uint32_t dead)
+{
+    for (uint32_t slab = 0; slab < arena->shape.slab_count; slab++) {
+        if (state_of(atomic_load(&layout_slab(arena, slab)->owner)) != LAYOUT_SLAB_FREE)
+            clear_dead_bits(arena, slab);
+    }
+    for (uint32_t slab = 0; slab < arena->shape.slab_count; slab++)
+        settle(arena, dead, slab);
+}

@@ -1,0 +1,42 @@
+/*
+ * Slabs: whose they are, and the holder bits of their blocks. Everything here is lock-free and may
+ * be cut off anywhere by SIGKILL; slab_reap completes or undoes it. Internal to transport/core.
+ */
+#ifndef TRANSPORT_CORE_SLAB_H
+#define TRANSPORT_CORE_SLAB_H
+
+#include "transport/core/layout.h"
+
+/* Claims count free slabs in a row, of no kind yet. False when there are none. */
+bool slab_claim(const struct arena *arena, uint32_t endpoint, uint32_t count, uint32_t *slab);
+
+/* Makes claimed slabs one block, held by the endpoint. It is freed with its last hold. */
+void slab_make_extent(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t count);
+
+/* Frees a slab of small blocks that the endpoint owns and that is empty. */
+void slab_give_back(const struct arena *arena, uint32_t endpoint, uint32_t slab);
+
+/* The endpoint that owns a slab, or UINT32_MAX. */
+uint32_t slab_owner(const struct arena *arena, uint32_t slab);
+
+/* The size of a block, 0 where there is none of this number; slab must be in range. A slab in the
+ * middle of an extent counts as a block 0 of one slab. */
+uint64_t slab_block_bytes(const struct arena *arena, uint32_t slab, uint32_t block);
+uint8_t *slab_block_address(const struct arena *arena, uint32_t slab, uint32_t block);
+
+bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block);
+bool slab_empty(const struct arena *arena, uint32_t slab);
+
+/* Sets the endpoint's bit; false where it was set. */
+bool slab_hold(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
+bool slab_holds(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
+bool slab_alone(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
+
+/* Clears the endpoint's bit, and frees the slab where that was the last of an extent or of an
+ * orphan. */
+void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
+
+/* Clears the bits of all reaped endpoints, and frees or orphans the slabs of the dead one. */
+void slab_reap(const struct arena *arena, uint32_t dead);
+
+#endif
