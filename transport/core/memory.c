@@ -9,13 +9,29 @@
 
 #define NO_SLAB UINT32_MAX
 
+static void set_known(struct memory *memory, const struct descriptor_block *block);
+
+static void free_lists(struct memory *memory)
+{
+    free(memory->next);
+    free(memory->known);
+    free(memory->suspects);
+    memory->next = NULL;
+    memory->known = NULL;
+    memory->suspects = NULL;
+}
+
 enum covey_status memory_open(struct arena *arena, uint32_t endpoint, struct memory *memory)
 {
     *memory = (struct memory){.arena = arena, .endpoint = endpoint};
     memory->pressure_seen = atomic_load(&layout_header(arena)->pressure);
     memory->next = covey_calloc(arena->shape.slab_count, sizeof(uint32_t));
-    if (!memory->next)
+    memory->known = covey_calloc(arena->shape.slab_count, LAYOUT_SLAB_BLOCKS / 8);
+    memory->suspects = covey_calloc(arena->shape.local_count + 1ull, sizeof(*memory->suspects));
+    if (!memory->next || !memory->known || !memory->suspects) {
+        free_lists(memory);
         return COVEY_ENOMEM;
+    }
     for (uint32_t i = 0; i <= LAYOUT_CLASSES; i++)
         memory->first[i] = NO_SLAB;
     uint32_t local = arena->shape.local_count;
@@ -97,7 +113,7 @@ static bool allocate_extent(struct memory *memory, uint64_t length_bytes,
     return true;
 }
 
-bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_use use,
+static bool allocate(struct memory *memory, uint64_t length_bytes, enum memory_use use,
                      struct descriptor_block *block)
 {
     uint32_t class = class_of(length_bytes);
@@ -121,6 +137,15 @@ bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_u
     if (use != MEMORY_UNASKED)
         atomic_fetch_add(&layout_header(memory->arena)->pressure, 1);
     return false;
+}
+
+bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_use use,
+                     struct descriptor_block *block)
+{
+    if (!allocate(memory, length_bytes, use, block))
+        return false;
+    set_known(memory, block);
+    return true;
 }
 
 static void trim_list(struct memory *memory, uint32_t class)
@@ -155,8 +180,7 @@ void memory_close(struct memory *memory)
         return;
     for (uint32_t class = 0; class < LAYOUT_CLASSES; class ++)
         trim_list(memory, class);
-    free(memory->next);
-    memory->next = NULL;
+    free_lists(memory);
 }
 
 void memory_want(struct memory *memory, bool wanted)
@@ -164,51 +188,47 @@ void memory_want(struct memory *memory, bool wanted)
     atomic_store(&layout_endpoint(memory->arena, memory->endpoint)->memory_wanted, wanted);
 }
 
-uint64_t memory_block_bytes(const struct arena *arena, const struct descriptor_block *block)
+static uint64_t *known_word(const struct memory *memory, const struct descriptor_block *block,
+                            uint64_t *bit)
 {
-    return slab_block_bytes(arena, block->slab, block->block);
+    uint64_t index = (uint64_t)block->slab * LAYOUT_SLAB_BLOCKS + block->block;
+    *bit = UINT64_C(1) << index % 64;
+    return &memory->known[index / 64];
 }
 
-void *memory_bytes(const struct arena *arena, uint32_t endpoint,
-                   const struct descriptor_block *block)
+static bool is_known(const struct memory *memory, const struct descriptor_block *block)
 {
+    uint64_t bit;
+    return *known_word(memory, block, &bit) & bit;
+}
+
+static void set_known(struct memory *memory, const struct descriptor_block *block)
+{
+    uint64_t bit;
+    uint64_t *word = known_word(memory, block, &bit);
+    *word |= bit;
+}
+
+void *memory_bytes(const struct memory *memory, const struct descriptor_block *block)
+{
+    return slab_block_address(memory->arena, block->slab, block->block) + block->start;
+}
+
+void *memory_accept(struct memory *memory, const struct descriptor_block *block)
+{
+    const struct arena *arena = memory->arena;
     if (block->slab >= arena->shape.slab_count)
         return NULL;
     uint64_t size = slab_block_bytes(arena, block->slab, block->block);
     if (block->start > size || block->length > size - block->start)
         return NULL;
-    if (!slab_holds(arena, endpoint, block->slab, block->block))
+    if (!slab_holds(arena, memory->endpoint, block->slab, block->block) || is_known(memory, block))
         return NULL;
-    return slab_block_address(arena, block->slab, block->block) + block->start;
+    set_known(memory, block);
+    return memory_bytes(memory, block);
 }
 
-enum memory_grant memory_grant(const struct arena *arena, uint32_t from, uint32_t to,
-                               const struct descriptor_block *block)
-{
-    if (slab_holds(arena, to, block->slab, block->block))
-        return MEMORY_HELD_ALREADY;
-    struct layout_endpoint *sender = layout_endpoint(arena, from);
-    atomic_store(&sender->intent_block, (uint64_t)block->slab << 32 | block->block);
-    atomic_store(&sender->intent_to, to + 1);
-    if (!slab_hold(arena, to, block->slab, block->block)) {
-        memory_granted(arena, from);
-        return MEMORY_HELD_ALREADY;
-    }
-    /* arena_reap sets the flag before it looks at the bits: one of us clears it. */
-    if (atomic_load(&layout_endpoint(arena, to)->reaped)) {
-        memory_release(arena, to, block);
-        memory_granted(arena, from);
-        return MEMORY_HOLDER_DEAD;
-    }
-    return MEMORY_GRANTED;
-}
-
-void memory_granted(const struct arena *arena, uint32_t from)
-{
-    atomic_store_explicit(&layout_endpoint(arena, from)->intent_to, 0, memory_order_release);
-}
-
-void memory_release(const struct arena *arena, uint32_t endpoint,
+static void release(const struct arena *arena, uint32_t endpoint,
                     const struct descriptor_block *block)
 {
     uint32_t owner = slab_owner(arena, block->slab);
@@ -218,40 +238,102 @@ void memory_release(const struct arena *arena, uint32_t endpoint,
         bell_ring(arena, owner);
 }
 
-bool memory_alone(const struct arena *arena, uint32_t endpoint,
-                  const struct descriptor_block *block)
+enum memory_grant memory_grant(struct memory *memory, uint32_t to,
+                               const struct descriptor_block *block)
 {
-    return slab_alone(arena, endpoint, block->slab, block->block);
+    const struct arena *arena = memory->arena;
+    if (slab_holds(arena, to, block->slab, block->block))
+        return MEMORY_HELD_ALREADY;
+    struct layout_endpoint *self = layout_endpoint(arena, memory->endpoint);
+    atomic_store(&self->intent_block, (uint64_t)block->slab << 32 | block->block);
+    atomic_store(&self->intent_to, to + 1);
+    if (!slab_hold(arena, to, block->slab, block->block)) {
+        memory_granted(memory);
+        return MEMORY_HELD_ALREADY;
+    }
+    /* arena_reap sets the flag before it looks at the bits: one of us clears it. */
+    if (atomic_load(&layout_endpoint(arena, to)->reaped)) {
+        memory_revoke(memory, to, block);
+        return MEMORY_HOLDER_DEAD;
+    }
+    return MEMORY_GRANTED;
+}
+
+void memory_granted(struct memory *memory)
+{
+    atomic_store_explicit(&layout_endpoint(memory->arena, memory->endpoint)->intent_to, 0,
+                          memory_order_release);
+}
+
+void memory_revoke(struct memory *memory, uint32_t to, const struct descriptor_block *block)
+{
+    slab_release(memory->arena, to, block->slab, block->block);
+    memory_granted(memory);
+}
+
+void memory_release(struct memory *memory, const struct descriptor_block *block)
+{
+    uint64_t bit;
+    *known_word(memory, block, &bit) &= ~bit;
+    release(memory->arena, memory->endpoint, block);
+}
+
+bool memory_alone(const struct memory *memory, const struct descriptor_block *block)
+{
+    return slab_alone(memory->arena, memory->endpoint, block->slab, block->block);
+}
+
+/* Is a live endpoint about to make us a holder of the same block? */
+static bool is_being_granted(const struct memory *memory, uint64_t intent_block)
+{
+    for (uint32_t other = 0; other <= memory->arena->shape.local_count; other++) {
+        struct layout_endpoint *of = layout_endpoint(memory->arena, other);
+        if (!atomic_load(&of->reaped) && atomic_load(&of->intent_to) == memory->endpoint + 1 &&
+            atomic_load(&of->intent_block) == intent_block)
+            return true;
+    }
+    return false;
 }
 
 /*
  * Why this is sound: the bit is set when we look first. Had a live endpoint set it, its intent
- * would show until its message is in our inbox. Nobody can set it again before we clear it.
+ * would show until its message is in our inbox, which is emptied before the end. And nobody can
+ * set the bit again before we clear it.
  */
-bool memory_dead_grants(const struct arena *arena, uint32_t endpoint, uint32_t *cursor,
-                        struct descriptor_block *block)
+static bool find_suspect(const struct memory *memory, uint32_t dead, struct descriptor_block *block)
 {
-    for (uint32_t dead = *cursor; dead <= arena->shape.local_count; dead++) {
-        struct layout_endpoint *of = layout_endpoint(arena, dead);
-        if (!atomic_load(&of->reaped) || atomic_load(&of->intent_to) != endpoint + 1)
-            continue;
-        uint64_t word = atomic_load(&of->intent_block);
-        *block = (struct descriptor_block){.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
-        if (block->slab >= arena->shape.slab_count ||
-            slab_block_bytes(arena, block->slab, block->block) == 0 ||
-            !slab_holds(arena, endpoint, block->slab, block->block))
-            continue;
-        bool granting = false;
-        for (uint32_t other = 0; other <= arena->shape.local_count; other++) {
-            struct layout_endpoint *live = layout_endpoint(arena, other);
-            granting |= !atomic_load(&live->reaped) && atomic_load(&live->intent_block) == word &&
-                        atomic_load(&live->intent_to) == endpoint + 1;
-        }
-        if (granting)
-            continue;
-        *cursor = dead + 1;
-        return true;
+    const struct arena *arena = memory->arena;
+    struct layout_endpoint *of = layout_endpoint(arena, dead);
+    if (!atomic_load(&of->reaped) || atomic_load(&of->intent_to) != memory->endpoint + 1)
+        return false;
+    uint64_t word = atomic_load(&of->intent_block);
+    *block = (struct descriptor_block){.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
+    return block->slab < arena->shape.slab_count &&
+           slab_block_bytes(arena, block->slab, block->block) > 0 &&
+           slab_holds(arena, memory->endpoint, block->slab, block->block) &&
+           !is_known(memory, block) && !is_being_granted(memory, word);
+}
+
+bool memory_audit(struct memory *memory)
+{
+    uint32_t reaps = atomic_load(&layout_header(memory->arena)->reaps);
+    if (reaps == memory->reaps_seen)
+        return false;
+    memory->reaps_seen = reaps;
+    memory->suspect_count = 0;
+    for (uint32_t dead = 0; dead < memory->arena->shape.local_count; dead++) {
+        struct descriptor_block block;
+        if (find_suspect(memory, dead, &block))
+            memory->suspects[memory->suspect_count++] = block;
     }
-    *cursor = arena->shape.local_count + 1;
-    return false;
+    return memory->suspect_count > 0;
+}
+
+void memory_audit_end(struct memory *memory)
+{
+    for (uint32_t i = 0; i < memory->suspect_count; i++) {
+        if (!is_known(memory, &memory->suspects[i]))
+            memory_release(memory, &memory->suspects[i]);
+    }
+    memory->suspect_count = 0;
 }

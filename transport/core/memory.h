@@ -25,6 +25,9 @@ struct memory {
     uint32_t common_slabs;              /* of small blocks, owned beside the reserve */
     uint32_t first[LAYOUT_CLASSES + 1]; /* lists of owned slabs by class; the last: the reserve */
     uint32_t *next;                     /* by slab */
+    uint64_t *known;                    /* a bit for each block that this process knows it holds */
+    struct descriptor_block *suspects;  /* between memory_audit and memory_audit_end */
+    uint32_t suspect_count;
 };
 
 enum covey_status memory_open(struct arena *arena, uint32_t endpoint,
@@ -53,37 +56,38 @@ void memory_trim(struct memory *memory);
 void memory_want(struct memory *memory, bool wanted);
 
 /*
- * The payload of a reference that came from elsewhere: NULL where it is not inside a block that
- * `endpoint` holds. *block must be private to the caller.
+ * The payload of a reference that came in a message, which makes it known: NULL where it is not
+ * inside a block that this endpoint holds. *block must be private to the caller.
  */
-void *memory_bytes(const struct arena *arena, uint32_t endpoint,
-                   const struct descriptor_block *block);
+void *memory_accept(struct memory *memory, const struct descriptor_block *block);
+
+/* The payload of a block that is known to be held. */
+void *memory_bytes(const struct memory *memory, const struct descriptor_block *block);
 
 enum memory_grant { MEMORY_GRANTED, MEMORY_HELD_ALREADY, MEMORY_HOLDER_DEAD };
 
-/* Makes `to` a holder, on behalf of `from`, which is one; between the two calls the message goes
+/* Makes `to` a holder of a block that this endpoint holds; between the two calls the message goes
  * out. */
-enum memory_grant memory_grant(const struct arena *arena, uint32_t from, uint32_t to,
+enum memory_grant memory_grant(struct memory *memory, uint32_t to,
                                const struct descriptor_block *block);
-void memory_granted(const struct arena *arena, uint32_t from);
+void memory_granted(struct memory *memory);
 
-/* Ends the endpoint's hold. Idempotent. */
-void memory_release(const struct arena *arena, uint32_t endpoint,
-                    const struct descriptor_block *block);
+/* Takes back a grant whose message did not go out; instead of memory_granted. */
+void memory_revoke(struct memory *memory, uint32_t to, const struct descriptor_block *block);
 
-/* True when nobody but `endpoint` holds the block. */
-bool memory_alone(const struct arena *arena, uint32_t endpoint,
-                  const struct descriptor_block *block);
+/* Ends this endpoint's hold. */
+void memory_release(struct memory *memory, const struct descriptor_block *block);
+
+/* True when nobody else holds the block. */
+bool memory_alone(const struct memory *memory, const struct descriptor_block *block);
 
 /*
- * What a dead endpoint was about to grant to `endpoint`: true, with *block, for each such grant
- * that may have been made without its message. *cursor starts at 0. The caller drains its inbox
- * after memory_dead_grants has returned all, and releases what it then does not know of.
+ * A sender that died after it had made us a holder and before its message went out left us a hold
+ * that we do not know of. After each arena_reap: memory_audit, then take everything out of the
+ * inbox (memory_accept for each reference), then memory_audit_end gives up what is still unknown.
+ * memory_audit is true when there is something to find out.
  */
-bool memory_dead_grants(const struct arena *arena, uint32_t endpoint, uint32_t *cursor,
-                        struct descriptor_block *block);
-
-/* Bytes of a block of this class and kind. */
-uint64_t memory_block_bytes(const struct arena *arena, const struct descriptor_block *block);
+bool memory_audit(struct memory *memory);
+void memory_audit_end(struct memory *memory);
 
 #endif
