@@ -1,0 +1,333 @@
+/*
+ * What libcovey's calls take and bring: plain data.
+ *
+ * A struct that a call brings is one allocation with all that it points to; the function that
+ * frees it is named beside the call (covey/client.h). Every pointer in it is borrowed from it.
+ * Strings are never NULL; arrays are NULL where their count is 0. Times are nanoseconds since 1970,
+ * 0 where they are not set.
+ *
+ * `json` is the same thing as JSON text in one line (docs/client-library.md, "JSON"), where the
+ * client was made with that option, else NULL.
+ *
+ * A struct that the caller fills in is zeroed first: every 0 or NULL means "not said".
+ */
+#ifndef COVEY_CLIENT_TYPES_H
+#define COVEY_CLIENT_TYPES_H
+
+#include "covey/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How code is entered: it exports covey_work(), or it is a program that calls covey_attach(). */
+enum covey_code_kind {
+    COVEY_CODE_UNSPECIFIED = 0,
+    COVEY_CODE_SHARED_OBJECT = 1,
+    COVEY_CODE_EXECUTABLE = 2,
+};
+
+enum covey_worker_kind {
+    COVEY_WORKER_UNSPECIFIED = 0, /* a process */
+    COVEY_WORKER_PROCESS = 1,
+    COVEY_WORKER_THREAD = 2, /* a thread of its pack; only for shared objects */
+};
+
+enum covey_packing {
+    COVEY_PACKING_UNSPECIFIED = 0,   /* mixed */
+    COVEY_PACKING_HETEROGENEOUS = 1, /* packs as large as the nodes allow */
+    COVEY_PACKING_HOMOGENEOUS = 2,   /* packs of exactly `granularity` workers */
+    COVEY_PACKING_MIXED = 3,         /* units of `granularity`; those on one node merge */
+};
+
+enum covey_placement {
+    COVEY_PLACEMENT_UNSPECIFIED = 0,   /* pack */
+    COVEY_PLACEMENT_PACK = 1,          /* as few nodes as possible */
+    COVEY_PLACEMENT_STRICT_PACK = 2,   /* one node, or not at all */
+    COVEY_PLACEMENT_SPREAD = 3,        /* evenly over the nodes */
+    COVEY_PLACEMENT_STRICT_SPREAD = 4, /* each pack on a node of its own, or not at all */
+};
+
+/* docs/states.md has the transitions. The last four are ends. */
+enum covey_flare_state {
+    COVEY_FLARE_UNSPECIFIED = 0,
+    COVEY_FLARE_QUEUED = 1,
+    COVEY_FLARE_PREPARING = 2,
+    COVEY_FLARE_RUNNING = 3,
+    COVEY_FLARE_ENDING = 4,
+    COVEY_FLARE_SUCCEEDED = 5,
+    COVEY_FLARE_FAILED = 6,
+    COVEY_FLARE_CANCELLED = 7,
+    COVEY_FLARE_TIMED_OUT = 8,
+};
+
+enum covey_worker_state {
+    COVEY_WORKER_STATE_UNSPECIFIED = 0,
+    COVEY_WORKER_STATE_STARTING = 1,
+    COVEY_WORKER_STATE_RUNNING = 2,
+    COVEY_WORKER_STATE_DONE = 3,
+    COVEY_WORKER_STATE_FAILED = 4,
+    COVEY_WORKER_STATE_STOPPED = 5,
+};
+
+enum covey_node_state {
+    COVEY_NODE_UNSPECIFIED = 0,
+    COVEY_NODE_UP = 1,
+    COVEY_NODE_DRAINING = 2,
+    COVEY_NODE_LOST = 3,
+    COVEY_NODE_DOWN = 4,
+};
+
+struct covey_pair {
+    const char *key;
+    const char *value;
+};
+
+/* How a flare is to be run. What is 0 takes the definition's value, then the default. */
+struct covey_flare_options {
+    enum covey_packing packing;
+    uint32_t granularity; /* workers per pack or unit */
+    enum covey_placement placement;
+    uint32_t slots; /* per worker */
+    uint32_t milli_cpus;
+    uint64_t memory_bytes;
+    int64_t time_limit_ns; /* from START to the end */
+    int32_t priority;      /* -1000 to 1000; higher goes first */
+    const struct covey_pair *labels;
+    size_t label_count;
+    int64_t communication_timeout_ns;
+    int64_t failure_grace_ns;
+};
+
+struct covey_definition {
+    const char *name;
+    uint32_t version;
+    enum covey_code_kind code_kind;
+    enum covey_worker_kind worker_kind;
+    const char *code_sha256;
+    uint64_t code_bytes;
+    const char *const *arguments;
+    size_t argument_count;
+    const struct covey_pair *environment;
+    size_t environment_count;
+    struct covey_flare_options defaults;
+    int64_t created_at_ns;
+    const char *json;
+};
+
+struct covey_definition_list {
+    const struct covey_definition *definitions;
+    size_t count;
+};
+
+/* What to deploy: code in a file, and its configuration. */
+struct covey_deployment {
+    const char *name;
+    const char *file;
+    enum covey_code_kind code_kind; /* unspecified: covey_code_inspect says it */
+    enum covey_worker_kind worker_kind;
+    const char *const *arguments;
+    size_t argument_count;
+    const struct covey_pair *environment;
+    size_t environment_count;
+    struct covey_flare_options defaults;
+};
+
+struct covey_bytes {
+    const void *data;
+    size_t length_bytes;
+};
+
+/* Either parameters, one per worker, or a number of workers and the parameter of each. */
+struct covey_flare_request {
+    const char *definition;
+    uint32_t definition_version; /* 0: the newest */
+    const struct covey_bytes *parameters;
+    size_t parameter_count;
+    uint32_t workers;
+    struct covey_bytes parameter;
+    struct covey_flare_options options;
+    const char *idempotency_key;
+};
+
+struct covey_failure {
+    const char *status; /* a name of enum covey_status: "EPEER" */
+    const char *message;
+    int32_t rank; /* or -1 */
+    const char *node;
+    uint32_t signal;
+    uint32_t exit_status;
+};
+
+struct covey_pack {
+    uint32_t id;
+    const char *node;
+    uint32_t first_rank;
+    uint32_t workers;
+};
+
+struct covey_worker {
+    uint32_t rank;
+    uint32_t pack;
+    const char *node;
+    uint32_t pid; /* in the node's pid namespace */
+    enum covey_worker_state state;
+    uint32_t exit_status;
+    uint32_t signal;
+    int64_t started_at_ns;
+    int64_t ended_at_ns;
+    uint64_t result_bytes;
+};
+
+/* When a flare passed each step. */
+struct covey_timeline {
+    int64_t accepted_at_ns;
+    int64_t placed_at_ns;
+    int64_t ready_at_ns;
+    int64_t started_at_ns;
+    int64_t first_worker_at_ns;
+    int64_t last_worker_at_ns;
+    int64_t outcome_at_ns;
+    int64_t ended_at_ns;
+    const char *transport; /* between its nodes: "ucx:tcp"; "" within one */
+};
+
+struct covey_flare {
+    const char *id;
+    const char *definition;
+    uint32_t definition_version;
+    uint32_t workers_total;
+    enum covey_flare_state state;
+    struct covey_flare_options options;
+    const struct covey_pack *packs;
+    size_t pack_count;
+    const struct covey_worker *workers; /* not in lists */
+    size_t worker_count;
+    struct covey_timeline timeline;
+    const struct covey_failure *error; /* or NULL */
+    const char *tenant;
+    uint32_t queue_position;
+    const char *pending_reason;
+    const char *json;
+};
+
+/* Which flares to list. */
+struct covey_flare_filter {
+    const enum covey_flare_state *states; /* none: all */
+    size_t state_count;
+    const struct covey_pair *labels; /* a flare has all of them */
+    size_t label_count;
+    uint32_t page_size;     /* 0: 100; at most 1000 */
+    const char *page_token; /* of the page before */
+};
+
+struct covey_flare_list {
+    const struct covey_flare *flares;
+    size_t count;
+    const char *next_page_token; /* "" on the last page */
+};
+
+struct covey_event {
+    uint64_t sequence; /* from 1, without gaps */
+    int64_t at_ns;
+    enum covey_flare_state state;
+    const char *type;
+    const char *message;
+    uint32_t workers_started;
+    uint32_t workers_ended;
+    const char *json;
+};
+
+struct covey_log_line {
+    uint32_t rank;
+    uint32_t stream; /* 1: standard output, 2: standard error */
+    int64_t at_ns;
+    struct covey_bytes text; /* without the newline */
+    bool partial;            /* the next line of this rank and stream goes on with it */
+    const char *json;
+};
+
+/* A piece of a worker's result: the pieces of a rank come in order. */
+struct covey_result_piece {
+    uint32_t rank;
+    uint64_t offset;
+    struct covey_bytes data;
+    bool last; /* of this rank */
+    const char *json;
+};
+
+/* A worker's whole result. */
+struct covey_result {
+    uint32_t rank;
+    struct covey_bytes data;
+};
+
+struct covey_result_list {
+    const struct covey_result *results; /* by rank; workers without a result are left out */
+    size_t count;
+};
+
+struct covey_plan {
+    bool placeable; /* it would start now */
+    const struct covey_pack *packs;
+    size_t pack_count;
+    const char *reason; /* else why not */
+    bool impossible;    /* it would never start on the nodes that there are */
+    uint32_t queue_position;
+    const char *json;
+};
+
+struct covey_node {
+    const char *name;
+    enum covey_node_state state;
+    uint32_t slots;
+    uint32_t slots_used;
+    uint64_t memory_bytes;
+    uint64_t memory_used_bytes;
+    uint32_t cores;
+    uint32_t processing_units;
+    uint32_t numa_nodes;
+    uint64_t epoch;
+    const char *data_address;
+    int64_t last_seen_at_ns;
+    const char *drain_reason;
+    const char *version;
+    const char *const *flare_ids;
+    size_t flare_count;
+    const char *json;
+};
+
+struct covey_node_list {
+    const struct covey_node *nodes;
+    size_t count;
+};
+
+struct covey_blob {
+    const char *sha256;
+    uint64_t size_bytes;
+    const char *json;
+};
+
+struct covey_blob_list {
+    const struct covey_blob *blobs;
+    size_t count;
+};
+
+struct covey_server_info {
+    const char *version;
+    uint64_t max_message_bytes;
+    uint32_t max_workers;
+    uint64_t max_parameter_bytes;
+    uint64_t max_result_bytes;
+    const char *json;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,149 @@
+#include "client/request.h"
+
+#include "base/clock.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+/* protobuf-c does not know const; packing writes nothing. */
+static char *text_of(const char *text)
+{
+    return (char *)(text ? text : protobuf_c_empty_string);
+}
+
+static ProtobufCBinaryData bytes_of(struct covey_bytes bytes)
+{
+    return (ProtobufCBinaryData){bytes.length_bytes, (uint8_t *)bytes.data};
+}
+
+static Google__Protobuf__Duration *duration_of(struct client_arena *arena, int64_t duration_ns)
+{
+    if (duration_ns == 0)
+        return NULL;
+    Google__Protobuf__Duration *duration = client_arena_alloc(arena, 1, sizeof *duration);
+    if (duration) {
+        google__protobuf__duration__init(duration);
+        duration->seconds = duration_ns / COVEY_NS_PER_S;
+        duration->nanos = (int32_t)(duration_ns % COVEY_NS_PER_S);
+    }
+    return duration;
+}
+
+/* Entries of a map: protobuf-c gives each map a type of its own, alike in all but the descriptor.
+ */
+static void *entries_of(struct client_arena *arena, const struct covey_pair *pairs, size_t count,
+                        const ProtobufCMessageDescriptor *descriptor)
+{
+    Covey__V1__FlareOptions__LabelsEntry **entries =
+        client_arena_alloc(arena, count, sizeof(void *));
+    for (size_t i = 0; entries && i < count; i++) {
+        entries[i] = client_arena_alloc(arena, 1, sizeof **entries);
+        if (!entries[i])
+            return NULL;
+        protobuf_c_message_init(descriptor, entries[i]);
+        entries[i]->key = text_of(pairs[i].key);
+        entries[i]->value = text_of(pairs[i].value);
+    }
+    return entries;
+}
+
+_Static_assert(sizeof(Covey__V1__FlareOptions__LabelsEntry) ==
+                       sizeof(Covey__V1__Definition__EnvironmentEntry) &&
+                   sizeof(Covey__V1__FlareOptions__LabelsEntry) ==
+                       sizeof(Covey__V1__ListFlaresRequest__LabelsEntry),
+               "entries_of makes all kinds of entries");
+
+static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
+                                           const struct covey_flare_options *from)
+{
+    Covey__V1__FlareOptions *options = client_arena_alloc(arena, 1, sizeof *options);
+    if (!options)
+        return NULL;
+    covey__v1__flare_options__init(options);
+    options->packing = (Covey__V1__Packing)from->packing;
+    options->granularity = from->granularity;
+    options->placement = (Covey__V1__Placement)from->placement;
+    if (from->slots || from->memory_bytes || from->milli_cpus) {
+        Covey__V1__Resources *resources = client_arena_alloc(arena, 1, sizeof *resources);
+        if (!resources)
+            return NULL;
+        covey__v1__resources__init(resources);
+        resources->slots = from->slots;
+        resources->memory_bytes = from->memory_bytes;
+        resources->milli_cpus = from->milli_cpus;
+        options->worker_resources = resources;
+    }
+    options->time_limit = duration_of(arena, from->time_limit_ns);
+    options->priority = from->priority;
+    options->labels = entries_of(arena, from->labels, from->label_count,
+                                 &covey__v1__flare_options__labels_entry__descriptor);
+    options->n_labels = from->label_count;
+    options->communication_timeout = duration_of(arena, from->communication_timeout_ns);
+    options->failure_grace = duration_of(arena, from->failure_grace_ns);
+    return options;
+}
+
+Covey__V1__FlareRequest *client_request_flare(struct client_arena *arena,
+                                              const struct covey_flare_request *request)
+{
+    Covey__V1__FlareRequest *made = client_arena_alloc(arena, 1, sizeof *made);
+    if (!made)
+        return NULL;
+    covey__v1__flare_request__init(made);
+    made->definition = text_of(request->definition);
+    made->definition_version = request->definition_version;
+    made->parameters =
+        client_arena_alloc(arena, request->parameter_count, sizeof *made->parameters);
+    made->n_parameters = request->parameter_count;
+    for (size_t i = 0; made->parameters && i < request->parameter_count; i++)
+        made->parameters[i] = bytes_of(request->parameters[i]);
+    made->workers = request->workers;
+    made->parameter = bytes_of(request->parameter);
+    made->options = options_of(arena, &request->options);
+    made->idempotency_key = text_of(request->idempotency_key);
+    return made;
+}
+
+Covey__V1__ListFlaresRequest *client_request_list(struct client_arena *arena,
+                                                  const struct covey_flare_filter *filter)
+{
+    Covey__V1__ListFlaresRequest *made = client_arena_alloc(arena, 1, sizeof *made);
+    if (!made)
+        return NULL;
+    covey__v1__list_flares_request__init(made);
+    if (!filter)
+        return made;
+    made->states = client_arena_alloc(arena, filter->state_count, sizeof *made->states);
+    made->n_states = filter->state_count;
+    for (size_t i = 0; made->states && i < filter->state_count; i++)
+        made->states[i] = (Covey__V1__FlareState)filter->states[i];
+    made->labels = entries_of(arena, filter->labels, filter->label_count,
+                              &covey__v1__list_flares_request__labels_entry__descriptor);
+    made->n_labels = filter->label_count;
+    made->page_size = filter->page_size;
+    made->page_token = text_of(filter->page_token);
+    return made;
+}
+
+Covey__V1__Definition *client_request_definition(struct client_arena *arena,
+                                                 const struct covey_deployment *deployment,
+                                                 enum covey_code_kind kind, const char *sha256)
+{
+    Covey__V1__Definition *made = client_arena_alloc(arena, 1, sizeof *made);
+    if (!made)
+        return NULL;
+    covey__v1__definition__init(made);
+    made->name = (char *)client_arena_text(arena, deployment->name);
+    made->code_kind = (Covey__V1__CodeKind)kind;
+    made->code_sha256 = (char *)client_arena_text(arena, sha256);
+    made->worker_kind = (Covey__V1__WorkerKind)deployment->worker_kind;
+    made->arguments =
+        client_arena_alloc(arena, deployment->argument_count, sizeof *made->arguments);
+    made->n_arguments = deployment->argument_count;
+    for (size_t i = 0; made->arguments && i < deployment->argument_count; i++)
+        made->arguments[i] = text_of(deployment->arguments[i]);
+    made->environment = entries_of(arena, deployment->environment, deployment->environment_count,
+                                   &covey__v1__definition__environment_entry__descriptor);
+    made->n_environment = deployment->environment_count;
+    made->defaults = options_of(arena, &deployment->defaults);
+    return made;
+}
