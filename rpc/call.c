@@ -217,6 +217,7 @@ static void refuse(struct rpc_call *call, enum rpc_code code, const char *messag
         return;
     }
     rpc_call_reset(call, NGHTTP2_CANCEL);
+    call->over = false; /* the server's own status has come too late, or too early */
     rpc_call_conclude(call, code, message, false);
 }
 
@@ -350,7 +351,7 @@ void rpc_call_run(struct rpc_call *call)
         tell_half_close(call);
     else if (call->over && call->drain && call->peer_closed && !call->paused &&
              call->in.length_bytes > 0)
-        rpc_call_set_status(call, RPC_INTERNAL, "the stream ends inside a message");
+        refuse(call, RPC_INTERNAL, "the stream ends inside a message");
     credit(call);
     if (call->tell_writable && !call->over) {
         call->tell_writable = false;

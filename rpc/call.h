@@ -142,7 +142,7 @@ void rpc_server_call_respond(struct rpc_call *call);
 void rpc_server_call_trailers(struct rpc_call *call);
 void rpc_server_call_expire(struct rpc_call *call);
 void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
-                            const char *value, size_t value_bytes, bool is_trailer);
+                            const char *value, size_t value_bytes);
 void rpc_client_call_headers_done(struct rpc_call *call);
 void rpc_client_call_trailers_done(struct rpc_call *call);
 enum covey_status rpc_client_call_submit(struct rpc_call *call,

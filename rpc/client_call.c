@@ -175,7 +175,7 @@ static void take_status(struct rpc_call *call, const char *key, size_t key_bytes
 }
 
 void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
-                            const char *value, size_t value_bytes, bool is_trailer)
+                            const char *value, size_t value_bytes)
 {
     if (is(key, key_bytes, ":status")) {
         call->http_status = 0;
@@ -193,7 +193,7 @@ void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_b
                                                               : RPC_ENCODING_UNKNOWN;
     if (is(key, key_bytes, "content-type"))
         call->is_grpc = value_bytes >= 16 && memcmp(value, "application/grpc", 16) == 0;
-    if (!is_trailer)
+    if (!call->headers_complete)
         rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);
 }
 
@@ -208,8 +208,11 @@ static void refuse_http(struct rpc_call *call)
 
 void rpc_client_call_headers_done(struct rpc_call *call)
 {
-    if (call->over)
+    if (call->over || call->headers_complete)
         return;
+    if (call->http_status >= 100 && call->http_status < 200)
+        return; /* the response is still to come */
+    call->headers_complete = true;
     if (call->headers_too_large) {
         rpc_call_reset(call, NGHTTP2_CANCEL);
         rpc_call_conclude(call, RPC_RESOURCE_EXHAUSTED, "the headers are over the limit", false);

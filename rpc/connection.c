@@ -51,7 +51,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0;
     if (!connection->is_server)
         rpc_client_call_header(call, (const char *)name, name_bytes, (const char *)value,
-                               value_bytes, frame->headers.cat == NGHTTP2_HCAT_HEADERS);
+                               value_bytes);
     else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         rpc_server_call_header(call, (const char *)name, name_bytes, (const char *)value,
                                value_bytes);
@@ -78,11 +78,10 @@ static void on_stream_frame(struct rpc_connection *connection, const nghttp2_fra
     if (!call)
         return;
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_HEADERS) {
+    if (frame->hd.type == NGHTTP2_HEADERS && connection->is_server)
         call->headers_complete = true;
-        if (!connection->is_server && !ends)
-            rpc_client_call_headers_done(call);
-    }
+    else if (frame->hd.type == NGHTTP2_HEADERS && !ends)
+        rpc_client_call_headers_done(call);
     if (ends) {
         call->peer_closed = true;
         if (!connection->is_server)
@@ -246,9 +245,11 @@ static int make_session(struct rpc_connection *connection)
     }
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    /* Behind our own count of control frames, which says why it ends the connection. */
     nghttp2_option_set_max_outbound_ack(option, (size_t)2 * CONTROL_BURST);
     nghttp2_option_set_max_settings(option, 32);
-    nghttp2_option_set_stream_reset_rate_limit(option, CONTROL_BURST, CONTROL_PER_SECOND);
+    nghttp2_option_set_stream_reset_rate_limit(option, (uint64_t)2 * CONTROL_BURST,
+                                               (uint64_t)2 * CONTROL_PER_SECOND);
     failed = connection->is_server ? nghttp2_session_server_new3(&connection->session, callbacks,
                                                                  connection, option, &memory)
                                    : nghttp2_session_client_new3(&connection->session, callbacks,

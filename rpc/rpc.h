@@ -195,7 +195,7 @@ void rpc_server_set_serving(struct rpc_server *server, const char *service, bool
 /*
  * Stops: no new connections, GOAWAY to the old, open calls may finish until the grace is over, then
  * are cancelled. done (may be NULL) is called when nothing is left; the server is freed right after
- * it.
+ * it. Called again before that, it may only shorten the grace, and done replaces the earlier one.
  */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ns, void (*done)(void *data),
                      void *data);

@@ -219,25 +219,35 @@ static void on_grace_over(uv_timer_t *timer)
     lose_all(server, "the server is stopping");
 }
 
+static void shorten_grace(struct rpc_server *server, int64_t grace_ns)
+{
+    if (grace_ns <= 0) {
+        lose_all(server, "the server is stopping");
+        return;
+    }
+    uint64_t grace_ms = (uint64_t)((grace_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);
+    if (!uv_is_active((uv_handle_t *)&server->grace) ||
+        uv_timer_get_due_in(&server->grace) > grace_ms)
+        uv_timer_start(&server->grace, on_grace_over, grace_ms, 0);
+}
+
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ns, void (*done)(void *data),
                      void *data)
 {
-    server->stopping = true;
     server->done = done;
     server->done_data = data;
+    if (server->stopping) {
+        shorten_grace(server, grace_ns);
+        return;
+    }
+    server->stopping = true;
     covey_list_for_each_safe (link, after, &server->listeners) {
         rpc_listener_close(covey_container_of(link, struct rpc_listener, link));
-    }
-    if (grace_ns <= 0) {
-        lose_all(server, "the server is stopping");
-        rpc_turn_unref(&server->turn);
-        return;
     }
     rpc_health_shutdown(server->health);
     covey_list_for_each_safe (link, after, &server->connections) {
         rpc_connection_drain(covey_container_of(link, struct rpc_connection, owner_link));
     }
-    uint64_t grace_ms = (uint64_t)((grace_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);
-    uv_timer_start(&server->grace, on_grace_over, grace_ms, 0);
+    shorten_grace(server, grace_ns);
     rpc_turn_unref(&server->turn);
 }

@@ -269,6 +269,30 @@ static void call__ended_early_by_the_server__stops_the_client(void)
     fixture_stop(&fixture);
 }
 
+static void call__given_other_data__tells_the_new_owner(void)
+{
+    struct fixture fixture;
+    struct client first = {0};
+    struct rpc_call_options options = {.timeout_ns = COVEY_NS_PER_S};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    int64_t start_ns = covey_now_ns();
+    TEST_EQUAL(client_start(&fixture, &first, "Unary", &options), COVEY_OK);
+    TEST_TRUE(rpc_call_data(first.call) == &first);
+    TEST_TRUE(rpc_call_deadline_ns(first.call) >= start_ns + COVEY_NS_PER_S);
+    TEST_TRUE(rpc_call_deadline_ns(first.call) <= covey_now_ns() + COVEY_NS_PER_S);
+    struct client second = first;
+    rpc_call_set_data(first.call, &second);
+    TEST_EQUAL(client_send(&second, "hello", 0, 0), COVEY_OK);
+    rpc_call_half_close(second.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &second));
+    TEST_EQUAL(second.messages, 1);
+    TEST_TRUE(!first.ended);
+    client_call(&fixture, &first, "Unary", "hello", 0, 0);
+    TEST_EQUAL(first.code, RPC_OK);
+    fixture_stop(&fixture);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(call__over_a_unix_socket__works_in_every_kind),
     TEST_CASE(call__over_tcp__works_in_every_kind),
@@ -282,6 +306,7 @@ static const struct test_case cases[] = {
     TEST_CASE(call__with_bad_arguments__is_refused_at_once),
     TEST_CASE(call__unary_with_no_message_or_two__never_reaches_the_method),
     TEST_CASE(call__ended_early_by_the_server__stops_the_client),
+    TEST_CASE(call__given_other_data__tells_the_new_owner),
     {0},
 };
 

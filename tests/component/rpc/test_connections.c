@@ -114,6 +114,26 @@ static void server__whose_grace_is_over__cancels_what_is_open(void)
     fixture_stop(&fixture);
 }
 
+static void server__stopped_again_without_grace__ends_at_once(void)
+{
+    struct fixture fixture;
+    struct client held = {0};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    hold(&fixture, &held);
+    struct rpc_server *server = fixture.server;
+    fixture_stop_server(&fixture, 100 * COVEY_NS_PER_S);
+    fixture_settle(&fixture, &fixture.echo.calls_ended);
+    TEST_TRUE(!held.ended);
+    fixture.server = server;
+    fixture_stop_server(&fixture, 200 * COVEY_NS_PER_S);
+    fixture.server = server;
+    fixture_stop_server(&fixture, 0);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &held));
+    TEST_TRUE(fixture_run(&fixture, is_true, &fixture.server_done));
+    fixture_stop(&fixture);
+}
+
 static void channel__destroyed__cancels_its_calls(void)
 {
     struct fixture fixture;
@@ -399,6 +419,7 @@ static const struct test_case cases[] = {
     TEST_CASE(channel__without_a_server__waits_longer_each_time),
     TEST_CASE(server__that_drains__finishes_what_is_open),
     TEST_CASE(server__whose_grace_is_over__cancels_what_is_open),
+    TEST_CASE(server__stopped_again_without_grace__ends_at_once),
     TEST_CASE(channel__destroyed__cancels_its_calls),
     TEST_CASE(call__cancelled_before_it_is_connected__ends_cancelled),
     TEST_CASE(channel__to_a_server_that_never_speaks__gives_up),

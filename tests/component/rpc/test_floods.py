@@ -262,6 +262,38 @@ class Buffers(Case):
         self.check_serves()
 
 
+class SlowReaders(Case):
+    """Services of our own, asked more than is read: they stop reading, then go on."""
+
+    COUNT = 30000
+
+    def flood(self, path, body, limit_kib):
+        settings = (4).to_bytes(2, "big") + (2**31 - 1).to_bytes(4, "big")
+        window = frame(frames.WINDOW_UPDATE, payload=(2**31 - 1 - 65535).to_bytes(4, "big"))
+        before = self.server.resident_kib()
+        with self.connect(settings=settings) as connection:
+            connection.until(frames.SETTINGS, flags=frames.ACK)
+            connection.send(frame(frames.SETTINGS, frames.ACK) + window +
+                            frame(frames.HEADERS, frames.END_HEADERS, 1, request(path)))
+            asks = body * self.COUNT
+            for at in range(0, len(asks), 16384):
+                connection.send(frame(frames.DATA, 0, 1, asks[at:at + 16384]))
+            self.assertLess(self.server.resident_kib() - before, limit_kib)
+            connection.send(frame(frames.DATA, frames.END_STREAM, 1))
+            self.assertEqual(connection.finish(1)["grpc-status"], "0")
+            return connection.data[1]
+
+    def test_reflection(self):
+        answers = self.flood("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                             message(b"\x3a\x01*"), 16384)
+        self.assertEqual(answers.count(b"grpc.health.v1.Health"), self.COUNT)
+
+    def test_chat(self):
+        answers = self.flood("/covey.test.Echo/Chat", message(b"\x0a\x10" + b"0123456789abcdef"),
+                             16384)
+        self.assertEqual(answers.count(b"0123456789abcdef"), self.COUNT)
+
+
 class Connections(Case):
     environment = {"ECHO_CONNECTIONS": "4"}
 

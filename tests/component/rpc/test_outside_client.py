@@ -231,6 +231,11 @@ class Reflection(Case):
             for answer in self.each(**request):
                 self.assertEqual(answer.error_response.error_code, not_found)
 
+    def test_nothing_asked(self):
+        for answer in self.each():
+            self.assertEqual(answer.error_response.error_code,
+                             grpc.StatusCode.INVALID_ARGUMENT.value[0])
+
     def test_extensions(self):
         for answer in self.each(all_extension_numbers_of_type="covey.test.Note"):
             self.assertEqual(answer.all_extension_numbers_response.base_type_name,
@@ -269,6 +274,22 @@ class Drain(unittest.TestCase):
             self.assertEqual(next(answers).count, 2)
             says.put(None)
             self.assertEqual(list(answers), [])
+            server.stop()
+
+
+    def test_watches_end(self):
+        server = outside.Server("127.0.0.1:0")
+        with grpc.insecure_channel(server.address) as channel:
+            watch = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString)
+            states = watch(health_pb2.HealthCheckRequest())
+            self.assertEqual(next(states).status, health_pb2.HealthCheckResponse.SERVING)
+            server.begin_stop()
+            with self.assertRaises(grpc.RpcError) as raised:
+                next(states)
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
             server.stop()
 
 
