@@ -158,8 +158,10 @@ static void client_on_message(struct rpc_call *call, const ProtobufCMessage *mes
 
 static void client_on_writable(struct rpc_call *call, void *data)
 {
-    (void)call;
-    client_stream(data);
+    struct client *client = data;
+    TEST_TRUE(client->sent < client->to_send); /* it was told to wait, so there is more */
+    TEST_TRUE(rpc_call_writable(call));
+    client_stream(client);
 }
 
 static void client_on_end(struct rpc_call *call, enum rpc_code code, const char *message,

@@ -179,6 +179,17 @@ class Requests(Case):
                                   header("x-trailer", "y")))
             self.assertEqual(connection.finish(1)["grpc-status"], "0")
 
+    def test_answered_early_the_rest_is_called_off(self):
+        with self.connect() as connection:
+            connection.send(frame(frames.HEADERS, frames.END_HEADERS, 1,
+                                  request("/covey.test.Echo/Join")) +
+                            frame(frames.DATA, 0, 1, message(b"\x0a\x04fail")))
+            self.assertEqual(connection.finish(1)["grpc-status"], "10")
+            reset = connection.until(frames.RST_STREAM, 1)
+            self.assertEqual(reset[3], bytes(4))
+            connection.send(frame(frames.DATA, 0, 1, HELLO) * 10)
+            self.assertEqual(ask(connection, 3, request())["grpc-status"], "0")
+
     def test_deadline_is_the_servers_too(self):
         with self.connect() as connection:
             connection.send(frame(frames.HEADERS, frames.END_HEADERS, 1,

@@ -125,6 +125,9 @@ static void rpc_decode__more_memory_than_the_budget__is_over_the_limit(void)
     for (size_t i = 0; i < sizeof bytes; i += 2)
         bytes[i] = 0x3a; /* an empty message in `children` */
     TEST_EQUAL(decode(bytes, sizeof bytes, 64 * 1024 * 1024), COVEY_ELIMIT);
+    /* Many small ones, none of them large: it is their sum that counts. */
+    TEST_EQUAL(decode(bytes, 20000, 1024 * 1024), COVEY_ELIMIT);
+    TEST_EQUAL(decode(bytes, 20000, 8 * 1024 * 1024), COVEY_OK);
     TEST_EQUAL(decode(bytes, 0, 0), COVEY_ELIMIT);
     TEST_EQUAL(decode(bytes, 0, 1024), COVEY_OK);
 }
