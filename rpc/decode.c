@@ -41,7 +41,7 @@ static enum covey_status check_message(const ProtobufCMessageDescriptor *descrip
             return COVEY_EPROTO;
         if (field->type != PROTOBUF_C_TYPE_MESSAGE)
             continue;
-        struct rpc_wire inner = {found.bytes, found.bytes + found.length_bytes};
+        struct rpc_wire inner = rpc_wire_over(found.bytes, found.length_bytes);
         enum covey_status status = check_message(field->descriptor, inner, depth + 1);
         if (status)
             return status;
@@ -79,8 +79,7 @@ static void release(void *data, void *memory)
 enum covey_status rpc_decode(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
                              size_t length_bytes, size_t budget_bytes, ProtobufCMessage **message)
 {
-    enum covey_status status =
-        check_message(descriptor, (struct rpc_wire){bytes, bytes + length_bytes}, 0);
+    enum covey_status status = check_message(descriptor, rpc_wire_over(bytes, length_bytes), 0);
     if (status)
         return status;
     struct budget budget = {.left_bytes = budget_bytes};

@@ -82,7 +82,7 @@ static enum covey_status walk_children(const struct walk *walk, struct rpc_wire 
             if (parts[i].parent != kind || parts[i].number != field.number ||
                 field.type != RPC_WIRE_BYTES)
                 continue;
-            struct rpc_wire inner = {field.bytes, field.bytes + field.length_bytes};
+            struct rpc_wire inner = rpc_wire_over(field.bytes, field.length_bytes);
             enum covey_status status = walk_one(walk, inner, parts[i].child, scope, depth);
             if (status)
                 return status;
@@ -94,7 +94,7 @@ static enum covey_status walk_children(const struct walk *walk, struct rpc_wire 
 static enum covey_status add_file(struct rpc_descriptors *descriptors,
                                   const struct rpc_wire_field *bytes)
 {
-    struct rpc_wire wire = {bytes->bytes, bytes->bytes + bytes->length_bytes};
+    struct rpc_wire wire = rpc_wire_over(bytes->bytes, bytes->length_bytes);
     struct rpc_wire_field name = find_string(wire, NAME_NUMBER);
     struct rpc_wire_field package = find_string(wire, PACKAGE_NUMBER);
     struct rpc_descriptor_file *file = covey_calloc(1, sizeof *file);
@@ -124,7 +124,7 @@ static enum covey_status add_file(struct rpc_descriptors *descriptors,
 enum covey_status rpc_descriptors_add(struct rpc_descriptors *descriptors, const uint8_t *bytes,
                                       size_t length_bytes)
 {
-    struct rpc_wire wire = {bytes, bytes + length_bytes};
+    struct rpc_wire wire = rpc_wire_over(bytes, length_bytes);
     struct rpc_wire_field field;
     while (rpc_wire_next(&wire, &field)) {
         if (field.number != 1 || field.type != RPC_WIRE_BYTES)
@@ -159,7 +159,7 @@ size_t rpc_descriptors_closure(struct rpc_descriptors *descriptors,
     file->marked = true;
     files[count++] = file;
     for (size_t i = 0; i < count; i++) {
-        struct rpc_wire wire = {files[i]->bytes, files[i]->bytes + files[i]->length_bytes};
+        struct rpc_wire wire = rpc_wire_over(files[i]->bytes, files[i]->length_bytes);
         struct rpc_wire_field field;
         while (rpc_wire_next(&wire, &field) && count < size) {
             if (field.number != DEPENDENCY_NUMBER || field.type != RPC_WIRE_BYTES)

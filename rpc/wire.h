@@ -25,6 +25,12 @@ struct rpc_wire_field {
     size_t length_bytes;
 };
 
+/* Over length_bytes from bytes, which may be NULL where there are none. */
+static inline struct rpc_wire rpc_wire_over(const uint8_t *bytes, size_t length_bytes)
+{
+    return (struct rpc_wire){bytes, length_bytes ? bytes + length_bytes : bytes};
+}
+
 /* Reads the next field. False, for ever after, at the end (wire->at == wire->end) and where the
  * bytes are malformed (wire->at is NULL). */
 bool rpc_wire_next(struct rpc_wire *wire, struct rpc_wire_field *field);

@@ -49,3 +49,7 @@ covey_script_test(component rpc.outside_client ${rpc_test_proto_dir}/test_outsid
 covey_script_test(component rpc.outside_server ${rpc_test_proto_dir}/test_outside_server.py)
 covey_script_test(component rpc.bad_server ${rpc_test_proto_dir}/test_bad_server.py)
 covey_script_test(component rpc.floods ${rpc_test_proto_dir}/test_floods.py)
+
+foreach(name decode server)
+  covey_script_test(fuzz rpc.${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/rpc/run_fuzz.py ARGS ${name} 20 TIMEOUT 300)
+endforeach()
