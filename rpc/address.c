@@ -51,7 +51,7 @@ enum covey_status rpc_address_parse(const char *text, struct rpc_address *addres
         return covey_error_set(error, COVEY_EINVAL,
                                "\"%s\" is no address: use host:port or unix:/path", text);
     memcpy(address->host, host, host_bytes);
-    strcpy(address->port, colon + 1);
+    memcpy(address->port, colon + 1, strlen(colon + 1) + 1);
     return COVEY_OK;
 }
 

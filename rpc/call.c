@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* An empty buffer larger than this is not kept for the next message. */
-#define KEEP_BUFFER_BYTES (64 * 1024)
+#define KEEP_BUFFER_BYTES ((size_t)64 << 10)
 
 struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits *limits,
                                  bool is_server)
@@ -525,13 +525,13 @@ int64_t rpc_call_deadline_ns(const struct rpc_call *call)
 void rpc_limits_init(struct rpc_limits *limits)
 {
     *limits = (struct rpc_limits){
-        .message_bytes = 4 * 1024 * 1024,
-        .decode_budget_bytes = 64 * 1024 * 1024,
-        .buffered_bytes = 256 * 1024 * 1024,
-        .metadata_bytes = 16 * 1024,
+        .message_bytes = (size_t)4 << 20,
+        .decode_budget_bytes = (size_t)64 << 20,
+        .buffered_bytes = (size_t)256 << 20,
+        .metadata_bytes = (size_t)16 << 10,
         .connections = 1024,
         .streams = 256,
-        .send_high_water_bytes = 256 * 1024,
+        .send_high_water_bytes = (size_t)256 << 10,
         .keepalive_ns = 10 * COVEY_NS_PER_S,
         .keepalive_timeout_ns = 10 * COVEY_NS_PER_S,
         .handshake_timeout_ns = 5 * COVEY_NS_PER_S,

@@ -13,7 +13,7 @@
 /* All streams together; given back as it arrives, so that one paused call does not stop others. */
 #define CONNECTION_WINDOW_BYTES (16 * 1024 * 1024)
 /* Frames are gathered up to this before they are written. */
-#define GATHER_BYTES (256 * 1024)
+#define GATHER_BYTES ((size_t)256 << 10)
 
 /* PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA cost the sender nothing. */
 #define CONTROL_BURST      1000

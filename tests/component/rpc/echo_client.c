@@ -59,8 +59,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: echo_client TARGET METHOD TEXT COUNT PAYLOAD_BYTES [TIMEOUT_MS]\n");
         return 2;
     }
-    struct program program = {
-        .text = argv[3], .count = (uint32_t)atoi(argv[4]), .payload_bytes = (size_t)atol(argv[5])};
+    struct program program = {.text = argv[3],
+                              .count = (uint32_t)strtoul(argv[4], NULL, 10),
+                              .payload_bytes = strtoul(argv[5], NULL, 10)};
     const char *method = argv[2];
     program.left = !strcmp(method, "Join") || !strcmp(method, "Chat") ? program.count : 1;
     struct rpc_tls tls = {.ca_file = argc > 7 ? argv[7] : NULL};
@@ -72,8 +73,8 @@ int main(int argc, char **argv)
     rpc_channel_options_init(&options);
     options.tls = tls.ca_file ? &tls : NULL;
     snprintf(path, sizeof path, "/covey.test.Echo/%s", method);
-    struct rpc_call_options call_options = {.timeout_ns =
-                                                argc > 6 ? atoll(argv[6]) * COVEY_NS_PER_MS : -1};
+    struct rpc_call_options call_options = {
+        .timeout_ns = argc > 6 ? strtoll(argv[6], NULL, 10) * COVEY_NS_PER_MS : -1};
     enum covey_status status =
         rpc_channel_create(&loop, argv[1], &options, &program.channel, &error);
     if (!status)

@@ -48,7 +48,7 @@ static void take_number(const char *name, int64_t unit, int64_t *number)
 {
     const char *text = getenv(name);
     if (text)
-        *number = atoll(text) * unit;
+        *number = strtoll(text, NULL, 10) * unit;
 }
 
 /* Limits small enough to be reached by a test. */

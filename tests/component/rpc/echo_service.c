@@ -8,7 +8,7 @@
 
 typedef Covey__Test__Note note;
 
-static uint8_t zeros[16 * 1024 * 1024];
+static uint8_t zeros[((size_t)16 << 20)];
 
 struct serving {
     struct echo *echo;
@@ -60,7 +60,7 @@ static void split_on(struct rpc_call *call, void *data)
 
 static void reply_large(struct rpc_call *call)
 {
-    note large = echo_note("", 0, 5 * 1024 * 1024);
+    note large = echo_note("", 0, ((size_t)5 << 20));
     rpc_call_reply(call, &large.base);
 }
 

@@ -178,11 +178,11 @@ static void call__with_a_message_over_a_limit__fails_where_it_is_seen(void)
     struct fixture fixture;
     struct client client = {0};
     fixture_init(&fixture);
-    fixture.channel_options.limits.message_bytes = 5 * 1024 * 1024;
+    fixture.channel_options.limits.message_bytes = ((size_t)5 << 20);
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
     TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
-    TEST_EQUAL(client_send(&client, "", 0, 6 * 1024 * 1024), COVEY_ELIMIT);
-    TEST_EQUAL(client_send(&client, "", 0, 4 * 1024 * 1024), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "", 0, ((size_t)6 << 20)), COVEY_ELIMIT);
+    TEST_EQUAL(client_send(&client, "", 0, ((size_t)4 << 20)), COVEY_OK);
     TEST_TRUE(fixture_run(&fixture, client_ended, &client));
     TEST_EQUAL(client.code, RPC_RESOURCE_EXHAUSTED);
     client_call(&fixture, &client, "Unary", "large", 0, 0);

@@ -360,7 +360,8 @@ static void listen__where_a_dead_server_left_its_socket__replaces_it(void)
     struct fixture fixture;
     struct client client;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, fixture_unix_address() + strlen("unix:"));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s",
+             fixture_unix_address() + strlen("unix:"));
     int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     TEST_REQUIRE(bind(dead, (struct sockaddr *)&address, sizeof address) == 0);
     covey_close(&dead);

@@ -4,24 +4,25 @@
 #include "tests/harness/harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NOTE_BYTES 10000
+#define NOTE_BYTES ((size_t)10000)
 #define NOTES      5000 /* 50 MB */
 
 /* What may be under way to a reader that has stopped: its window, the queue, the sockets. */
-#define UNDER_WAY_BYTES (4 * 1024 * 1024)
+#define UNDER_WAY_BYTES ((size_t)4 << 20)
 
 static size_t resident_bytes(void)
 {
-    unsigned long total = 0;
-    unsigned long resident = 0;
+    char text[128];
     FILE *file = fopen("/proc/self/statm", "r");
-    TEST_REQUIRE(file != NULL);
-    TEST_EQUAL(fscanf(file, "%lu %lu", &total, &resident), 2);
+    TEST_REQUIRE(file != NULL && fgets(text, sizeof text, file) != NULL);
     fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
+    const char *resident = strchr(text, ' '); /* the second number, in pages */
+    TEST_REQUIRE(resident != NULL);
+    return strtoul(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static bool is_held(void *data)
@@ -110,12 +111,12 @@ static void message__larger_than_the_window__arrives(void)
     struct fixture fixture;
     struct client client;
     fixture_init(&fixture);
-    fixture.server_options.limits.message_bytes = 32 * 1024 * 1024;
-    fixture.channel_options.limits.message_bytes = 32 * 1024 * 1024;
+    fixture.server_options.limits.message_bytes = ((size_t)32 << 20);
+    fixture.channel_options.limits.message_bytes = ((size_t)32 << 20);
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
-    client_call(&fixture, &client, "Unary", "", 0, 16 * 1024 * 1024);
+    client_call(&fixture, &client, "Unary", "", 0, ((size_t)16 << 20));
     TEST_EQUAL(client.code, RPC_OK);
-    TEST_EQUAL(client.payload_bytes, 16 * 1024 * 1024);
+    TEST_EQUAL(client.payload_bytes, ((size_t)16 << 20));
     fixture_stop(&fixture);
 }
 
@@ -178,13 +179,13 @@ static void server__beyond_its_buffers__ends_the_call_that_asks_too_much(void)
     struct fixture fixture;
     struct client client;
     fixture_init(&fixture);
-    fixture.server_options.limits.buffered_bytes = 1024 * 1024;
+    fixture.server_options.limits.buffered_bytes = ((size_t)1024 << 10);
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
-    client_call(&fixture, &client, "Unary", "", 0, 2 * 1024 * 1024);
+    client_call(&fixture, &client, "Unary", "", 0, ((size_t)2 << 20));
     TEST_EQUAL(client.code, RPC_RESOURCE_EXHAUSTED);
-    client_call(&fixture, &client, "Unary", "", 0, 512 * 1024);
+    client_call(&fixture, &client, "Unary", "", 0, ((size_t)512 << 10));
     TEST_EQUAL(client.code, RPC_OK);
-    client_call(&fixture, &client, "Unary", "", 0, 512 * 1024);
+    client_call(&fixture, &client, "Unary", "", 0, ((size_t)512 << 10));
     TEST_EQUAL(client.code, RPC_OK);
     fixture_stop(&fixture);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define BUDGET (1024 * 1024)
+#define BUDGET ((size_t)1024 << 10)
 
 static const ProtobufCMessageDescriptor *const descriptor = &covey__test__tree__descriptor;
 
@@ -117,17 +117,17 @@ static void rpc_decode__nested_too_deep__is_over_the_limit(void)
 
 static void rpc_decode__more_memory_than_the_budget__is_over_the_limit(void)
 {
-    static uint8_t bytes[4 * 1024 * 1024];
+    static uint8_t bytes[((size_t)4 << 20)];
     for (size_t i = 0; i < sizeof bytes; i += 2)
         bytes[i] = 0x12; /* an empty string in `words` */
-    TEST_EQUAL(decode(bytes, sizeof bytes, 64 * 1024 * 1024), COVEY_ELIMIT);
+    TEST_EQUAL(decode(bytes, sizeof bytes, ((size_t)64 << 20)), COVEY_ELIMIT);
     TEST_EQUAL(decode(bytes, sizeof bytes, SIZE_MAX / 2), COVEY_OK);
     for (size_t i = 0; i < sizeof bytes; i += 2)
         bytes[i] = 0x3a; /* an empty message in `children` */
-    TEST_EQUAL(decode(bytes, sizeof bytes, 64 * 1024 * 1024), COVEY_ELIMIT);
+    TEST_EQUAL(decode(bytes, sizeof bytes, ((size_t)64 << 20)), COVEY_ELIMIT);
     /* Many small ones, none of them large: it is their sum that counts. */
-    TEST_EQUAL(decode(bytes, 20000, 1024 * 1024), COVEY_ELIMIT);
-    TEST_EQUAL(decode(bytes, 20000, 8 * 1024 * 1024), COVEY_OK);
+    TEST_EQUAL(decode(bytes, 20000, ((size_t)1024 << 10)), COVEY_ELIMIT);
+    TEST_EQUAL(decode(bytes, 20000, ((size_t)8 << 20)), COVEY_OK);
     TEST_EQUAL(decode(bytes, 0, 0), COVEY_ELIMIT);
     TEST_EQUAL(decode(bytes, 0, 1024), COVEY_OK);
 }

@@ -102,7 +102,7 @@ static void rpc_percent_decode__broken_escapes__stay(void)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[16];
-        strcpy(text, rows[i][0]);
+        snprintf(text, sizeof text, "%s", rows[i][0]);
         rpc_percent_decode(text);
         TEST_EQUAL_STRING(text, rows[i][1]);
     }
