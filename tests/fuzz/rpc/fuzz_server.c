@@ -69,7 +69,7 @@ static void send_request(int peer, unsigned method, bool gzip)
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     };
     char block[256];
-    int length = snprintf(block, sizeof block, "\x83\x86%c%c:path%c%s", 0x40, 5,
+    int length = snprintf(block, sizeof block, "\x83\x86\x41\x01x%c%c:path%c%s", 0x40, 5,
                           (int)strlen(paths[method]), paths[method]);
     length += snprintf(block + length, sizeof block - (size_t)length,
                        "%c%ccontent-type%c%s%c%cgrpc-encoding%c%s", 0x40, 12, 16,
@@ -96,12 +96,8 @@ static void send_body(int peer, const uint8_t *bytes, size_t length_bytes)
     send_frame(peer, 0, 1, bytes, length_bytes);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length_bytes)
+static void play(const uint8_t *bytes, size_t length_bytes)
 {
-    if (!server)
-        start();
-    if (length_bytes < 2)
-        return 0;
     int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (peer < 0 || connect(peer, (struct sockaddr *)&address, sizeof address))
         abort();
@@ -130,5 +126,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length_bytes)
     run(8);
     if (echo.held)
         abort(); /* its client is gone, and it was not told */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length_bytes)
+{
+    static const uint8_t proper[] = "\x02\x09\x0a\x02hi";
+    if (!server) {
+        start();
+        play(proper, sizeof proper - 1);
+        if (echo.calls_ended != 1)
+            abort(); /* what should reach the service does not */
+    }
+    if (length_bytes >= 2)
+        play(bytes, length_bytes);
     return 0;
 }
