@@ -1,0 +1,209 @@
+/* What comes from peers: checked, offered to the owner, landed, held or thrown away. */
+#include "transport/net/internal.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct held *take_held(struct net *net)
+{
+    struct covey_list *node = covey_list_pop_front(&net->spare_held);
+    struct held *held =
+        node ? covey_container_of(node, struct held, node) : covey_malloc(sizeof *held);
+    if (held)
+        covey_list_init(&held->node);
+    return held;
+}
+
+static void put_held(struct net *net, struct held *held)
+{
+    free(held->bytes);
+    held->bytes = NULL;
+    covey_list_remove(&held->node);
+    covey_list_push_front(&net->spare_held, &held->node);
+}
+
+static void landed(void *data, enum covey_status status)
+{
+    struct held *held = data;
+    struct net *net = held->net;
+    unsigned node = held->message.node;
+    void *context = held->context;
+    if (net->closing && status != COVEY_OK)
+        status = COVEY_ECANCELLED;
+    put_held(net, held);
+    net->options.events->on_landed(net->options.data, node, context, status);
+}
+
+/* Begins a landing; held is on no list of its peer any more. */
+static void land(struct held *held, const void *bytes, const struct net_landing *landing)
+{
+    struct net *net = held->net;
+    size_t length_bytes = held->message.payload_bytes;
+    held->context = landing->context;
+    covey_list_push_back(&net->landings, &held->node);
+    if (!net->ops->region_covers(landing->region, landing->address, length_bytes)) {
+        if (held->handle)
+            net->ops->release(net->backend, held->handle);
+        landed(held, COVEY_EINVAL);
+    } else if (!held->handle) {
+        if (length_bytes > 0)
+            memcpy(landing->address, bytes, length_bytes);
+        landed(held, COVEY_OK);
+    } else {
+        net->ops->fetch(net->backend, held->connection ? held->connection->link : NULL,
+                        held->handle, landing->address, length_bytes, landing->region, landed,
+                        held);
+    }
+}
+
+static bool hold(struct held *held, const struct net_body *body)
+{
+    struct net *net = held->net;
+    struct peer *peer = &net->peers[held->message.node];
+    if (peer->held_count >= net->options.limits.held_messages)
+        return false;
+    if (!held->handle && body->length_bytes > 0) {
+        held->bytes = covey_memdup(body->bytes, body->length_bytes);
+        if (!held->bytes)
+            return false;
+    }
+    peer->held_count++;
+    covey_list_push_back(&peer->held, &held->node);
+    return true;
+}
+
+/* Returns whether the backend keeps the payload's handle. */
+static bool on_message(struct net_connection *connection, const struct net_frame *frame,
+                       const struct net_body *body)
+{
+    struct net *net = connection->net;
+    struct peer *peer = connection->peer;
+    struct held *held = take_held(net);
+    if (!held) {
+        net_connection_fail(connection, COVEY_ENOMEM, "no memory for its message");
+        return false;
+    }
+    peer->traffic.received_messages++;
+    peer->traffic.received_bytes += frame->header_bytes + frame->payload_bytes;
+    held->net = net;
+    held->connection = connection;
+    held->handle = body->handle;
+    held->bytes = NULL;
+    if (frame->header_bytes > 0)
+        memcpy(held->header, frame->header, frame->header_bytes);
+    held->message = (struct net_message){.node = peer_node(net, peer),
+                                         .header = held->header,
+                                         .header_bytes = frame->header_bytes,
+                                         .payload_bytes = frame->payload_bytes};
+    struct net_landing landing;
+    switch (net->options.events->on_message(net->options.data, &held->message, &landing)) {
+    case NET_LAND:
+        land(held, body->bytes, &landing);
+        return false;
+    case NET_HOLD:
+        if (hold(held, body))
+            return true;
+        put_held(net, held);
+        net_connection_fail(connection, COVEY_ELIMIT, "too much of it is held here");
+        return false;
+    default:
+        put_held(net, held);
+        return false;
+    }
+}
+
+static bool is_handshake(uint8_t kind)
+{
+    return kind >= NET_FRAME_HELLO && kind <= NET_FRAME_REJECT;
+}
+
+/*
+ * A stranger can name an endpoint of ours that is another's. So what comes on a connection that is
+ * up counts only with the session that its peer alone knows, and without it nobody is to blame.
+ */
+static bool is_in_session(const struct net_connection *connection, const uint8_t *bytes,
+                          size_t length_bytes)
+{
+    uint64_t claimed = net_frame_session(bytes, length_bytes);
+    return net_equal_constant_time(&claimed, &connection->session_in, sizeof claimed);
+}
+
+bool net_on_frame(void *owner, struct net_link *link, const uint8_t *bytes, size_t length_bytes,
+                  const struct net_body *body)
+{
+    struct net *net = owner;
+    struct net_connection *connection = link->owner_data;
+    struct net_frame frame;
+    const bool up = connection->peer && connection->peer->state == PEER_UP;
+    if (net->closing)
+        return false;
+    if (up && !is_in_session(connection, bytes, length_bytes)) {
+        net->counters.frames_dropped++;
+        return false;
+    }
+    enum covey_status status = net_frame_decode(bytes, length_bytes, body->length_bytes, &frame);
+    if (status == COVEY_EVERSION && !connection->peer && !connection->refused)
+        net_reject(connection, NET_REJECT_VERSION);
+    else if (status != COVEY_OK)
+        net_connection_fail(connection, status, "it sent a malformed frame");
+    else if (up == is_handshake(frame.kind))
+        net_connection_fail(connection, COVEY_EPROTO,
+                            up ? "it greeted again" : "it sent a message before its greeting");
+    else if (!up)
+        net_handshake(connection, &frame);
+    else if (frame.kind == NET_FRAME_GOODBYE)
+        net_peer_lose(net, connection->peer, COVEY_OK, "it left");
+    else
+        return on_message(connection, &frame, body);
+    return false;
+}
+
+static void unhold(struct net *net, struct held *held)
+{
+    covey_list_remove(&held->node);
+    net->peers[held->message.node].held_count--;
+}
+
+void net_land(struct net *net, struct net_message *message, const struct net_landing *landing)
+{
+    struct held *held = (struct held *)(void *)message;
+    unhold(net, held);
+    land(held, held->bytes, landing);
+}
+
+void net_drop(struct net *net, struct net_message *message)
+{
+    struct held *held = (struct held *)(void *)message;
+    unhold(net, held);
+    if (held->handle)
+        net->ops->release(net->backend, held->handle);
+    put_held(net, held);
+}
+
+void net_held_orphan(struct net *net, struct net_connection *connection)
+{
+    if (!connection->peer)
+        return;
+    covey_list_for_each (node, &connection->peer->held) {
+        struct held *held = covey_container_of(node, struct held, node);
+        if (held->connection == connection)
+            held->connection = NULL;
+    }
+    covey_list_for_each (node, &net->landings) {
+        struct held *held = covey_container_of(node, struct held, node);
+        if (held->connection == connection)
+            held->connection = NULL;
+    }
+}
+
+void net_held_clear(struct net *net)
+{
+    for (unsigned i = 0; i < net->options.node_count; i++)
+        while (!covey_list_empty(&net->peers[i].held))
+            net_drop(net, &covey_container_of(net->peers[i].held.next, struct held, node)->message);
+    for (struct covey_list *node; (node = covey_list_pop_front(&net->spare_held));)
+        free(covey_container_of(node, struct held, node));
+}

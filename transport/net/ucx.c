@@ -1,0 +1,105 @@
+/* The UCX backend's ops: life, progress, and the table. */
+#include "transport/net/ucx.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+/* Upper bound of progress rounds in one call, so that other work of the loop gets its turn. */
+#define ROUNDS 64
+
+static void ucx_destroy(struct net_backend *ucx);
+
+static enum covey_status ucx_create(const struct net_backend_options *options,
+                                    struct net_backend **backend, struct covey_error *error)
+{
+    struct net_backend *ucx = covey_calloc(1, sizeof *ucx);
+    if (!ucx)
+        return COVEY_ENOMEM;
+    ucx->options = *options;
+    ucx->options.bind_address = NULL;
+    covey_list_init(&ucx->links);
+    covey_list_init(&ucx->doomed);
+    covey_list_init(&ucx->pending);
+    covey_list_init(&ucx->spare);
+    enum covey_status status = ucx_open(ucx, options->bind_address, error);
+    if (status != COVEY_OK) {
+        ucx_destroy(ucx);
+        return status;
+    }
+    ucx->accepting = true;
+    *backend = ucx;
+    return COVEY_OK;
+}
+
+static void ucx_destroy(struct net_backend *ucx)
+{
+    ucx->accepting = false;
+    while (!covey_list_empty(&ucx->links)) {
+        struct ucx_link *link = covey_container_of(ucx->links.next, struct ucx_link, node);
+        ucx_close(ucx, &link->link);
+    }
+    if (ucx->worker) {
+        ucx_links_progress(ucx);
+        for (int round = 0; round < ROUNDS && !covey_list_empty(&ucx->pending); round++)
+            ucp_worker_progress(ucx->worker);
+    }
+    ucx_shut(ucx);
+    /* With the worker gone no device and no part of UCX has their memory. */
+    while (!covey_list_empty(&ucx->pending))
+        ucx_operation_end(covey_container_of(ucx->pending.next, struct ucx_operation, node),
+                          COVEY_ECANCELLED);
+    for (struct covey_list *node; (node = covey_list_pop_front(&ucx->spare));)
+        free(covey_container_of(node, struct ucx_operation, node));
+    covey_map_clear(&ucx->by_endpoint);
+    free(ucx);
+}
+
+static const char *ucx_address(const struct net_backend *ucx)
+{
+    return ucx->address;
+}
+
+static bool ucx_progress(struct net_backend *ucx)
+{
+    bool did = false;
+    for (int round = 0; round < ROUNDS && ucp_worker_progress(ucx->worker); round++)
+        did = true;
+    return ucx_links_progress(ucx) || did;
+}
+
+static int ucx_fd(const struct net_backend *ucx)
+{
+    return ucx->fd;
+}
+
+static bool ucx_arm(struct net_backend *ucx)
+{
+    if (!covey_list_empty(&ucx->doomed))
+        return false;
+    covey_list_for_each (node, &ucx->links) {
+        const struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
+        if (link->broken && !link->reported)
+            return false;
+    }
+    return ucp_worker_arm(ucx->worker) == UCS_OK;
+}
+
+const struct net_backend_ops net_ucx_ops = {
+    .name = "ucx",
+    .create = ucx_create,
+    .destroy = ucx_destroy,
+    .address = ucx_address,
+    .connect = ucx_connect,
+    .send = ucx_send,
+    .close = ucx_close,
+    .settle = ucx_settle,
+    .fetch = ucx_fetch,
+    .release = ucx_release,
+    .region_add = ucx_region_add,
+    .region_remove = ucx_region_remove,
+    .region_covers = ucx_region_covers,
+    .progress = ucx_progress,
+    .fd = ucx_fd,
+    .arm = ucx_arm,
+};
