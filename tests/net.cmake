@@ -3,3 +3,5 @@ foreach(object mac wire address)
 endforeach()
 covey_unit_test(net ucx LABEL component TIMEOUT 240
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/component/net/nodes.c DEPENDS covey_transport_net)
+covey_unit_test(net faults LABEL component TIMEOUT 240
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/component/net/nodes.c DEPENDS covey_transport_net)

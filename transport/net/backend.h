@@ -15,7 +15,11 @@
 
 struct net_backend;
 
-/* A connection, made by connect or by a stranger. The backend's; invalid once close was called. */
+/*
+ * A connection, made by connect or by a stranger. The backend's; invalid once close was called. It
+ * begins with a control channel only, which carries the frames that the two ends prove themselves
+ * with; what a stranger says goes no further. settle opens it for messages.
+ */
 struct net_link {
     void *owner_data; /* the owner's, NULL at first */
 };
@@ -34,13 +38,15 @@ struct net_backend_events {
     /* A stranger has connected. */
     void (*on_accept)(void *owner, struct net_link *link);
     /*
-     * A frame has come. Where body->bytes is NULL, the owner has called fetch before it returns, or
-     * returns true to keep the handle for later; otherwise the payload is thrown away.
+     * A frame has come: over the control channel of link, or, where link is NULL, as a message, and
+     * then its session says of which. Where body->bytes is NULL, the owner has called fetch before
+     * it returns, or returns true to keep the handle for later; otherwise the payload is thrown
+     * away.
      */
     bool (*on_frame)(void *owner, struct net_link *link, const uint8_t *bytes, size_t length_bytes,
                      const struct net_body *body);
-    /* A frame that names no link of ours. */
-    void (*on_stray)(void *owner);
+    /* A settled link can carry messages now; carrier is what carries them ("tcp/lo"). */
+    void (*on_settled)(void *owner, struct net_link *link, const char *carrier);
     /* The link broke, or never came up; once. The owner calls close, here or later. */
     void (*on_broken)(void *owner, struct net_link *link, enum covey_status status,
                       const char *reason);
@@ -62,6 +68,7 @@ struct net_send_request {
     const void *payload; /* borrowed until done */
     size_t payload_bytes;
     struct net_region *region; /* of the payload, or NULL */
+    bool control;              /* over the control channel: no payload, done is not called */
     bool fetched;              /* the receiver fetches the payload; false: it goes along */
     net_done done;             /* may be NULL; may be called inside send */
     void *done_data;
@@ -83,11 +90,10 @@ struct net_backend_ops {
      * no device can touch their memory any more.
      */
     void (*close)(struct net_backend *backend, struct net_link *link);
-    /* The owner has found the link good and will use it. Tells what carries it ("tcp/lo"). */
-    void (*settle)(struct net_backend *backend, struct net_link *link, char *carrier,
-                   size_t carrier_bytes);
-    /* Brings a kept payload, or that of the frame being handled, to address. link as given to
-     * on_frame, or NULL where it was closed since: then it fails with EPEER, inside the call. */
+    /* The owner has found the other end good: on_settled follows when messages can go. */
+    enum covey_status (*settle)(struct net_backend *backend, struct net_link *link);
+    /* Brings a kept payload, or that of the frame being handled, to address. link is whose session
+     * it had, or NULL where that was closed since: then it fails with EPEER, inside the call. */
     void (*fetch)(struct net_backend *backend, struct net_link *link, void *handle, void *address,
                   size_t length_bytes, struct net_region *region, net_done done, void *done_data);
     /* Throws a kept payload away. */

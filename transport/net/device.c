@@ -83,7 +83,7 @@ enum covey_status net_device_find(const char *ip, struct net_device *device)
     return status;
 }
 
-bool net_port_free(const char *ip, uint16_t port, bool reuse)
+bool net_port_free(const char *ip, uint16_t port)
 {
     struct sockaddr_storage address;
     unsigned address_bytes;
@@ -92,9 +92,7 @@ bool net_port_free(const char *ip, uint16_t port, bool reuse)
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
-    int on = reuse;
-    bool is_free = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                   bind(fd, (const struct sockaddr *)&address, (socklen_t)address_bytes) == 0 &&
+    bool is_free = bind(fd, (const struct sockaddr *)&address, (socklen_t)address_bytes) == 0 &&
                    listen(fd, 1) == 0;
     covey_close(&fd);
     return is_free;
@@ -157,15 +155,14 @@ bool net_port_listened(uint16_t port)
 
 static bool no_lingering(int fd, uint16_t port, void *data)
 {
-    const uint16_t *ports = data;
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    if (port == ports[0] || port == ports[1])
+    if (port == *(const uint16_t *)data)
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     return true;
 }
 
-void net_port_no_lingering(uint16_t one, uint16_t other)
+void net_port_no_lingering(uint16_t port)
 {
-    uint16_t ports[2] = {one, other};
-    each_socket(no_lingering, ports);
+    if (port)
+        each_socket(no_lingering, &port);
 }

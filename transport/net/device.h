@@ -16,19 +16,17 @@ struct net_device {
 /* EUNAVAILABLE: no interface of this machine has the (numeric) address. */
 enum covey_status net_device_find(const char *ip, struct net_device *device) COVEY_MUST_USE;
 
-/*
- * Whether a listener could take the port now; another process may still be quicker. reuse: the
- * listener will have SO_REUSEADDR.
- */
-bool net_port_free(const char *ip, uint16_t port, bool reuse);
+/* Whether a listener could take the port now; another process may still be quicker. */
+bool net_port_free(const char *ip, uint16_t port);
 
 /* Whether this process listens on the port (on any address). */
 bool net_port_listened(uint16_t port);
 
 /*
- * Makes the sockets of this process whose own port is one of the two vanish at close, without a
- * TIME_WAIT that would keep the port from the next host for a minute.
+ * Makes the sockets of this process whose own port this is vanish at close, without a TIME_WAIT
+ * that would keep the port from the next host for a minute. For those that are not ours to set
+ * SO_REUSEADDR on. Nothing for port 0.
  */
-void net_port_no_lingering(uint16_t one, uint16_t other);
+void net_port_no_lingering(uint16_t port);
 
 #endif

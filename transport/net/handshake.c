@@ -172,6 +172,7 @@ void net_reject(struct net_connection *connection, enum net_reject why)
     uint8_t bytes[NET_REJECT_BYTES];
     net_put_u32(bytes, why);
     connection->refused = true;
+    net->counters.strangers_refused += why != NET_REJECT_SUPERSEDED;
     /* The other side closes when it has read this; who does not is closed at the deadline. */
     if (net_frame_send(connection, NET_FRAME_REJECT, bytes, sizeof bytes) != COVEY_OK)
         net_connection_close(connection);
@@ -227,7 +228,6 @@ static void on_hello(struct net_connection *connection, const struct net_frame *
     if (!hello_is_good(connection)) {
         log_warn("connection refused claimed_node=%u reason=\"wrong secret, flare or node\"",
                  connection->hello.from);
-        net->counters.strangers_refused++;
         net_reject(connection, NET_REJECT_UNAUTHENTICATED);
         return;
     }
@@ -243,17 +243,29 @@ static void on_hello(struct net_connection *connection, const struct net_frame *
     adopt(connection, peer);
 }
 
-static void establish(struct net_connection *connection, bool initiator)
+static void settle(struct net_connection *connection, bool initiator)
 {
     struct net *net = connection->net;
-    struct peer *peer = connection->peer;
     uint64_t of_initiator = session(connection, PROOF_SESSION_INITIATOR);
     uint64_t of_acceptor = session(connection, PROOF_SESSION_ACCEPTOR);
     connection->session_out = initiator ? of_initiator : of_acceptor;
     connection->session_in = initiator ? of_acceptor : of_initiator;
+    net_peer_move(net, connection->peer, PEER_SETTLING);
+    enum covey_status status =
+        covey_map_set_u64(&net->sessions, connection->session_in, connection);
+    if (status == COVEY_OK)
+        status = net->ops->settle(net->backend, connection->link);
+    if (status != COVEY_OK)
+        net_connection_fail(connection, status, "the connection broke during the greeting");
+}
+
+void net_on_settled(void *owner, struct net_link *link, const char *lane)
+{
+    struct net *net = owner;
+    struct net_connection *connection = link->owner_data;
+    struct peer *peer = connection->peer;
+    char carrier[NET_CARRIER_BYTES];
     net_peer_move(net, peer, PEER_UP);
-    char lane[NET_CARRIER_BYTES - 8], carrier[NET_CARRIER_BYTES];
-    net->ops->settle(net->backend, connection->link, lane, sizeof lane);
     snprintf(carrier, sizeof carrier, "%s:%s", net->ops->name, lane);
     log_debug("peer up node=%u carrier=%s", peer_node(net, peer), carrier);
     net_peer_flush(net, peer);
@@ -281,7 +293,7 @@ static void on_hello_ack(struct net_connection *connection, const struct net_fra
     if (net_frame_send(connection, NET_FRAME_CONFIRM, proof, sizeof proof) != COVEY_OK)
         net_connection_fail(connection, COVEY_EPEER, "the connection broke during the greeting");
     else
-        establish(connection, true);
+        settle(connection, true);
 }
 
 static void on_confirm(struct net_connection *connection, const struct net_frame *frame)
@@ -291,7 +303,7 @@ static void on_confirm(struct net_connection *connection, const struct net_frame
     else if (!proven(connection, PROOF_CONFIRM, frame->header))
         net_connection_fail(connection, COVEY_EUNAUTHENTICATED, "its confirmation is wrong");
     else
-        establish(connection, false);
+        settle(connection, false);
 }
 
 static void on_reject(struct net_connection *connection, const struct net_frame *frame)
@@ -365,7 +377,7 @@ void net_on_broken(void *owner, struct net_link *link, enum covey_status status,
     (void)owner;
     char text[NET_REASON_BYTES];
     struct net_connection *connection = link->owner_data;
-    bool up = connection->peer && connection->peer->state == PEER_UP;
+    bool up = connection->peer && connection->peer->state >= PEER_SETTLING;
     snprintf(text, sizeof text, "%s: %s", up ? "the connection broke" : "cannot connect to it",
              reason);
     net_connection_fail(connection, up ? COVEY_EPEER : status, text);

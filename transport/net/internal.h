@@ -3,6 +3,7 @@
 #define TRANSPORT_NET_INTERNAL_H
 
 #include "base/list.h"
+#include "base/map.h"
 #include "transport/net/backend.h"
 #include "transport/net/net.h"
 
@@ -13,13 +14,14 @@ enum peer_state {
     PEER_CONNECTING, /* our attempt is under way */
     PEER_WAITING,    /* our attempt was superseded, the peer's has not come yet */
     PEER_ACCEPTING,  /* its HELLO was good, its CONFIRM has not come yet */
+    PEER_SETTLING,   /* both have proved themselves; the way for messages is being made */
     PEER_UP,
     PEER_DOWN, /* for good */
 };
 
 struct peer {
     enum peer_state state;
-    struct net_connection *connection; /* while CONNECTING, ACCEPTING or UP */
+    struct net_connection *connection; /* while CONNECTING, ACCEPTING, SETTLING or UP */
     char address[NET_ADDRESS_BYTES];
     int64_t deadline_ns;       /* until UP */
     struct covey_list waiting; /* sends until UP; struct send */
@@ -72,7 +74,8 @@ struct net {
     struct net_options options; /* its pointers are not kept, events and data excepted */
     uint8_t secret[NET_SECRET_BYTES];
     uint8_t flare[NET_DIGEST_BYTES];
-    struct peer *peers; /* by node */
+    struct peer *peers;        /* by node */
+    struct covey_map sessions; /* session_in -> connection, of settling and up peers */
     struct covey_list strangers;
     uint32_t stranger_count;
     uint32_t connecting; /* peers that are neither idle, up nor down */
@@ -113,6 +116,7 @@ void net_handshake(struct net_connection *connection, const struct net_frame *fr
 /* Closes a connection that broke the rules; a peer of it is lost. */
 void net_connection_fail(struct net_connection *connection, enum covey_status status,
                          const char *reason);
+void net_on_settled(void *owner, struct net_link *link, const char *carrier);
 void net_on_broken(void *owner, struct net_link *link, enum covey_status status,
                    const char *reason);
 

@@ -22,14 +22,9 @@ void net_limits_init(struct net_limits *limits)
                                   .hello_timeout_ns = 2 * COVEY_NS_PER_S};
 }
 
-static void on_stray(void *owner)
-{
-    ((struct net *)owner)->counters.frames_dropped++;
-}
-
 static const struct net_backend_events backend_events = {.on_accept = net_on_accept,
                                                          .on_frame = net_on_frame,
-                                                         .on_stray = on_stray,
+                                                         .on_settled = net_on_settled,
                                                          .on_broken = net_on_broken};
 
 static const struct net_backend_ops *find_backend(const char *name)
@@ -255,8 +250,11 @@ enum covey_status net_frame_send(struct net_connection *connection, enum net_fra
                                     .header_bytes = header_bytes};
     uint8_t head[NET_WIRE_HEAD_BYTES];
     net_frame_encode(&frame, head);
-    const struct net_send_request request = {
-        .head = head, .head_bytes = sizeof head, .header = header, .header_bytes = header_bytes};
+    const struct net_send_request request = {.head = head,
+                                             .head_bytes = sizeof head,
+                                             .header = header,
+                                             .header_bytes = header_bytes,
+                                             .control = true};
     return net->ops->send(net->backend, connection->link, &request);
 }
 
@@ -269,6 +267,8 @@ void net_connection_close(struct net_connection *connection)
     }
     if (connection->peer)
         connection->peer->connection = NULL;
+    if (connection->session_in)
+        covey_map_remove_u64(&net->sessions, connection->session_in);
     net_held_orphan(net, connection);
     net->ops->close(net->backend, connection->link);
     net_wipe(connection, sizeof *connection);
@@ -277,7 +277,8 @@ void net_connection_close(struct net_connection *connection)
 
 static bool is_connecting(enum peer_state state)
 {
-    return state == PEER_CONNECTING || state == PEER_WAITING || state == PEER_ACCEPTING;
+    return state == PEER_CONNECTING || state == PEER_WAITING || state == PEER_ACCEPTING ||
+           state == PEER_SETTLING;
 }
 
 void net_peer_move(struct net *net, struct peer *peer, enum peer_state state)
@@ -444,6 +445,7 @@ void net_destroy(struct net *net)
     }
     for (struct covey_list *node; (node = covey_list_pop_front(&net->spare_sends));)
         free(covey_container_of(node, struct send, node));
+    covey_map_clear(&net->sessions);
     net_wipe(net->secret, sizeof net->secret);
     free(net->peers);
     free(net);

@@ -120,44 +120,47 @@ static bool is_handshake(uint8_t kind)
     return kind >= NET_FRAME_HELLO && kind <= NET_FRAME_REJECT;
 }
 
-/*
- * A stranger can name an endpoint of ours that is another's. So what comes on a connection that is
- * up counts only with the session that its peer alone knows, and without it nobody is to blame.
- */
-static bool is_in_session(const struct net_connection *connection, const uint8_t *bytes,
-                          size_t length_bytes)
+static void on_control(struct net_connection *connection, const uint8_t *bytes, size_t length_bytes)
 {
-    uint64_t claimed = net_frame_session(bytes, length_bytes);
-    return net_equal_constant_time(&claimed, &connection->session_in, sizeof claimed);
+    struct net_frame frame;
+    const bool proved = connection->peer && connection->peer->state >= PEER_SETTLING;
+    enum covey_status status = net_frame_decode(bytes, length_bytes, 0, &frame);
+    if (status == COVEY_EVERSION && !connection->peer && !connection->refused)
+        net_reject(connection, NET_REJECT_VERSION);
+    else if (status != COVEY_OK)
+        net_connection_fail(connection, status, "it sent a malformed frame");
+    else if (proved && frame.kind == NET_FRAME_GOODBYE)
+        net_peer_lose(connection->net, connection->peer, COVEY_OK, "it left");
+    else if (proved || !is_handshake(frame.kind))
+        net_connection_fail(connection, COVEY_EPROTO,
+                            proved ? "it greeted again" : "it sent no greeting");
+    else
+        net_handshake(connection, &frame);
 }
 
 bool net_on_frame(void *owner, struct net_link *link, const uint8_t *bytes, size_t length_bytes,
                   const struct net_body *body)
 {
     struct net *net = owner;
-    struct net_connection *connection = link->owner_data;
     struct net_frame frame;
-    const bool up = connection->peer && connection->peer->state == PEER_UP;
     if (net->closing)
         return false;
-    if (up && !is_in_session(connection, bytes, length_bytes)) {
+    if (link) {
+        on_control(link->owner_data, bytes, length_bytes);
+        return false;
+    }
+    /* Only the session tells whose message it is: without one nobody is to blame. */
+    struct net_connection *connection =
+        covey_map_get_u64(&net->sessions, net_frame_session(bytes, length_bytes));
+    if (!connection) {
         net->counters.frames_dropped++;
         return false;
     }
     enum covey_status status = net_frame_decode(bytes, length_bytes, body->length_bytes, &frame);
-    if (status == COVEY_EVERSION && !connection->peer && !connection->refused)
-        net_reject(connection, NET_REJECT_VERSION);
-    else if (status != COVEY_OK)
-        net_connection_fail(connection, status, "it sent a malformed frame");
-    else if (up == is_handshake(frame.kind))
-        net_connection_fail(connection, COVEY_EPROTO,
-                            up ? "it greeted again" : "it sent a message before its greeting");
-    else if (!up)
-        net_handshake(connection, &frame);
-    else if (frame.kind == NET_FRAME_GOODBYE)
-        net_peer_lose(net, connection->peer, COVEY_OK, "it left");
-    else
+    if (status == COVEY_OK && frame.kind == NET_FRAME_MESSAGE)
         return on_message(connection, &frame, body);
+    net_connection_fail(connection, status == COVEY_OK ? COVEY_EPROTO : status,
+                        "it sent a malformed message");
     return false;
 }
 

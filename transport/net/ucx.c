@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Upper bound of progress rounds in one call, so that other work of the loop gets its turn. */
@@ -18,23 +19,23 @@ static enum covey_status ucx_create(const struct net_backend_options *options,
         return COVEY_ENOMEM;
     ucx->options = *options;
     ucx->options.bind_address = NULL;
+    ucx->epoll = ucx->listener = -1;
+    snprintf(ucx->ip, sizeof ucx->ip, "%s", options->bind_address);
     covey_list_init(&ucx->links);
     covey_list_init(&ucx->doomed);
     covey_list_init(&ucx->pending);
     covey_list_init(&ucx->spare);
-    enum covey_status status = ucx_open(ucx, options->bind_address, error);
+    enum covey_status status = ucx_open(ucx, error);
     if (status != COVEY_OK) {
         ucx_destroy(ucx);
         return status;
     }
-    ucx->accepting = true;
     *backend = ucx;
     return COVEY_OK;
 }
 
 static void ucx_destroy(struct net_backend *ucx)
 {
-    ucx->accepting = false;
     while (!covey_list_empty(&ucx->links)) {
         struct ucx_link *link = covey_container_of(ucx->links.next, struct ucx_link, node);
         ucx_close(ucx, &link->link);
@@ -51,7 +52,6 @@ static void ucx_destroy(struct net_backend *ucx)
                           COVEY_ECANCELLED);
     for (struct covey_list *node; (node = covey_list_pop_front(&ucx->spare));)
         free(covey_container_of(node, struct ucx_operation, node));
-    covey_map_clear(&ucx->by_endpoint);
     free(ucx);
 }
 
@@ -60,29 +60,28 @@ static const char *ucx_address(const struct net_backend *ucx)
     return ucx->address;
 }
 
+/* What came over UCX goes first: what a peer sent before it died counts. */
 static bool ucx_progress(struct net_backend *ucx)
 {
-    bool did = false;
-    for (int round = 0; round < ROUNDS && ucp_worker_progress(ucx->worker); round++)
-        did = true;
-    return ucx_links_progress(ucx) || did;
+    unsigned rounds = 0;
+    while (rounds < ROUNDS && ucp_worker_progress(ucx->worker))
+        rounds++;
+    ucx->busy_rounds += rounds;
+    if (rounds == 0 || ucx->busy_rounds >= ROUNDS) {
+        ucx->busy_rounds = 0;
+        rounds += ucx_door_progress(ucx);
+    }
+    return ucx_links_progress(ucx) || rounds > 0;
 }
 
 static int ucx_fd(const struct net_backend *ucx)
 {
-    return ucx->fd;
+    return ucx->epoll;
 }
 
 static bool ucx_arm(struct net_backend *ucx)
 {
-    if (!covey_list_empty(&ucx->doomed))
-        return false;
-    covey_list_for_each (node, &ucx->links) {
-        const struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
-        if (link->broken && !link->reported)
-            return false;
-    }
-    return ucp_worker_arm(ucx->worker) == UCS_OK;
+    return ucx_links_idle(ucx) && ucp_worker_arm(ucx->worker) == UCS_OK;
 }
 
 const struct net_backend_ops net_ucx_ops = {

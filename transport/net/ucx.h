@@ -2,43 +2,52 @@
 #ifndef TRANSPORT_NET_UCX_H
 #define TRANSPORT_NET_UCX_H
 
+#include "base/buffer.h"
 #include "base/list.h"
-#include "base/map.h"
 #include "transport/net/backend.h"
 #include "transport/net/device.h"
 
-#include <netinet/in.h>
 #include <ucp/api/ucp.h>
 
-/* The active message id that all frames use. */
+/* The active message id that all messages use. */
 #define UCX_FRAME_ID 0
+
+/* Longest record of a control channel: a frame, or a worker's address. */
+#define UCX_RECORD_BYTES 16384
 
 struct net_backend {
     struct net_backend_options options; /* bind_address is not kept */
     struct net_device device;
+    char ip[64];
+    char address[80];
+    uint16_t data_port; /* of UCX's own TCP listener; 0: any, or none */
+    int epoll;          /* of all that follows, and of UCX's own descriptor */
+    int listener;
     ucp_context_h context;
     ucp_worker_h worker;
-    ucp_listener_h listener;
-    char address[80];
-    uint16_t port;      /* the listener's */
-    uint16_t data_port; /* of UCX's own TCP listener; 0 where there is none */
-    int fd;
-    bool accepting;
-    bool has_tcp;                 /* UCX may use TCP */
-    struct covey_map by_endpoint; /* ep -> struct ucx_link, of links that are not closed */
-    struct covey_list links;      /* every link that is not closed */
-    struct covey_list doomed;     /* closed by the owner, endpoint not yet given back */
-    struct covey_list pending;    /* operations that UCX has */
-    struct covey_list spare;      /* operations that may be used again */
+    ucp_address_t *worker_address;
+    size_t worker_address_bytes;
+    struct covey_list links;   /* every link that is not closed */
+    struct covey_list doomed;  /* closed by the owner, not yet given back */
+    struct covey_list pending; /* operations that UCX has */
+    struct covey_list spare;   /* operations that may be used again */
+    unsigned busy_rounds;      /* since the sockets had their turn */
 };
 
 struct ucx_link {
     struct net_link link; /* first: a net_link is one */
-    ucp_ep_h endpoint;
+    struct net_backend *ucx;
     struct covey_list node; /* on links or doomed */
-    bool broken;            /* UCX says so */
+    int socket;             /* the control channel */
+    bool connected;         /* the socket is */
+    bool settled;           /* by the owner: our worker's address went out */
+    bool broken;            /* and why: */
     bool reported;          /* and the owner knows */
-    ucs_status_t why;
+    bool closed;            /* by the owner */
+    enum covey_status why;
+    char reason[96];
+    struct covey_buffer in, out; /* records that came in part, and that wait for the socket */
+    ucp_ep_h endpoint;           /* NULL until the other worker's address has come */
 };
 
 /* A send or a fetch that is under way. */
@@ -64,21 +73,37 @@ static inline struct ucx_link *ucx_link_of(struct net_link *link)
 /* What a status of UCX means for us. */
 enum covey_status ucx_status(ucs_status_t status);
 
-/* ucx_setup.c: the configuration, the context, the worker and both listeners. */
-enum covey_status ucx_open(struct net_backend *ucx, const char *bind_address,
-                           struct covey_error *error) COVEY_MUST_USE;
+/* ucx_setup.c: the configuration, the context and the worker. */
+enum covey_status ucx_open(struct net_backend *ucx, struct covey_error *error) COVEY_MUST_USE;
 void ucx_shut(struct net_backend *ucx);
+/* The i-th port to try, and how many there are (1 where any will do: port 0). */
+uint16_t ucx_port(const struct net_backend *ucx, unsigned i);
+unsigned ucx_port_count(const struct net_backend *ucx);
+enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error *error);
 
-/* ucx_link.c */
-void ucx_accept(ucp_conn_request_h request, void *ucx);
+/* ucx_door.c: the listener and the control channels. */
+enum covey_status ucx_door_open(struct net_backend *ucx, struct covey_error *error) COVEY_MUST_USE;
 enum covey_status ucx_connect(struct net_backend *ucx, const char *address, struct net_link **link);
-void ucx_close(struct net_backend *ucx, struct net_link *link);
-void ucx_settle(struct net_backend *ucx, struct net_link *link, char *carrier,
-                size_t carrier_bytes);
-/* Tells the owner of links that broke and gives back the endpoints of closed ones. */
-bool ucx_links_progress(struct net_backend *ucx);
+/* Sends one record: a frame in two parts, or an address. */
+enum covey_status ucx_record_send(struct ucx_link *link, uint8_t type, const void *first,
+                                  size_t first_bytes, const void *second,
+                                  size_t second_bytes) COVEY_MUST_USE;
+/* Reads and writes what can be. */
+bool ucx_door_progress(struct net_backend *ucx);
 
-/* ucx_data.c */
+enum ucx_record { UCX_RECORD_FRAME = 1, UCX_RECORD_ADDRESS = 2 };
+
+/* ucx_link.c: endpoints, and the end of links. */
+enum covey_status ucx_settle(struct net_backend *ucx, struct net_link *link);
+/* The other worker's address has come. */
+void ucx_link_address(struct ucx_link *link, const uint8_t *address, size_t length_bytes);
+void ucx_link_break(struct ucx_link *link, enum covey_status why, const char *reason);
+void ucx_close(struct net_backend *ucx, struct net_link *link);
+/* Tells the owner of links that broke and gives back closed ones. */
+bool ucx_links_progress(struct net_backend *ucx);
+bool ucx_links_idle(const struct net_backend *ucx);
+
+/* ucx_data.c: messages and memory. */
 ucs_status_t ucx_frame(void *ucx, const void *header, size_t header_length, void *data,
                        size_t length, const ucp_am_recv_param_t *param);
 enum covey_status ucx_send(struct net_backend *ucx, struct net_link *link,

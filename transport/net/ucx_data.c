@@ -85,17 +85,10 @@ ucs_status_t ucx_frame(void *argument, const void *header, size_t header_length,
 {
     struct net_backend *ucx = argument;
     const struct net_backend_events *events = ucx->options.events;
-    struct ucx_link *link = NULL;
-    if (param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP)
-        link = covey_map_get_u64(&ucx->by_endpoint, (uint64_t)(uintptr_t)param->reply_ep);
-    if (!link) {
-        events->on_stray(ucx->options.owner);
-        return UCS_OK;
-    }
     const bool here = !(param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV);
     const struct net_body body = {
         .bytes = here ? data : NULL, .length_bytes = length, .handle = here ? NULL : data};
-    bool kept = events->on_frame(ucx->options.owner, &link->link, header, header_length, &body);
+    bool kept = events->on_frame(ucx->options.owner, NULL, header, header_length, &body);
     return kept && !here ? UCS_INPROGRESS : UCS_OK;
 }
 
@@ -105,6 +98,9 @@ enum covey_status ucx_send(struct net_backend *ucx, struct net_link *to,
     struct ucx_link *link = ucx_link_of(to);
     if (link->broken)
         return COVEY_EPEER;
+    if (request->control)
+        return ucx_record_send(link, UCX_RECORD_FRAME, request->head, request->head_bytes,
+                               request->header, request->header_bytes);
     struct ucx_operation *operation = ucx_operation_take(ucx, request->done, request->done_data);
     if (!operation)
         return COVEY_ENOMEM;
@@ -114,8 +110,7 @@ enum covey_status ucx_send(struct net_backend *ucx, struct net_link *to,
     ucp_request_param_t params = {
         .op_attr_mask =
             UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA,
-        .flags = UCP_AM_SEND_FLAG_REPLY |
-                 (request->fetched ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER),
+        .flags = request->fetched ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER,
         .cb.send = sent,
         .user_data = operation};
     if (request->region) {

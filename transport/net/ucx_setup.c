@@ -1,14 +1,17 @@
 #include "transport/net/ucx.h"
 
 #include "base/error.h"
+#include "base/io.h"
 #include "base/log.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <ucs/debug/debug.h>
 #include <ucs/debug/log_def.h>
 #include <unistd.h>
@@ -78,16 +81,13 @@ static enum covey_status configure(struct net_backend *ucx, ucp_config_t *config
 {
     const char *chosen = getenv("COVEY_UCX_TLS");
     const bool has_rdma = *ucx->device.rdma != '\0';
-    const char *transports = chosen && *chosen ? chosen : has_rdma ? "rc_verbs,rc_mlx5" : "tcp";
-    ucx->has_tcp = strstr(transports, "tcp") || strstr(transports, "all");
+    const char *transports = chosen && *chosen ? chosen : has_rdma ? "rc_verbs,rc_mlx5,tcp" : "tcp";
     char devices[128], port[16];
     snprintf(devices, sizeof devices, "%s%s%s", ucx->device.interface, has_rdma ? "," : "",
              ucx->device.rdma);
     snprintf(port, sizeof port, "%u", ucx->data_port);
     const struct setting settings[] = {
-        {"TLS", transports},
-        {"SOCKADDR_TLS_PRIORITY", ucx->has_tcp ? "tcp" : "rdmacm"},
-        {"NET_DEVICES", devices},
+        {"TLS", transports},     {"NET_DEVICES", devices},
         {"PORT_RANGE", port},    /* UCX_TCP_PORT_RANGE: the prefix is left out here */
         {"MAX_RNDV_RAILS", "1"}, /* a second lane over TCP beside RDMA only slows it down */
         {"PROTO_ENABLE", "n"},   /* with it, 1.13 ignores memory handles */
@@ -129,10 +129,6 @@ static enum covey_status open_worker(struct net_backend *ucx, struct covey_error
                                                       UCP_WORKER_PARAM_FIELD_FLAGS,
                                         .thread_mode = UCS_THREAD_MODE_SINGLE,
                                         .flags = UCP_WORKER_FLAG_IGNORE_REQUEST_LEAK};
-    /* Connections of the last host that linger must not keep its port from this one. This is read
-     * from the environment when the worker is made, and cannot be set otherwise. */
-    if (setenv(ucx->has_tcp ? "UCX_TCP_CM_REUSEADDR" : "UCX_RDMA_CM_REUSEADDR", "y", 0) < 0)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for the environment");
     ucs_status_t foreign = ucp_worker_create(ucx->context, &params, &ucx->worker);
     if (foreign != UCS_OK)
         return covey_error_set(error, ucx_status(foreign), "cannot create a UCX worker: %s",
@@ -152,79 +148,32 @@ static enum covey_status open_worker(struct net_backend *ucx, struct covey_error
         .arg = ucx};
     if (foreign == UCS_OK)
         foreign = ucp_worker_set_am_recv_handler(ucx->worker, &handler);
-    if (foreign == UCS_OK)
-        foreign = ucp_worker_get_efd(ucx->worker, &ucx->fd);
     if (foreign != UCS_OK)
         return covey_error_set(error, ucx_status(foreign), "cannot set up a UCX worker: %s",
                                ucs_status_string(foreign));
     return COVEY_OK;
 }
 
-/* EAGAIN: the port is taken. */
-static enum covey_status listen_on(struct net_backend *ucx, const char *ip, uint16_t port)
+/* Hosts that start together begin at different places of the range. */
+uint16_t ucx_port(const struct net_backend *ucx, unsigned i)
 {
-    struct sockaddr_storage address;
-    unsigned address_bytes;
-    enum covey_status status = net_address_make(ip, port, &address, &address_bytes);
-    if (status != COVEY_OK)
-        return status;
-    const ucp_listener_params_t params = {
-        .field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR | UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
-        .sockaddr = {.addr = (struct sockaddr *)&address, .addrlen = (socklen_t)address_bytes},
-        .conn_handler = {.cb = ucx_accept, .arg = ucx}};
-    ucs_status_t foreign = ucp_listener_create(ucx->worker, &params, &ucx->listener);
-    if (foreign == UCS_ERR_BUSY)
-        return COVEY_EAGAIN;
-    if (foreign != UCS_OK)
-        return ucx_status(foreign);
-    ucp_listener_attr_t attributes = {.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR};
-    foreign = ucp_listener_query(ucx->listener, &attributes);
-    if (foreign != UCS_OK)
-        return ucx_status(foreign);
-    const struct sockaddr_storage *bound = &attributes.sockaddr;
-    ucx->port = ntohs(bound->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)bound)->sin6_port
-                                                   : ((const struct sockaddr_in *)bound)->sin_port);
-    net_address_format(bound, ucx->address, sizeof ucx->address);
-    return COVEY_OK;
+    if (ucx->options.port_first == 0)
+        return 0;
+    return (uint16_t)(ucx->options.port_first +
+                      ((unsigned)getpid() * 2u + i) % ucx_port_count(ucx));
 }
 
-/* The i-th port to try: hosts that start together begin at different places of the range. */
-static uint16_t candidate(const struct net_backend *ucx, unsigned i)
+unsigned ucx_port_count(const struct net_backend *ucx)
 {
-    unsigned count = (unsigned)ucx->options.port_last - ucx->options.port_first + 1u;
-    return (uint16_t)(ucx->options.port_first + ((unsigned)getpid() * 2u + i) % count);
+    return (unsigned)ucx->options.port_last - ucx->options.port_first + 1u;
 }
 
-static unsigned candidates(const struct net_backend *ucx)
-{
-    return ucx->options.port_first == 0
-               ? 1
-               : (unsigned)ucx->options.port_last - ucx->options.port_first + 1u;
-}
-
-static enum covey_status no_port(const struct net_backend *ucx, const char *ip,
-                                 struct covey_error *error)
+enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error *error)
 {
     return covey_error_set(error, COVEY_EUNAVAILABLE,
                            "no two ports are free on %s from %u to %u: raise the node's range, or "
                            "end what uses it",
-                           ip, ucx->options.port_first, ucx->options.port_last);
-}
-
-static enum covey_status open_listener(struct net_backend *ucx, const char *ip,
-                                       struct covey_error *error)
-{
-    enum covey_status status = COVEY_EAGAIN;
-    for (unsigned i = 0; status == COVEY_EAGAIN && i < candidates(ucx); i++) {
-        uint16_t port = ucx->options.port_first ? candidate(ucx, i) : 0;
-        if (port == 0 || (port != ucx->data_port && net_port_free(ip, port, true)))
-            status = listen_on(ucx, ip, port);
-    }
-    if (status == COVEY_EAGAIN)
-        return no_port(ucx, ip, error);
-    if (status != COVEY_OK)
-        return covey_error_set(error, status, "cannot listen on %s", ip);
-    return COVEY_OK;
+                           ucx->ip, ucx->options.port_first, ucx->options.port_last);
 }
 
 /*
@@ -232,39 +181,62 @@ static enum covey_status open_listener(struct net_backend *ucx, const char *ip,
  * until one is free, for ever where none is. So it is given one port that was free just now, and
  * another where someone was quicker.
  */
-static enum covey_status open_on_data_port(struct net_backend *ucx, const char *ip,
-                                           struct covey_error *error)
+static enum covey_status open_on_data_port(struct net_backend *ucx, struct covey_error *error)
 {
-    for (unsigned i = 0; i < candidates(ucx); i++) {
-        ucx->data_port = ucx->options.port_first ? candidate(ucx, i) : 0;
-        if (ucx->data_port && !net_port_free(ip, ucx->data_port, false))
+    for (unsigned i = 0; i < ucx_port_count(ucx); i++) {
+        ucx->data_port = ucx_port(ucx, i);
+        if (ucx->data_port && !net_port_free(ucx->ip, ucx->data_port))
             continue;
         enum covey_status status = open_context(ucx, error);
-        if (status != COVEY_OK)
-            return status;
-        status = open_worker(ucx, error);
-        if (ucx->data_port == 0 || net_port_listened(ucx->data_port) || *ucx->device.rdma)
-            return status;
+        if (status == COVEY_OK)
+            status = open_worker(ucx, error);
+        if (status == COVEY_OK && (!ucx->data_port || net_port_listened(ucx->data_port)))
+            return COVEY_OK;
+        bool no_tcp = status == COVEY_OK && net_port_free(ucx->ip, ucx->data_port);
+        if (no_tcp) /* the operator chose transports without TCP, which want no port */
+            return COVEY_OK;
         ucx_shut(ucx);
-        if (net_port_free(ip, ucx->data_port, false))
+        if (status != COVEY_OK && (!ucx->data_port || net_port_free(ucx->ip, ucx->data_port)))
             return status; /* not the port's fault */
     }
-    return no_port(ucx, ip, error);
+    return ucx_no_port(ucx, error);
 }
 
-enum covey_status ucx_open(struct net_backend *ucx, const char *bind_address,
-                           struct covey_error *error)
+static enum covey_status open_poll(struct net_backend *ucx, struct covey_error *error)
+{
+    int fd;
+    struct epoll_event event = {.events = EPOLLIN};
+    ucs_status_t foreign = ucp_worker_get_efd(ucx->worker, &fd);
+    if (foreign != UCS_OK)
+        return covey_error_set(error, ucx_status(foreign), "UCX on %s has no events: %s",
+                               ucx->device.interface, ucs_status_string(foreign));
+    ucx->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (ucx->epoll < 0 || epoll_ctl(ucx->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        return covey_error_set_errno(error, errno, "cannot wait for the network");
+    foreign = ucp_worker_get_address(ucx->worker, &ucx->worker_address, &ucx->worker_address_bytes);
+    if (foreign != UCS_OK)
+        return covey_error_set(error, ucx_status(foreign), "a UCX worker has no address: %s",
+                               ucs_status_string(foreign));
+    if (ucx->worker_address_bytes > UCX_RECORD_BYTES)
+        return covey_error_set(error, COVEY_ELIMIT, "the address of a UCX worker has %zu bytes",
+                               ucx->worker_address_bytes);
+    return COVEY_OK;
+}
+
+enum covey_status ucx_open(struct net_backend *ucx, struct covey_error *error)
 {
     prepare_process();
-    enum covey_status status = net_device_find(bind_address, &ucx->device);
+    enum covey_status status = net_device_find(ucx->ip, &ucx->device);
     if (status != COVEY_OK)
         return covey_error_set(error, status,
                                status == COVEY_EINVAL ? "%s is not an address to listen on"
                                                       : "no interface of this machine has %s",
-                               bind_address);
-    status = open_on_data_port(ucx, bind_address, error);
+                               ucx->ip);
+    status = open_on_data_port(ucx, error);
     if (status == COVEY_OK)
-        status = open_listener(ucx, bind_address, error);
+        status = open_poll(ucx, error);
+    if (status == COVEY_OK)
+        status = ucx_door_open(ucx, error);
     if (status == COVEY_OK)
         log_debug("network open backend=ucx address=%s data_port=%u interface=%s rdma=%s",
                   ucx->address, ucx->data_port, ucx->device.interface,
@@ -274,9 +246,11 @@ enum covey_status ucx_open(struct net_backend *ucx, const char *bind_address,
 
 void ucx_shut(struct net_backend *ucx)
 {
-    if (ucx->listener)
-        ucp_listener_destroy(ucx->listener);
-    ucx->listener = NULL;
+    covey_close(&ucx->listener);
+    covey_close(&ucx->epoll);
+    if (ucx->worker_address)
+        ucp_worker_release_address(ucx->worker, ucx->worker_address);
+    ucx->worker_address = NULL;
     if (ucx->worker)
         ucp_worker_destroy(ucx->worker);
     ucx->worker = NULL;

@@ -1,0 +1,293 @@
+/*
+ * The door: a plain TCP listener of our own. UCX's connection manager ends the whole process when a
+ * stranger sends it something unexpected (an assertion on the length it claims), so a stranger
+ * never gets as far as UCX: the two ends prove themselves over this socket first, and then tell
+ * each other the addresses of their UCX workers. It stays open as the link's control channel; its
+ * end is the quickest sign of a peer's death.
+ *
+ * A record is a length (u32, little-endian, of what follows the type), a type (u8), and so many
+ * bytes.
+ */
+#include "transport/net/ucx.h"
+
+#include "base/error.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "transport/net/wire.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RECORD_HEAD_BYTES 5
+
+/* Sockets, of those that are ready, served in one round. */
+#define READY_MAX 32
+
+static enum covey_status watch(struct net_backend *ucx, int operation, int fd, uint32_t events,
+                               void *what)
+{
+    struct epoll_event event = {.events = events, .data.ptr = what};
+    return epoll_ctl(ucx->epoll, operation, fd, &event) < 0 ? covey_status_from_errno(errno)
+                                                            : COVEY_OK;
+}
+
+static void set_options(int fd)
+{
+    /* A machine that is gone without a word is noticed within about 4 s. */
+    const int on = 1, idle_s = 1, interval_s = 1, count = 3;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+/* Takes the socket over, also on failure. */
+static enum covey_status make_link(struct net_backend *ucx, int take_socket, bool connected,
+                                   struct ucx_link **made)
+{
+    struct ucx_link *link = covey_calloc(1, sizeof *link);
+    enum covey_status status = COVEY_ENOMEM;
+    if (link)
+        status = watch(ucx, EPOLL_CTL_ADD, take_socket, connected ? EPOLLIN : EPOLLOUT, link);
+    if (status != COVEY_OK) {
+        covey_close(&take_socket);
+        free(link);
+        return status;
+    }
+    set_options(take_socket);
+    link->ucx = ucx;
+    link->socket = take_socket;
+    link->connected = connected;
+    covey_list_push_back(&ucx->links, &link->node);
+    *made = link;
+    return COVEY_OK;
+}
+
+static void accept_stranger(struct net_backend *ucx)
+{
+    struct ucx_link *link;
+    int fd = accept4(ucx->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warn("cannot accept a connection reason=\"%s\"", strerror(errno));
+        return;
+    }
+    enum covey_status status = make_link(ucx, fd, true, &link);
+    if (status != COVEY_OK)
+        log_warn("cannot accept a connection reason=%s", covey_status_name(status));
+    else
+        ucx->options.events->on_accept(ucx->options.owner, &link->link);
+}
+
+/* EAGAIN: the port is taken. */
+static enum covey_status listen_on(struct net_backend *ucx, uint16_t port)
+{
+    struct sockaddr_storage address;
+    unsigned address_bytes;
+    const int on = 1;
+    enum covey_status status = net_address_make(ucx->ip, port, &address, &address_bytes);
+    if (status != COVEY_OK)
+        return status;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t length = (socklen_t)address_bytes;
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, SOMAXCONN) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address, &length) == 0) {
+        net_address_format(&address, ucx->address, sizeof ucx->address);
+        ucx->listener = fd;
+        return watch(ucx, EPOLL_CTL_ADD, fd, EPOLLIN, ucx);
+    }
+    status = errno == EADDRINUSE ? COVEY_EAGAIN : covey_status_from_errno(errno);
+    covey_close(&fd);
+    return status;
+}
+
+enum covey_status ucx_door_open(struct net_backend *ucx, struct covey_error *error)
+{
+    enum covey_status status = COVEY_EAGAIN;
+    for (unsigned i = 0; status == COVEY_EAGAIN && i < ucx_port_count(ucx); i++) {
+        uint16_t port = ucx_port(ucx, i);
+        if (port == 0 || port != ucx->data_port)
+            status = listen_on(ucx, port);
+    }
+    if (status == COVEY_EAGAIN)
+        return ucx_no_port(ucx, error);
+    if (status != COVEY_OK)
+        return covey_error_set(error, status, "cannot listen on %s: %s", ucx->ip, strerror(errno));
+    return COVEY_OK;
+}
+
+enum covey_status ucx_connect(struct net_backend *ucx, const char *address, struct net_link **out)
+{
+    struct sockaddr_storage to, from;
+    unsigned to_bytes, from_bytes;
+    struct ucx_link *link;
+    const int on = 1;
+    enum covey_status status = net_address_parse(address, &to, &to_bytes);
+    if (status == COVEY_OK)
+        status = net_address_make(ucx->ip, 0, &from, &from_bytes);
+    if (status != COVEY_OK)
+        return status;
+    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return covey_status_from_errno(errno);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&from, (socklen_t)from_bytes) < 0 ||
+        (connect(fd, (struct sockaddr *)&to, (socklen_t)to_bytes) < 0 && errno != EINPROGRESS)) {
+        status = covey_status_from_errno(errno);
+        covey_close(&fd);
+        return status;
+    }
+    status = make_link(ucx, fd, false, &link);
+    if (status == COVEY_OK)
+        *out = &link->link;
+    return status;
+}
+
+static void break_by_errno(struct ucx_link *link, int error_number)
+{
+    ucx_link_break(link, link->connected ? COVEY_EPEER : COVEY_EUNAVAILABLE,
+                   strerror(error_number));
+}
+
+static void write_out(struct ucx_link *link)
+{
+    while (link->connected && !link->broken && link->out.length_bytes > 0) {
+        ssize_t sent =
+            send(link->socket, link->out.data, link->out.length_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0)
+            covey_buffer_consume(&link->out, (size_t)sent);
+        else if (sent < 0 && errno == EAGAIN)
+            break;
+        else if (sent < 0 && errno != EINTR)
+            break_by_errno(link, errno);
+    }
+    if (link->broken)
+        return;
+    uint32_t events = !link->connected || link->out.length_bytes > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    if (watch(link->ucx, EPOLL_CTL_MOD, link->socket, events, link) != COVEY_OK)
+        break_by_errno(link, errno);
+}
+
+enum covey_status ucx_record_send(struct ucx_link *link, uint8_t type, const void *first,
+                                  size_t first_bytes, const void *second, size_t second_bytes)
+{
+    uint8_t head[RECORD_HEAD_BYTES];
+    if (link->broken || link->closed)
+        return COVEY_EPEER;
+    net_put_u32(head, (uint32_t)(first_bytes + second_bytes));
+    head[4] = type;
+    enum covey_status status =
+        covey_buffer_reserve(&link->out, sizeof head + first_bytes + second_bytes);
+    if (status == COVEY_OK)
+        status = covey_buffer_append(&link->out, head, sizeof head);
+    if (status == COVEY_OK)
+        status = covey_buffer_append(&link->out, first, first_bytes);
+    if (status == COVEY_OK)
+        status = covey_buffer_append(&link->out, second, second_bytes);
+    if (status == COVEY_OK)
+        write_out(link);
+    return status;
+}
+
+static void handle_record(struct ucx_link *link, uint8_t type, const uint8_t *bytes,
+                          size_t length_bytes)
+{
+    struct net_backend *ucx = link->ucx;
+    const struct net_body no_body = {.bytes = ""};
+    if (type == UCX_RECORD_FRAME)
+        (void)ucx->options.events->on_frame(ucx->options.owner, &link->link, bytes, length_bytes,
+                                            &no_body);
+    else if (type == UCX_RECORD_ADDRESS && link->settled && !link->endpoint)
+        ucx_link_address(link, bytes, length_bytes);
+    else
+        ucx_link_break(link, COVEY_EPROTO, "a record that makes no sense");
+}
+
+/* The link may be closed by what is in a record: it lives on until ucx_links_progress. */
+static void handle_records(struct ucx_link *link)
+{
+    size_t at = 0;
+    while (!link->closed && !link->broken && link->in.length_bytes - at >= RECORD_HEAD_BYTES) {
+        const uint8_t *record = link->in.data + at;
+        size_t length_bytes = net_get_u32(record);
+        if (length_bytes > UCX_RECORD_BYTES) {
+            ucx_link_break(link, COVEY_EPROTO, "a record that is too long");
+            return;
+        }
+        if (link->in.length_bytes - at - RECORD_HEAD_BYTES < length_bytes)
+            break;
+        handle_record(link, record[4], record + RECORD_HEAD_BYTES, length_bytes);
+        at += RECORD_HEAD_BYTES + length_bytes;
+    }
+    if (!link->closed)
+        covey_buffer_consume(&link->in, at);
+}
+
+static void read_in(struct ucx_link *link)
+{
+    while (!link->broken && !link->closed) {
+        if (covey_buffer_reserve(&link->in, RECORD_HEAD_BYTES + UCX_RECORD_BYTES) != COVEY_OK) {
+            ucx_link_break(link, COVEY_ENOMEM, "no memory for what it says");
+            return;
+        }
+        ssize_t got = recv(link->socket, link->in.data + link->in.length_bytes,
+                           link->in.capacity_bytes - link->in.length_bytes, MSG_DONTWAIT);
+        if (got > 0) {
+            link->in.length_bytes += (size_t)got;
+            handle_records(link);
+        } else if (got == 0) {
+            ucx_link_break(link, COVEY_EPEER, "closed by the other side");
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR) {
+            break_by_errno(link, errno);
+        }
+    }
+}
+
+static void serve(struct ucx_link *link, uint32_t events)
+{
+    if (link->closed || link->broken)
+        return;
+    if (!link->connected) {
+        int error_number = 0;
+        socklen_t length = sizeof error_number;
+        if (getsockopt(link->socket, SOL_SOCKET, SO_ERROR, &error_number, &length) < 0)
+            error_number = errno;
+        if (error_number != 0) {
+            break_by_errno(link, error_number);
+            return;
+        }
+        link->connected = true;
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_in(link);
+    if (!link->closed && !link->broken && events & EPOLLOUT)
+        write_out(link);
+}
+
+bool ucx_door_progress(struct net_backend *ucx)
+{
+    struct epoll_event events[READY_MAX];
+    bool did = false;
+    int count = epoll_wait(ucx->epoll, events, READY_MAX, 0);
+    for (int i = 0; i < count; i++) {
+        if (!events[i].data.ptr) /* UCX's own, which it looks after itself */
+            continue;
+        did = true;
+        if (events[i].data.ptr == ucx)
+            accept_stranger(ucx);
+        else
+            serve(events[i].data.ptr, events[i].events);
+    }
+    return did;
+}
