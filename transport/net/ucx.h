@@ -41,6 +41,7 @@ struct ucx_link {
     int socket;             /* the control channel */
     bool connected;         /* the socket is */
     bool settled;           /* by the owner: our worker's address went out */
+    ucs_status_t failure;   /* of the endpoint; UCS_OK while it is well */
     bool broken;            /* and why: */
     bool reported;          /* and the owner knows */
     bool closed;            /* by the owner */
@@ -88,6 +89,8 @@ enum covey_status ucx_connect(struct net_backend *ucx, const char *address, stru
 enum covey_status ucx_record_send(struct ucx_link *link, uint8_t type, const void *first,
                                   size_t first_bytes, const void *second,
                                   size_t second_bytes) COVEY_MUST_USE;
+/* Reads what a link's other end said last. */
+void ucx_door_hear_out(struct ucx_link *link);
 /* Reads and writes what can be. */
 bool ucx_door_progress(struct net_backend *ucx);
 

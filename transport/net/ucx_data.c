@@ -96,7 +96,7 @@ enum covey_status ucx_send(struct net_backend *ucx, struct net_link *to,
                            const struct net_send_request *request)
 {
     struct ucx_link *link = ucx_link_of(to);
-    if (link->broken)
+    if (link->broken || link->failure != UCS_OK)
         return COVEY_EPEER;
     if (request->control)
         return ucx_record_send(link, UCX_RECORD_FRAME, request->head, request->head_bytes,
@@ -131,14 +131,19 @@ enum covey_status ucx_send(struct net_backend *ucx, struct net_link *to,
     return COVEY_OK;
 }
 
+static bool is_well(struct net_link *link)
+{
+    return link && !ucx_link_of(link)->broken && ucx_link_of(link)->failure == UCS_OK;
+}
+
 void ucx_fetch(struct net_backend *ucx, struct net_link *from, void *handle, void *address,
                size_t length_bytes, struct net_region *region, net_done done, void *done_data)
 {
     struct ucx_operation *operation =
-        from && !ucx_link_of(from)->broken ? ucx_operation_take(ucx, done, done_data) : NULL;
+        is_well(from) ? ucx_operation_take(ucx, done, done_data) : NULL;
     if (!operation) {
         ucp_am_data_release(ucx->worker, handle);
-        done(done_data, from && !ucx_link_of(from)->broken ? COVEY_ENOMEM : COVEY_EPEER);
+        done(done_data, is_well(from) ? COVEY_ENOMEM : COVEY_EPEER);
         return;
     }
     const ucp_request_param_t params = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |

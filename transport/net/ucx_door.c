@@ -275,6 +275,12 @@ static void serve(struct ucx_link *link, uint32_t events)
         write_out(link);
 }
 
+void ucx_door_hear_out(struct ucx_link *link)
+{
+    if (link->connected)
+        read_in(link);
+}
+
 bool ucx_door_progress(struct net_backend *ucx)
 {
     struct epoll_event events[READY_MAX];

@@ -20,8 +20,10 @@ void ucx_link_break(struct ucx_link *link, enum covey_status why, const char *re
 /* Comes from UCX in the middle of its work: only noted, and acted on in ucx_links_progress. */
 static void note_error(void *argument, ucp_ep_h endpoint, ucs_status_t status)
 {
+    struct ucx_link *link = argument;
     (void)endpoint;
-    ucx_link_break(argument, COVEY_EPEER, ucs_status_string(status));
+    if (link->failure == UCS_OK)
+        link->failure = status;
 }
 
 enum covey_status ucx_settle(struct net_backend *ucx, struct net_link *settled)
@@ -139,14 +141,25 @@ static void give_back(struct net_backend *ucx, struct ucx_link *link)
     free(link);
 }
 
+static bool has_news(const struct ucx_link *link)
+{
+    return (link->broken || link->failure != UCS_OK) && !link->reported;
+}
+
 bool ucx_links_progress(struct net_backend *ucx)
 {
     bool did = false;
     covey_list_for_each (node, &ucx->links) {
         struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
-        if (!link->broken || link->reported)
+        if (!has_news(link))
             continue;
         did = true;
+        /* A goodbye, or how it ended, is better news than an endpoint's error. */
+        if (!link->broken)
+            ucx_door_hear_out(link);
+        if (link->closed)
+            break;
+        ucx_link_break(link, COVEY_EPEER, ucs_status_string(link->failure));
         link->reported = true;
         ucx->options.events->on_broken(ucx->options.owner, &link->link, link->why, link->reason);
         break; /* the owner may have closed any other: the rest comes with the next call */
@@ -162,7 +175,7 @@ bool ucx_links_idle(const struct net_backend *ucx)
 {
     covey_list_for_each (node, &ucx->links) {
         const struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
-        if (link->broken && !link->reported)
+        if (has_news(link))
             return false;
     }
     return covey_list_empty(&ucx->doomed);
