@@ -125,12 +125,12 @@ static bool allocate(struct memory *memory, uint64_t length_bytes, enum memory_u
         if (allocate_extent(memory, length_bytes, block))
             return true;
     } else {
+        if (use == MEMORY_AGREED && class <= LAYOUT_RESERVE_CLASS &&
+            allocate_in(memory, LAYOUT_CLASSES, LAYOUT_RESERVE_CLASS, block))
+            return true;
         if (allocate_in(memory, class, class, block))
             return true;
         if (claim_slab(memory, class, use) && allocate_in(memory, class, class, block))
-            return true;
-        if (use == MEMORY_AGREED && class <= LAYOUT_RESERVE_CLASS &&
-            allocate_in(memory, LAYOUT_CLASSES, LAYOUT_RESERVE_CLASS, block))
             return true;
     }
     /* Full, then: others give back what they have to spare, and so do we. */

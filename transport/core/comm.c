@@ -1,0 +1,133 @@
+#include "transport/core/comm.h"
+
+#include "base/memory.h"
+#include "transport/core/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool allocate(struct comm *comm)
+{
+    uint32_t worker_count = comm->engine->arena->shape.worker_count;
+    comm->ranks = covey_calloc(comm->size, sizeof(uint32_t));
+    comm->member_of = covey_calloc(worker_count, sizeof(uint32_t));
+    comm->node_of = covey_calloc(comm->size, sizeof(uint32_t));
+    comm->node_start = covey_calloc(comm->size + 1ull, sizeof(uint32_t));
+    comm->node_members = covey_calloc(comm->size, sizeof(uint32_t));
+    comm->place = covey_calloc(comm->size, sizeof(uint32_t));
+    return comm->ranks && comm->member_of && comm->node_of && comm->node_start &&
+           comm->node_members && comm->place;
+}
+
+/* Numbers the nodes that have members, and lists the members of each. */
+static bool map_nodes(struct comm *comm)
+{
+    const struct arena *arena = comm->engine->arena;
+    uint32_t *number = covey_malloc(arena->shape.node_count * sizeof(uint32_t));
+    uint32_t *filled = covey_calloc(comm->size, sizeof(uint32_t));
+    if (number && filled) {
+        memset(number, 0xff, arena->shape.node_count * sizeof(uint32_t));
+        for (uint32_t i = 0; i < comm->size; i++) {
+            uint32_t node = arena_node_of(arena, comm->ranks[i]);
+            if (number[node] == UINT32_MAX)
+                number[node] = comm->node_count++;
+            comm->node_of[i] = number[node];
+            comm->node_start[number[node] + 1]++;
+        }
+        for (uint32_t node = 0; node < comm->node_count; node++)
+            comm->node_start[node + 1] += comm->node_start[node];
+        for (uint32_t i = 0; i < comm->size; i++) {
+            uint32_t node = comm->node_of[i];
+            comm->place[i] = filled[node]++;
+            comm->node_members[comm->node_start[node] + comm->place[i]] = i;
+        }
+        comm->node = comm->node_of[comm->rank];
+    }
+    bool made = number && filled;
+    free(number);
+    free(filled);
+    return made;
+}
+
+enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t *ranks,
+                              uint32_t size, struct comm **out)
+{
+    struct comm *comm = covey_calloc(1, sizeof(*comm));
+    if (!comm)
+        return engine_fail(engine, COVEY_ENOMEM, "out of memory");
+    comm->engine = engine;
+    comm->id = id;
+    comm->size = size;
+    comm->timeout_ns = engine->timeout_ns;
+    enum covey_status status = COVEY_ENOMEM;
+    if (!allocate(comm))
+        goto failed;
+    memcpy(comm->ranks, ranks, size * sizeof(*ranks));
+    memset(comm->member_of, 0xff, engine->arena->shape.worker_count * sizeof(uint32_t));
+    for (uint32_t i = 0; i < size; i++) {
+        comm->member_of[ranks[i]] = i;
+        if (ranks[i] == engine->rank)
+            comm->rank = i;
+    }
+    if (!map_nodes(comm))
+        goto failed;
+    status = engine_channel_open(engine, &comm->user, comm, id);
+    if (!status)
+        status = engine_channel_open(engine, &comm->collective, comm, id | 1);
+    if (status)
+        goto failed;
+    *out = comm;
+    return COVEY_OK;
+failed:
+    comm_destroy(comm);
+    return engine_fail(engine, status, "out of memory");
+}
+
+void comm_destroy(struct comm *comm)
+{
+    if (!comm)
+        return;
+    engine_channel_close(comm->engine, &comm->user);
+    engine_channel_close(comm->engine, &comm->collective);
+    free(comm->ranks);
+    free(comm->member_of);
+    free(comm->node_of);
+    free(comm->node_start);
+    free(comm->node_members);
+    free(comm->place);
+    free(comm);
+}
+
+static uint64_t mix(uint64_t value)
+{
+    value += UINT64_C(0x9e3779b97f4a7c15);
+    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+    return value ^ value >> 31;
+}
+
+uint64_t comm_child_id(const struct comm *parent, uint64_t number, uint64_t colour)
+{
+    return mix(mix(mix(parent->id) ^ number) ^ colour) & ~UINT64_C(1);
+}
+
+bool comm_takes(struct channel *channel, struct message *message)
+{
+    struct comm *comm = channel->comm;
+    const struct descriptor_header *header = &message->descriptor.header;
+    if (channel != &comm->collective || header->tag != COMM_TAG_BROKEN)
+        return false;
+    if (!comm->broken) {
+        comm->broken =
+            header->argument == (uint64_t)-COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
+        comm->broken_by = message->member;
+    }
+    engine_message_free(comm->engine, message);
+    return true;
+}
+
+enum covey_status comm_broken(struct comm *comm)
+{
+    return engine_fail(comm->engine, comm->broken,
+                       "a collective of this communicator failed at rank %u", comm->broken_by);
+}

@@ -1,0 +1,51 @@
+/* A communicator: its members, its two channels, and where its members are. */
+#ifndef TRANSPORT_CORE_COMM_H
+#define TRANSPORT_CORE_COMM_H
+
+#include "transport/core/engine.h"
+
+struct comm {
+    struct engine *engine;
+    uint64_t id;
+    uint32_t size;
+    uint32_t rank;       /* this worker's member number */
+    uint32_t *ranks;     /* in the flare, by member */
+    uint32_t *member_of; /* by rank in the flare; UINT32_MAX: none */
+    int64_t timeout_ns;
+    struct channel user;
+    struct channel collective;
+
+    /* Nodes that have members, numbered from 0 in the order of their lowest member. */
+    uint32_t node_count;
+    uint32_t node;          /* this worker's */
+    uint32_t *node_of;      /* by member */
+    uint32_t *node_start;   /* by node, one more: where its members start in node_members */
+    uint32_t *node_members; /* by node, ascending; the first is its leader */
+    uint32_t *place;        /* by member: its position in its node's list */
+
+    uint64_t children;        /* splits so far */
+    enum covey_status broken; /* by a failed collective; then why */
+    uint32_t broken_by;       /* the member that told so */
+};
+
+/* ranks is copied: the members in order, this worker among them. */
+enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t *ranks,
+                              uint32_t size, struct comm **comm) COVEY_MUST_USE;
+
+/* Drops what is unreceived. NULL is harmless. */
+void comm_destroy(struct comm *comm);
+
+/* The tag of the message, in the channel of collectives, that one has failed; argument is minus
+ * the status. */
+#define COMM_TAG_BROKEN (-3)
+
+/* True where the message is such, and then it is taken over. */
+bool comm_takes(struct channel *channel, struct message *message);
+
+/* The status and text of a communicator that is broken. */
+enum covey_status comm_broken(struct comm *comm) COVEY_MUST_USE;
+
+/* The id of a communicator that is made from another. */
+uint64_t comm_child_id(const struct comm *parent, uint64_t number, uint64_t colour);
+
+#endif

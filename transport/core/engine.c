@@ -1,0 +1,447 @@
+#include "transport/core/engine.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "transport/core/comm.h"
+#include "transport/core/transfer.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A descriptor that found its inbox full. */
+struct pending {
+    struct covey_list link;
+    struct descriptor descriptor;
+    struct request *request; /* to complete when it is out; may be NULL */
+};
+
+static bool can_spin(const struct arena *arena)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    if (sched_getaffinity(0, sizeof(cpus), &cpus))
+        return false;
+    return (uint32_t)CPU_COUNT(&cpus) > arena->shape.local_count;
+}
+
+enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t timeout_ns,
+                                struct engine **out)
+{
+    uint32_t endpoint;
+    if (rank >= arena->shape.worker_count || !arena_local_of(arena, rank, &endpoint))
+        return COVEY_EINVAL;
+    struct engine *engine = covey_calloc(1, sizeof(*engine));
+    if (!engine)
+        return COVEY_ENOMEM;
+    engine->arena = arena;
+    engine->rank = rank;
+    engine->endpoint = endpoint;
+    engine->timeout_ns = timeout_ns;
+    engine->next_cookie = 1;
+    engine->may_spin = can_spin(arena);
+    uint32_t endpoints = arena->shape.local_count + 1;
+    engine->pending = covey_calloc(endpoints, sizeof(*engine->pending));
+    if (!engine->pending)
+        goto no_pending;
+    if (memory_open(arena, endpoint, &engine->memory))
+        goto no_memory;
+    for (uint32_t i = 0; i < endpoints; i++)
+        covey_list_init(&engine->pending[i]);
+    struct covey_list *lists[] = {&engine->transfers,     &engine->offers, &engine->incoming,
+                                  &engine->starved,       &engine->strays, &engine->spare_messages,
+                                  &engine->spare_requests};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+        covey_list_init(lists[i]);
+    inbox_open(arena, endpoint, &engine->inbox);
+    *out = engine;
+    return COVEY_OK;
+no_memory:
+    free(engine->pending);
+no_pending:
+    free(engine);
+    return COVEY_ENOMEM;
+}
+
+static struct message *message_of(struct covey_list *by_peer)
+{
+    return (struct message *)by_peer;
+}
+
+void engine_destroy(struct engine *engine)
+{
+    if (!engine)
+        return;
+    struct covey_list *node;
+    for (uint32_t i = 0; i <= engine->arena->shape.local_count; i++) {
+        while ((node = covey_list_pop_front(&engine->pending[i])))
+            free((struct pending *)node);
+    }
+    while ((node = covey_list_pop_front(&engine->strays)))
+        engine_message_free(engine, message_of(node));
+    while ((node = covey_list_pop_front(&engine->spare_messages)))
+        free(message_of(node));
+    while ((node = covey_list_pop_front(&engine->spare_requests)))
+        free((struct request *)node);
+    covey_map_clear(&engine->channels);
+    covey_map_clear(&engine->cookies);
+    memory_close(&engine->memory);
+    free(engine->pending);
+    free(engine);
+}
+
+enum covey_status engine_fail(struct engine *engine, enum covey_status status, const char *format,
+                              ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(engine->text, sizeof(engine->text), format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+enum covey_status engine_check_rank(struct engine *engine, uint32_t rank)
+{
+    enum arena_rank_state state = arena_rank_state(engine->arena, rank);
+    if (state < ARENA_DONE)
+        return COVEY_OK;
+    char reason[ARENA_REASON_BYTES];
+    arena_rank_reason(engine->arena, rank, reason);
+    return engine_fail(engine, COVEY_EPEER, "rank %u (node %u) %s%s%s", rank,
+                       arena_node_of(engine->arena, rank),
+                       state == ARENA_DONE ? "has ended" : "died", *reason ? ": " : "", reason);
+}
+
+struct message *engine_message_new(struct engine *engine)
+{
+    struct covey_list *spare = covey_list_pop_front(&engine->spare_messages);
+    if (spare)
+        return message_of(spare);
+    return covey_malloc(sizeof(struct message));
+}
+
+void engine_message_free(struct engine *engine, struct message *message)
+{
+    if (message->descriptor.header.payload == DESCRIPTOR_BLOCK)
+        memory_release(&engine->memory, &message->descriptor.block);
+    covey_list_push_front(&engine->spare_messages, &message->by_peer);
+}
+
+struct request *engine_request_new(struct engine *engine)
+{
+    struct covey_list *spare = covey_list_pop_front(&engine->spare_requests);
+    struct request *request = spare ? (struct request *)spare : covey_malloc(sizeof(*request));
+    if (request) {
+        *request = (struct request){.allocated = true};
+        covey_list_init(&request->link);
+    }
+    return request;
+}
+
+void engine_request_free(struct engine *engine, struct request *request)
+{
+    if (request && request->allocated)
+        covey_list_push_front(&engine->spare_requests, &request->link);
+}
+
+void engine_complete(struct request *request, enum covey_status status)
+{
+    if (!request)
+        return;
+    request->status = status;
+    request->done = true;
+}
+
+/* ---- what goes out ---- */
+
+static uint32_t endpoint_of(const struct engine *engine, uint32_t rank)
+{
+    uint32_t endpoint;
+    return arena_local_of(engine->arena, rank, &endpoint) ? endpoint
+                                                          : engine->arena->shape.local_count;
+}
+
+enum covey_status engine_post_shared(struct engine *engine, const struct descriptor *descriptor)
+{
+    uint32_t to = endpoint_of(engine, descriptor->header.destination);
+    switch (memory_grant(&engine->memory, to, &descriptor->block)) {
+    case MEMORY_HELD_ALREADY:
+        return COVEY_EEXISTS;
+    case MEMORY_HOLDER_DEAD:
+        return COVEY_EPEER;
+    case MEMORY_GRANTED:
+        break;
+    }
+    if (!inbox_post(engine->arena, engine->endpoint, to, descriptor)) {
+        memory_revoke(&engine->memory, to, &descriptor->block);
+        return COVEY_EAGAIN;
+    }
+    memory_granted(&engine->memory);
+    return COVEY_OK;
+}
+
+static enum covey_status post_now(struct engine *engine, const struct descriptor *descriptor)
+{
+    if (descriptor->header.payload == DESCRIPTOR_BLOCK)
+        return engine_post_shared(engine, descriptor);
+    uint32_t to = endpoint_of(engine, descriptor->header.destination);
+    return inbox_post(engine->arena, engine->endpoint, to, descriptor) ? COVEY_OK : COVEY_EAGAIN;
+}
+
+static void release_block(struct engine *engine, const struct descriptor *descriptor)
+{
+    if (descriptor->header.payload == DESCRIPTOR_BLOCK)
+        memory_release(&engine->memory, &descriptor->block);
+}
+
+static void handle(struct engine *engine, const struct descriptor *descriptor,
+                   struct message *message);
+
+/* A worker's message to itself needs no inbox. */
+static enum covey_status post_to_self(struct engine *engine, const struct descriptor *descriptor,
+                                      struct request *done)
+{
+    struct message *message = engine_message_new(engine);
+    if (!message) {
+        release_block(engine, descriptor);
+        return engine_fail(engine, COVEY_ENOMEM, "out of memory");
+    }
+    engine_complete(done, COVEY_OK);
+    handle(engine, descriptor, message);
+    return COVEY_OK;
+}
+
+static enum covey_status post_later(struct engine *engine, const struct descriptor *descriptor,
+                                    struct request *done)
+{
+    struct pending *pending = covey_malloc(sizeof(*pending));
+    if (!pending) {
+        release_block(engine, descriptor);
+        return engine_fail(engine, COVEY_ENOMEM, "out of memory");
+    }
+    pending->descriptor = *descriptor;
+    pending->request = done;
+    uint32_t to = endpoint_of(engine, descriptor->header.destination);
+    covey_list_push_back(&engine->pending[to], &pending->link);
+    engine->pending_count++;
+    return COVEY_OK;
+}
+
+enum covey_status engine_post(struct engine *engine, const struct descriptor *descriptor,
+                              struct request *done)
+{
+    uint32_t rank = descriptor->header.destination;
+    if (rank == engine->rank)
+        return post_to_self(engine, descriptor, done);
+    enum covey_status status = engine_check_rank(engine, rank);
+    if (status) {
+        release_block(engine, descriptor);
+        return status;
+    }
+    if (!covey_list_empty(&engine->pending[endpoint_of(engine, rank)]))
+        return post_later(engine, descriptor, done);
+    status = post_now(engine, descriptor);
+    if (status == COVEY_EAGAIN)
+        return post_later(engine, descriptor, done);
+    release_block(engine, descriptor);
+    if (status)
+        return engine_fail(engine, COVEY_EPEER, "rank %u has ended", rank);
+    engine_complete(done, COVEY_OK);
+    return COVEY_OK;
+}
+
+static void flush_pending(struct engine *engine, struct covey_list *queue)
+{
+    while (!covey_list_empty(queue)) {
+        struct pending *pending = (struct pending *)queue->next;
+        enum covey_status status =
+            engine_check_rank(engine, pending->descriptor.header.destination);
+        if (!status)
+            status = post_now(engine, &pending->descriptor);
+        if (status == COVEY_EAGAIN)
+            return;
+        release_block(engine, &pending->descriptor);
+        engine_complete(pending->request, status ? COVEY_EPEER : COVEY_OK);
+        covey_list_remove(&pending->link);
+        free(pending);
+        engine->pending_count--;
+    }
+}
+
+static void forget_pending(struct engine *engine, const struct request *request)
+{
+    for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++) {
+        covey_list_for_each (node, &engine->pending[i]) {
+            struct pending *pending = (struct pending *)node;
+            if (pending->request == request)
+                pending->request = NULL;
+        }
+    }
+}
+
+void engine_cancel(struct request *request)
+{
+    struct engine *engine = request->channel->comm->engine;
+    if (request->done)
+        return;
+    covey_list_remove(&request->link);
+    forget_pending(engine, request);
+    transfer_unname(engine, request);
+    if (request->kind == REQUEST_SEND)
+        transfer_drop_window(engine, request);
+    if (request->message)
+        engine_message_free(engine, request->message);
+    if (request->has_block)
+        memory_release(&engine->memory, &request->block);
+    request->message = NULL;
+    request->has_block = false;
+    engine_complete(request, COVEY_ECANCELLED);
+}
+
+/* ---- what comes in ---- */
+
+static bool has_payload(uint32_t kind)
+{
+    return kind == DESCRIPTOR_MESSAGE || kind == DESCRIPTOR_DATA;
+}
+
+/* Its block, if it has one, is accepted where this is NULL. */
+static const char *check(struct engine *engine, const struct descriptor *descriptor)
+{
+    const struct descriptor_header *header = &descriptor->header;
+    if (header->kind == 0 || header->kind >= DESCRIPTOR_KINDS)
+        return "kind";
+    if (header->source >= engine->arena->shape.worker_count || header->destination != engine->rank)
+        return "rank";
+    switch (header->payload) {
+    case DESCRIPTOR_NONE:
+        return has_payload(header->kind) && header->length > 0 ? "length" : NULL;
+    case DESCRIPTOR_INLINE:
+        return has_payload(header->kind) && header->length <= DESCRIPTOR_INLINE_BYTES ? NULL
+                                                                                      : "length";
+    case DESCRIPTOR_BLOCK:
+        if (!has_payload(header->kind) || descriptor->block.length != header->length)
+            return "length";
+        return memory_accept(&engine->memory, &descriptor->block) ? NULL : "block";
+    default:
+        return "payload";
+    }
+}
+
+static struct channel *find_channel(struct engine *engine, uint64_t id)
+{
+    if (!engine->latest || engine->latest->id != id) {
+        struct channel *channel = covey_map_get_u64(&engine->channels, id);
+        if (!channel)
+            return NULL;
+        engine->latest = channel;
+    }
+    return engine->latest;
+}
+
+static void handle_credit(struct engine *engine, const struct descriptor_header *header)
+{
+    struct channel *channel = find_channel(engine, header->communicator);
+    if (!channel || channel->comm->member_of[header->source] == UINT32_MAX)
+        return;
+    struct peer *peer = engine_peer(channel, channel->comm->member_of[header->source]);
+    peer->credit_used -=
+        header->argument < peer->credit_used ? (uint32_t)header->argument : peer->credit_used;
+}
+
+/* Takes over message, which is for what has to be kept. */
+static void handle(struct engine *engine, const struct descriptor *descriptor,
+                   struct message *message)
+{
+    switch (descriptor->header.kind) {
+    case DESCRIPTOR_MESSAGE:
+    case DESCRIPTOR_OFFER: {
+        struct channel *channel = find_channel(engine, descriptor->header.communicator);
+        message->descriptor = *descriptor;
+        if (!channel) {
+            covey_list_push_back(&engine->strays, &message->by_peer);
+            return;
+        }
+        message->member = channel->comm->member_of[descriptor->header.source];
+        if (message->member == UINT32_MAX)
+            engine_message_free(engine, message);
+        else
+            match_arrived(channel, message);
+        return;
+    }
+    case DESCRIPTOR_ACCEPT:
+        transfer_accept(engine, descriptor);
+        break;
+    case DESCRIPTOR_DATA:
+        transfer_data(engine, descriptor);
+        break;
+    case DESCRIPTOR_WITHDRAWN:
+        transfer_withdrawn(engine, descriptor);
+        break;
+    default:
+        handle_credit(engine, &descriptor->header);
+        break;
+    }
+    covey_list_push_front(&engine->spare_messages, &message->by_peer);
+}
+
+/* True once the inbox was seen empty. */
+static bool drain(struct engine *engine)
+{
+    struct descriptor descriptor;
+    for (uint32_t taken = 0; taken < 4 * LAYOUT_WORKER_SLOTS; taken++) {
+        struct message *message = engine_message_new(engine);
+        if (!message) {
+            engine->no_memory = true;
+            return false;
+        }
+        if (!inbox_take(engine->arena, &engine->inbox, &descriptor)) {
+            covey_list_push_front(&engine->spare_messages, &message->by_peer);
+            return true;
+        }
+        const char *wrong = check(engine, &descriptor);
+        if (wrong) {
+            log_warn("message dropped wrong=%s rank=%u source=%u kind=%u", wrong, engine->rank,
+                     descriptor.header.source, descriptor.header.kind);
+            covey_list_push_front(&engine->spare_messages, &message->by_peer);
+            continue;
+        }
+        handle(engine, &descriptor, message);
+    }
+    return false;
+}
+
+/* Deaths are looked at before the inbox is emptied, and acted on after: what was sent before a
+ * death comes first. */
+void engine_progress(struct engine *engine)
+{
+    uint32_t epoch = arena_epoch(engine->arena);
+    memory_audit(&engine->memory);
+    memory_trim(&engine->memory);
+    engine->stalled = false;
+    bool emptied = drain(engine);
+    if (emptied)
+        memory_audit_end(&engine->memory);
+    for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++)
+        flush_pending(engine, &engine->pending[i]);
+    transfer_advance(engine);
+    if (emptied && epoch != engine->epoch_seen) {
+        match_ended(engine);
+        engine->epoch_seen = epoch;
+    }
+}
+
+void engine_flush(struct engine *engine, int64_t deadline_ns)
+{
+    struct engine_wait wait;
+    int64_t now = covey_now_ns();
+    engine_wait_start(&wait, engine, deadline_ns > now ? deadline_ns - now : 0);
+    while (engine->pending_count > 0 || !covey_list_empty(&engine->offers) ||
+           !covey_list_empty(&engine->transfers)) {
+        if (engine_wait_more(&wait))
+            return;
+    }
+}

@@ -1,0 +1,197 @@
+/*
+ * The engine of one worker: sends, receives and matches messages, and waits.
+ *
+ * An engine belongs to one thread. Nothing here runs by itself: whatever call waits drives all that
+ * the engine has under way (progress).
+ *
+ * A channel is a stream of messages among the members of a communicator: each communicator has one
+ * for its users and one for its collectives. Between two members, messages of a channel are matched
+ * in the order they were sent.
+ *
+ * How a message goes: up to DESCRIPTOR_INLINE_BYTES in its descriptor; a little more in a block
+ * that is sent by reference; beyond that, or when the sender has too much unasked memory out, by
+ * rendezvous: OFFER, ACCEPT, then DATA pieces of at most ENGINE_PIECE_BYTES. A message for another
+ * node goes to the host's inbox instead of its destination's.
+ *
+ * Budget of sending and receiving a small message while the receiver is awake: no system call, no
+ * lock; no allocation once as many messages have been waiting unmatched before.
+ */
+#ifndef TRANSPORT_CORE_ENGINE_H
+#define TRANSPORT_CORE_ENGINE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "transport/core/inbox.h"
+#include "transport/core/memory.h"
+
+#define ENGINE_ANY             (-1)
+#define ENGINE_PIECE_BYTES     MEMORY_RESERVE_BYTES
+#define ENGINE_EAGER_BYTES     65536u /* within the node */
+#define ENGINE_EAGER_FAR_BYTES 16384u
+#define ENGINE_CREDIT_BYTES    131072u /* of eager payload on its way to one rank elsewhere */
+#define ENGINE_WINDOW          8u      /* pieces of one transfer that are on their way */
+#define ENGINE_TEXT_BYTES      512
+
+struct engine;
+struct comm;
+
+/* What a member knows of another, in one channel. */
+struct peer {
+    uint64_t send_sequence;
+    uint64_t receive_sequence; /* of the next message in order */
+    uint32_t credit_used;
+    uint32_t consumed;            /* not yet given back as credit */
+    struct covey_list unexpected; /* struct message.by_peer */
+    struct covey_list early;      /* of a later turn */
+    struct covey_list posted;     /* struct request.link */
+};
+
+struct channel {
+    struct comm *comm;
+    uint64_t id;
+    uint64_t posted_count; /* numbers the receives */
+    struct peer *peers;    /* by member; lists are made when first used */
+    struct covey_list arrivals;
+    struct covey_list posted_any;
+};
+
+struct message {
+    struct covey_list by_peer;
+    struct covey_list by_arrival;
+    uint32_t member;
+    struct descriptor descriptor; /* checked; its block is accepted */
+};
+
+enum request_kind { REQUEST_SEND, REQUEST_RECEIVE };
+
+struct request {
+    struct covey_list link; /* in a list of its state */
+    enum request_kind kind;
+    bool done;
+    bool allocated; /* by engine_request_new */
+    enum covey_status status;
+    struct channel *channel;
+    int peer; /* member, or ENGINE_ANY for a receive not yet matched */
+    int tag;
+    uint64_t argument; /* travels with a message; of the sender's on a receive */
+    uint64_t number;   /* of a posted receive */
+    uint64_t cookie;   /* ours, while in a rendezvous; else 0 */
+
+    /* a send: its bytes, or the block it is sent from */
+    const uint8_t *source;
+    const struct descriptor_block *source_block;
+    uint64_t far_cookie;
+    uint64_t accepted; /* bytes asked for */
+    struct descriptor_block window[ENGINE_WINDOW];
+    uint32_t window_used;
+
+    /* a receive: where to; or, as_block, into a block that the request's owner then holds */
+    uint8_t *target;
+    uint64_t size;
+    bool as_block;
+    bool has_block;
+    struct descriptor_block block;
+    struct message *message; /* matched, waiting for memory */
+
+    uint64_t length; /* of the message */
+    uint64_t moved;  /* bytes so far */
+};
+
+struct engine {
+    struct arena *arena;
+    uint32_t rank;
+    uint32_t endpoint;
+    int64_t timeout_ns;
+    bool may_spin;
+    struct inbox inbox;
+    struct memory memory;
+    uint32_t epoch_seen;
+    uint64_t next_cookie;
+    struct covey_map channels;  /* by id */
+    struct covey_map cookies;   /* struct request by its cookie */
+    struct covey_list *pending; /* by endpoint: descriptors that found its inbox full */
+    uint32_t pending_count;
+    struct covey_list transfers; /* sends with an accepted offer */
+    struct covey_list offers;    /* sends whose offer is out */
+    struct covey_list incoming;  /* receives in a rendezvous */
+    struct covey_list starved;   /* matched receives that wait for memory */
+    struct covey_list strays;    /* messages of channels that are not made yet */
+    struct covey_list spare_messages;
+    struct covey_list spare_requests;
+    bool stalled;           /* something could not go on for want of memory or space in an inbox */
+    bool no_memory;         /* the process's own */
+    struct channel *latest; /* that a message came for */
+    char text[ENGINE_TEXT_BYTES];
+};
+
+enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t timeout_ns,
+                                struct engine **engine) COVEY_MUST_USE;
+
+/* Delivers what was sent and is still queued or wanted, at most until the deadline. */
+void engine_flush(struct engine *engine, int64_t deadline_ns);
+
+/* Every communicator must be freed. NULL is harmless. */
+void engine_destroy(struct engine *engine);
+
+/* Sets the text of the last failure, and returns status. */
+enum covey_status engine_fail(struct engine *engine, enum covey_status status, const char *format,
+                              ...) COVEY_PRINTF(3, 4);
+
+/* Does what can be done without waiting. */
+void engine_progress(struct engine *engine);
+
+/* ---- channels; of comm.c ---- */
+
+enum covey_status engine_channel_open(struct engine *engine, struct channel *channel,
+                                      struct comm *comm, uint64_t id) COVEY_MUST_USE;
+void engine_channel_close(struct engine *engine, struct channel *channel);
+struct peer *engine_peer(struct channel *channel, uint32_t member);
+
+/* ---- requests ---- */
+
+/* NULL: out of memory. */
+struct request *engine_request_new(struct engine *engine);
+void engine_request_free(struct engine *engine, struct request *request);
+
+/*
+ * Starts a send of length bytes, of source or of the start of *block (which must stay held until it
+ * is done). Fails, with the engine's text set, where the destination has ended.
+ */
+enum covey_status engine_send_start(struct channel *channel, struct request *request,
+                                    uint32_t destination, int tag, uint64_t argument,
+                                    const void *source, const struct descriptor_block *block,
+                                    uint64_t length) COVEY_MUST_USE;
+
+/* Starts a receive, with target and size or as_block set in *request beforehand. */
+enum covey_status engine_receive_start(struct channel *channel, struct request *request, int source,
+                                       int tag) COVEY_MUST_USE;
+
+/* The first unexpected message that matches, or NULL. */
+struct message *engine_find(struct channel *channel, int source, int tag);
+
+/* ENOMEM or EPEER where nothing can come any more from source, which nothing matches; else OK. */
+enum covey_status engine_can_come(struct channel *channel, int source);
+
+/* Withdraws a request that is not done. */
+void engine_cancel(struct request *request);
+
+/* ---- waiting ---- */
+
+struct engine_wait {
+    struct engine *engine;
+    int64_t timeout_ns;
+    int64_t deadline_ns; /* 0: not looked at the clock yet */
+    int64_t asleep_after_ns;
+    uint32_t rounds;
+};
+
+void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns);
+
+/* Progress, then waits a little for something to happen. ETIMEOUT once the time is over, ENOMEM. */
+enum covey_status engine_wait_more(struct engine_wait *wait) COVEY_MUST_USE;
+
+/* Until the request is done: its status, or ETIMEOUT, and then it goes on. */
+enum covey_status engine_wait_request(struct request *request,
+                                      struct engine_wait *wait) COVEY_MUST_USE;
+
+#endif

@@ -1,0 +1,461 @@
+#include "transport/core/transfer.h"
+
+#include "base/fault.h"
+#include "transport/core/comm.h"
+
+#include <string.h>
+
+static bool is_far(const struct engine *engine, uint32_t rank)
+{
+    return engine->arena->rank_local[rank] == UINT32_MAX;
+}
+
+static struct descriptor answer(const struct engine *engine, uint32_t kind, uint32_t destination)
+{
+    return (struct descriptor){.header = {.kind = (uint16_t)kind,
+                                          .payload = DESCRIPTOR_NONE,
+                                          .source = engine->rank,
+                                          .destination = destination}};
+}
+
+/* Copies bytes into a descriptor that has room for them. */
+static void put_inline(struct descriptor *descriptor, const void *bytes, uint64_t length)
+{
+    descriptor->header.length = length;
+    descriptor->header.payload = length > 0 ? DESCRIPTOR_INLINE : DESCRIPTOR_NONE;
+    if (length > 0)
+        memcpy(descriptor->inline_bytes, bytes, length);
+}
+
+static const void *payload_of(const struct engine *engine, const struct descriptor *descriptor)
+{
+    return descriptor->header.payload == DESCRIPTOR_BLOCK
+               ? memory_bytes(&engine->memory, &descriptor->block)
+               : descriptor->inline_bytes;
+}
+
+enum covey_status transfer_name(struct engine *engine, struct request *request)
+{
+    uint64_t cookie = engine->next_cookie++;
+    if (covey_map_set_u64(&engine->cookies, cookie, request))
+        return engine_fail(engine, COVEY_ENOMEM, "out of memory");
+    request->cookie = cookie;
+    return COVEY_OK;
+}
+
+void transfer_unname(struct engine *engine, struct request *request)
+{
+    if (request->cookie)
+        covey_map_remove_u64(&engine->cookies, request->cookie);
+    request->cookie = 0;
+}
+
+/* The request that a message from `source` may mean by this cookie. */
+static struct request *named(struct engine *engine, uint64_t cookie, enum request_kind kind,
+                             uint32_t source)
+{
+    struct request *request = covey_map_get_u64(&engine->cookies, cookie);
+    if (!request || request->kind != kind || request->channel->comm->ranks[request->peer] != source)
+        return NULL;
+    return request;
+}
+
+/* ---- sending ---- */
+
+/* True, with the credit taken, where this much may go to the member unasked. */
+static bool may_go_unasked(struct engine *engine, struct channel *channel, uint32_t member,
+                           uint64_t length)
+{
+    if (!is_far(engine, channel->comm->ranks[member]))
+        return length <= ENGINE_EAGER_BYTES;
+    struct peer *peer = engine_peer(channel, member);
+    if (length > ENGINE_EAGER_FAR_BYTES || peer->credit_used + length > ENGINE_CREDIT_BYTES)
+        return false;
+    peer->credit_used += (uint32_t)length;
+    return true;
+}
+
+static void return_credit(struct engine *engine, struct channel *channel, uint32_t member,
+                          uint64_t length)
+{
+    if (is_far(engine, channel->comm->ranks[member]))
+        engine_peer(channel, member)->credit_used -= (uint32_t)length;
+}
+
+/* By reference, where the receiver can take it so. EAGAIN where it cannot. */
+static enum covey_status send_shared(struct engine *engine, struct request *request,
+                                     struct descriptor *descriptor, uint32_t member)
+{
+    struct channel *channel = request->channel;
+    bool far = is_far(engine, channel->comm->ranks[member]);
+    if (channel->comm->ranks[member] == engine->rank ||
+        (far && !may_go_unasked(engine, channel, member, request->length)))
+        return COVEY_EAGAIN;
+    descriptor->header.payload = DESCRIPTOR_BLOCK;
+    descriptor->block = *request->source_block;
+    descriptor->block.length = request->length;
+    enum covey_status status = engine_post_shared(engine, descriptor);
+    if (status == COVEY_OK)
+        engine_complete(request, COVEY_OK);
+    else if (far)
+        return_credit(engine, channel, member, request->length);
+    return status == COVEY_EEXISTS ? COVEY_EAGAIN : status;
+}
+
+/* As a copy in a block of its own. EAGAIN where there is no room or leave. */
+static enum covey_status send_copy(struct engine *engine, struct request *request,
+                                   struct descriptor *descriptor, uint32_t member)
+{
+    struct channel *channel = request->channel;
+    if (!may_go_unasked(engine, channel, member, request->length))
+        return COVEY_EAGAIN;
+    struct descriptor_block block;
+    if (!memory_allocate(&engine->memory, request->length, MEMORY_UNASKED, &block)) {
+        return_credit(engine, channel, member, request->length);
+        return COVEY_EAGAIN;
+    }
+    memcpy(memory_bytes(&engine->memory, &block), request->source, request->length);
+    descriptor->header.payload = DESCRIPTOR_BLOCK;
+    descriptor->block = block;
+    return engine_post(engine, descriptor, request);
+}
+
+static enum covey_status send_offer(struct engine *engine, struct request *request,
+                                    struct descriptor *descriptor)
+{
+    enum covey_status status = transfer_name(engine, request);
+    if (status)
+        return status;
+    descriptor->header.kind = DESCRIPTOR_OFFER;
+    descriptor->header.payload = DESCRIPTOR_NONE;
+    descriptor->header.cookie = request->cookie;
+    covey_list_push_back(&engine->offers, &request->link);
+    status = engine_post(engine, descriptor, NULL);
+    if (status) {
+        covey_list_remove(&request->link);
+        transfer_unname(engine, request);
+    }
+    return status;
+}
+
+enum covey_status engine_send_start(struct channel *channel, struct request *request,
+                                    uint32_t destination, int tag, uint64_t argument,
+                                    const void *source, const struct descriptor_block *block,
+                                    uint64_t length)
+{
+    struct engine *engine = channel->comm->engine;
+    struct peer *peer = engine_peer(channel, destination);
+    uint32_t rank = channel->comm->ranks[destination];
+    request->kind = REQUEST_SEND;
+    request->channel = channel;
+    request->peer = (int)destination;
+    request->tag = tag;
+    request->source = block ? memory_bytes(&engine->memory, block) : source;
+    request->source_block = block;
+    request->length = length;
+    covey_list_init(&request->link);
+    struct descriptor descriptor = answer(engine, DESCRIPTOR_MESSAGE, rank);
+    descriptor.header.tag = tag;
+    descriptor.header.communicator = channel->id;
+    descriptor.header.sequence = peer->send_sequence;
+    descriptor.header.length = length;
+    descriptor.header.argument = argument;
+    enum covey_status status = COVEY_EAGAIN;
+    if (rank != engine->rank && (status = engine_check_rank(engine, rank)))
+        return status;
+    peer->send_sequence++;
+    if (length <= DESCRIPTOR_INLINE_BYTES) {
+        put_inline(&descriptor, request->source, length);
+        status = engine_post(engine, &descriptor, request);
+    } else {
+        status = block ? send_shared(engine, request, &descriptor, destination) : COVEY_EAGAIN;
+        if (status == COVEY_EAGAIN)
+            status = send_copy(engine, request, &descriptor, destination);
+        if (status == COVEY_EAGAIN)
+            status = send_offer(engine, request, &descriptor);
+    }
+    return status;
+}
+
+void transfer_drop_window(struct engine *engine, struct request *request)
+{
+    for (uint32_t i = 0; i < request->window_used; i++)
+        memory_release(&engine->memory, &request->window[i]);
+    request->window_used = 0;
+}
+
+/* A block of the transfer's own that the receiver is done with, or a further one. */
+static struct descriptor_block *next_piece(struct engine *engine, struct request *request)
+{
+    for (uint32_t i = 0; i < request->window_used; i++) {
+        if (memory_alone(&engine->memory, &request->window[i]))
+            return &request->window[i];
+    }
+    if (request->window_used == ENGINE_WINDOW)
+        return NULL;
+    struct descriptor_block *fresh = &request->window[request->window_used];
+    if (!memory_allocate(&engine->memory, ENGINE_PIECE_BYTES, MEMORY_AGREED, fresh))
+        return NULL;
+    request->window_used++;
+    return fresh;
+}
+
+static bool send_piece(struct engine *engine, struct request *request)
+{
+    struct descriptor descriptor =
+        answer(engine, DESCRIPTOR_DATA, request->channel->comm->ranks[request->peer]);
+    uint64_t left = request->accepted - request->moved;
+    uint64_t length = left < ENGINE_PIECE_BYTES ? left : ENGINE_PIECE_BYTES;
+    descriptor.header.cookie = request->far_cookie;
+    descriptor.header.argument = request->moved;
+    descriptor.header.length = length;
+    descriptor.header.payload = DESCRIPTOR_BLOCK;
+    enum covey_status status = COVEY_EEXISTS;
+    if (request->source_block && length == request->length) {
+        descriptor.block = *request->source_block;
+        descriptor.block.length = length;
+        status = engine_post_shared(engine, &descriptor);
+    }
+    if (status == COVEY_EEXISTS) {
+        struct descriptor_block *piece = next_piece(engine, request);
+        if (!piece)
+            return false;
+        memcpy(memory_bytes(&engine->memory, piece), request->source + request->moved, length);
+        descriptor.block = *piece;
+        descriptor.block.length = length;
+        status = engine_post_shared(engine, &descriptor);
+    }
+    if (status)
+        return false;
+    request->moved += length;
+    return true;
+}
+
+/* Between two requests of this worker there is nothing but a copy. */
+static void move_to_self(struct engine *engine, struct request *request)
+{
+    struct request *to = named(engine, request->far_cookie, REQUEST_RECEIVE, engine->rank);
+    if (to) {
+        if (to->accepted > 0)
+            memcpy(to->as_block ? memory_bytes(&engine->memory, &to->block) : to->target,
+                   request->source, to->accepted);
+        covey_list_remove(&to->link);
+        transfer_unname(engine, to);
+        engine_complete(to, to->accepted < to->length ? COVEY_ETRUNCATED : COVEY_OK);
+    }
+    request->moved = request->accepted;
+}
+
+static void advance(struct engine *engine, struct request *request)
+{
+    if (request->channel->comm->ranks[request->peer] == engine->rank)
+        move_to_self(engine, request);
+    while (request->moved < request->accepted) {
+        if (!send_piece(engine, request)) {
+            engine->stalled = true;
+            return;
+        }
+    }
+    covey_list_remove(&request->link);
+    transfer_unname(engine, request);
+    transfer_drop_window(engine, request);
+    engine_complete(request, COVEY_OK);
+}
+
+void transfer_accept(struct engine *engine, const struct descriptor *descriptor)
+{
+    const struct descriptor_header *header = &descriptor->header;
+    struct request *request = named(engine, header->cookie, REQUEST_SEND, header->source);
+    if (!request || request->far_cookie) {
+        struct descriptor withdrawn = answer(engine, DESCRIPTOR_WITHDRAWN, header->source);
+        withdrawn.header.cookie = header->argument;
+        enum covey_status status = engine_post(engine, &withdrawn, NULL);
+        (void)status; /* it has ended: then it waits no more */
+        return;
+    }
+    request->far_cookie = header->argument;
+    request->accepted = header->length < request->length ? header->length : request->length;
+    covey_list_remove(&request->link);
+    covey_list_push_back(&engine->transfers, &request->link);
+    advance(engine, request);
+}
+
+/* ---- receiving ---- */
+
+static void give_credit(struct engine *engine, struct channel *channel, uint32_t member,
+                        uint64_t length)
+{
+    uint32_t rank = channel->comm->ranks[member];
+    struct peer *peer = engine_peer(channel, member);
+    if (!is_far(engine, rank))
+        return;
+    peer->consumed += (uint32_t)length;
+    if (peer->consumed < ENGINE_CREDIT_BYTES / 4)
+        return;
+    struct descriptor credit = answer(engine, DESCRIPTOR_CREDIT, rank);
+    credit.header.communicator = channel->id;
+    credit.header.argument = peer->consumed;
+    peer->consumed = 0;
+    enum covey_status status = engine_post(engine, &credit, NULL);
+    (void)status; /* it has ended: then it needs none */
+}
+
+/* False where the memory is full. */
+static bool receive_as_block(struct engine *engine, struct request *request,
+                             struct message *message)
+{
+    struct descriptor *descriptor = &message->descriptor;
+    if (descriptor->header.payload == DESCRIPTOR_BLOCK) {
+        request->block = descriptor->block;
+        descriptor->header.payload = DESCRIPTOR_NONE; /* its hold is the request's now */
+    } else {
+        uint64_t length = descriptor->header.length;
+        if (!memory_allocate(&engine->memory, length ? length : 1, MEMORY_OWNED, &request->block))
+            return false;
+        request->block.length = length;
+        memcpy(memory_bytes(&engine->memory, &request->block), descriptor->inline_bytes, length);
+    }
+    request->has_block = true;
+    engine_complete(request, COVEY_OK);
+    return true;
+}
+
+static bool receive_message(struct engine *engine, struct request *request, struct message *message)
+{
+    struct descriptor *descriptor = &message->descriptor;
+    uint64_t length = descriptor->header.length;
+    bool unasked = descriptor->header.payload == DESCRIPTOR_BLOCK;
+    if (request->as_block) {
+        if (!receive_as_block(engine, request, message))
+            return false;
+    } else {
+        uint64_t fits = length < request->size ? length : request->size;
+        if (fits > 0)
+            memcpy(request->target, payload_of(engine, descriptor), fits);
+        engine_complete(request, fits < length ? COVEY_ETRUNCATED : COVEY_OK);
+    }
+    if (unasked)
+        give_credit(engine, request->channel, message->member, length);
+    return true;
+}
+
+/* False where the memory is full. */
+static bool accept_offer(struct engine *engine, struct request *request, struct message *message)
+{
+    const struct descriptor_header *offer = &message->descriptor.header;
+    uint64_t wanted = offer->length;
+    if (!request->as_block && request->size < wanted)
+        wanted = request->size;
+    bool adopts = offer->length <= ENGINE_PIECE_BYTES && offer->source != engine->rank;
+    if (request->as_block && !adopts) {
+        if (!memory_allocate(&engine->memory, wanted, MEMORY_OWNED, &request->block))
+            return false;
+        request->has_block = true;
+    }
+    request->accepted = wanted;
+    request->moved = 0;
+    enum covey_status status = transfer_name(engine, request);
+    if (status) {
+        engine_cancel(request);
+        request->status = status;
+        return true;
+    }
+    struct descriptor accept = answer(engine, DESCRIPTOR_ACCEPT, offer->source);
+    accept.header.cookie = offer->cookie;
+    accept.header.argument = request->cookie;
+    accept.header.length = wanted;
+    covey_list_push_back(&engine->incoming, &request->link);
+    status = engine_post(engine, &accept, NULL);
+    if (status) {
+        engine_cancel(request);
+        request->status = status;
+    } else if (wanted == 0 && !request->done) {
+        covey_list_remove(&request->link);
+        transfer_unname(engine, request);
+        engine_complete(request, request->length > 0 ? COVEY_ETRUNCATED : COVEY_OK);
+    }
+    return true;
+}
+
+void transfer_receive(struct engine *engine, struct request *request, struct message *message)
+{
+    const struct descriptor_header *header = &message->descriptor.header;
+    request->peer = (int)message->member;
+    request->tag = header->tag;
+    request->argument = header->argument;
+    request->length = header->length;
+    bool moved_on = header->kind == DESCRIPTOR_MESSAGE ? receive_message(engine, request, message)
+                                                       : accept_offer(engine, request, message);
+    if (moved_on) {
+        request->message = NULL;
+        engine_message_free(engine, message);
+        return;
+    }
+    request->message = message;
+    engine->stalled = true;
+    covey_list_push_back(&engine->starved, &request->link);
+}
+
+/* A piece that is the whole of what a buffer is wanted for becomes that buffer. */
+static bool adopt(struct request *request, const struct descriptor *descriptor)
+{
+    if (!request->as_block || request->has_block ||
+        descriptor->header.payload != DESCRIPTOR_BLOCK ||
+        descriptor->header.length != request->accepted)
+        return false;
+    request->block = descriptor->block;
+    request->has_block = true;
+    return true;
+}
+
+void transfer_data(struct engine *engine, const struct descriptor *descriptor)
+{
+    const struct descriptor_header *header = &descriptor->header;
+    struct request *request = named(engine, header->cookie, REQUEST_RECEIVE, header->source);
+    uint64_t offset = header->argument;
+    bool fits = request && offset <= request->accepted &&
+                header->length <= request->accepted - offset &&
+                header->length <= request->accepted - request->moved;
+    bool adopted = fits && adopt(request, descriptor);
+    if (fits && !adopted && (request->target || request->has_block)) {
+        uint8_t *to =
+            request->has_block ? memory_bytes(&engine->memory, &request->block) : request->target;
+        memcpy(to + offset, payload_of(engine, descriptor), header->length);
+    }
+    if (!adopted && header->payload == DESCRIPTOR_BLOCK)
+        memory_release(&engine->memory, &descriptor->block);
+    if (!fits)
+        return;
+    request->moved += header->length;
+    if (request->moved < request->accepted)
+        return;
+    covey_list_remove(&request->link);
+    transfer_unname(engine, request);
+    engine_complete(request, request->accepted < request->length ? COVEY_ETRUNCATED : COVEY_OK);
+}
+
+void transfer_withdrawn(struct engine *engine, const struct descriptor *descriptor)
+{
+    struct request *request =
+        named(engine, descriptor->header.cookie, REQUEST_RECEIVE, descriptor->header.source);
+    if (!request)
+        return;
+    engine_cancel(request);
+    request->status =
+        engine_fail(engine, COVEY_ETIMEOUT, "rank %u gave up sending", descriptor->header.source);
+}
+
+void transfer_advance(struct engine *engine)
+{
+    covey_list_for_each_safe (node, after, &engine->transfers) {
+        advance(engine, (struct request *)node);
+    }
+    covey_list_for_each_safe (node2, after2, &engine->starved) {
+        struct request *request = (struct request *)node2;
+        struct message *message = request->message;
+        covey_list_remove(&request->link);
+        transfer_receive(engine, request, message);
+        if (request->message)
+            break; /* still full */
+    }
+}

@@ -1,0 +1,57 @@
+/* How the parts of the engine work together. Internal to transport/core. */
+#ifndef TRANSPORT_CORE_TRANSFER_H
+#define TRANSPORT_CORE_TRANSFER_H
+
+#include "transport/core/engine.h"
+
+/* ---- engine.c ---- */
+
+/*
+ * Sends a descriptor: at once, or queued behind others where the inbox is full; done (may be NULL)
+ * is completed when it is out. Its block's hold is taken over: it passes to the receiver. EPEER
+ * where the destination has ended, ENOMEM; then the block is released.
+ */
+enum covey_status engine_post(struct engine *engine, const struct descriptor *descriptor,
+                              struct request *done) COVEY_MUST_USE;
+
+/* Sends a descriptor whose block the sender goes on holding, now or not at all: EAGAIN where the
+ * inbox is full, EEXISTS where the receiver holds the block already, EPEER. */
+enum covey_status engine_post_shared(struct engine *engine,
+                                     const struct descriptor *descriptor) COVEY_MUST_USE;
+
+void engine_complete(struct request *request, enum covey_status status);
+struct message *engine_message_new(struct engine *engine);
+void engine_message_free(struct engine *engine, struct message *message);
+
+/* Why a rank cannot be talked to any more: text and EPEER; OK while it lives. */
+enum covey_status engine_check_rank(struct engine *engine, uint32_t rank);
+
+/* ---- match.c ---- */
+
+/* Takes over a message that has its turn or not. */
+void match_arrived(struct channel *channel, struct message *message);
+
+/* Fails what waits for ranks that have ended. The inbox has been emptied since they were marked. */
+void match_ended(struct engine *engine);
+
+/* ---- transfer.c ---- */
+
+/* Gives a matched message to a receive, and frees it. */
+void transfer_receive(struct engine *engine, struct request *request, struct message *message);
+
+/* ACCEPT, DATA, WITHDRAWN; the descriptor's block is accepted. */
+void transfer_accept(struct engine *engine, const struct descriptor *descriptor);
+void transfer_data(struct engine *engine, const struct descriptor *descriptor);
+void transfer_withdrawn(struct engine *engine, const struct descriptor *descriptor);
+
+/* Moves on every accepted send, and the receives that wait for memory. */
+void transfer_advance(struct engine *engine);
+
+/* Gives up what a send holds. */
+void transfer_drop_window(struct engine *engine, struct request *request);
+
+/* Gives a request a cookie, by which the other side names it. ENOMEM. */
+enum covey_status transfer_name(struct engine *engine, struct request *request) COVEY_MUST_USE;
+void transfer_unname(struct engine *engine, struct request *request);
+
+#endif
