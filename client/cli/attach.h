@@ -1,0 +1,25 @@
+/* A flare of one's own: started, followed, and its results fetched. */
+#ifndef CLI_ATTACH_H
+#define CLI_ATTACH_H
+
+#include "covey/client.h"
+
+#include <argp.h>
+#include <stdbool.h>
+
+/* Input of cli_attach_argp. */
+struct cli_attach {
+    const char *results_folder;
+    bool quiet;
+    bool json;
+    int life_fd; /* see struct cli_loop */
+};
+
+extern const struct argp cli_attach_argp;
+
+/* Starts the flare and stays until its end: the program's exit status, and what there is to say
+ * said. */
+int cli_attach(struct covey_client *client, const struct covey_flare_request *request,
+               const struct cli_attach *attach);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * A controller and nodes on this machine: starting their programs, knowing when they are ready,
+ * ending them.
+ */
+#ifndef CLI_CLUSTER_H
+#define CLI_CLUSTER_H
+
+#include "covey/client.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define CLI_MAX_NODES 64
+
+struct cli_process {
+    char name[32];       /* "coveyd", "node-1" */
+    pid_t pid;           /* 0: not started */
+    uint64_t start_time; /* of /proc/PID/stat: tells a process from a later one with its pid */
+    char log[PATH_MAX];  /* where its standard error goes */
+};
+
+struct cli_cluster {
+    char server[256];       /* "unix:..." */
+    char listen[256];       /* another address to listen on, or "" */
+    char state[PATH_MAX];   /* folder: the controller's, the nodes', logs */
+    char runtime[PATH_MAX]; /* folder: sockets */
+    uint32_t nodes;
+    uint32_t slots;  /* per node; 0: the node's default */
+    int lifeline_fd; /* read end: they end when its other end closes; or -1 */
+    bool detached;   /* each in a session of its own: it outlives the terminal */
+    struct cli_process processes[CLI_MAX_NODES + 1]; /* the controller first */
+    size_t process_count;
+};
+
+/* Looks for the programs, so that a missing one is said before anything starts. */
+enum covey_status cli_cluster_check(struct covey_error *error) COVEY_MUST_USE;
+
+/* Starts the controller, waits until it listens, starts the nodes. What was started is in
+ * processes, also after a failure. */
+enum covey_status cli_cluster_start(struct cli_cluster *cluster,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+/* Waits until every node is up. EUNAVAILABLE where a program has ended, ETIMEOUT. */
+enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_client *client,
+                                   struct covey_error *error) COVEY_MUST_USE;
+
+/* Ends the processes that run: nodes, then the controller; SIGTERM, then SIGKILL; waits. */
+void cli_cluster_stop(struct cli_cluster *cluster);
+
+/* When a process was started, by /proc; 0 where there is none of that pid. */
+uint64_t cli_process_start_time(pid_t pid);
+
+/* A descriptor of it that is readable when it has ended; -1 where it does not run. */
+int cli_process_open(const struct cli_process *process);
+
+#endif

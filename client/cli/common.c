@@ -1,0 +1,218 @@
+#include "client/cli/cli.h"
+
+#include "base/error.h"
+#include "client/cli/config.h"
+#include "client/cli/paths.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { KEY_TOKEN = 0x100, KEY_TLS, KEY_CA, KEY_JSON };
+
+static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "Connection and output:", 10},
+    {"server", 's', "ADDRESS", 0, "the controller: host:port or unix:/path", 0},
+    {"token", KEY_TOKEN, "TOKEN", 0, "who you are, beyond a unix socket (default: COVEY_TOKEN)", 0},
+    {"tls", KEY_TLS, NULL, 0, "encrypt the connection", 0},
+    {"ca", KEY_CA, "FILE", 0, "whom to trust, in PEM; means --tls", 0},
+    {"json", KEY_JSON, NULL, 0, "JSON on standard output, one object a line", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct cli_common *common = state->input;
+    switch (key) {
+    case 's':
+        common->server = argument;
+        return 0;
+    case KEY_TOKEN:
+        common->token = argument;
+        return 0;
+    case KEY_TLS:
+        common->tls = true;
+        return 0;
+    case KEY_CA:
+        common->ca_file = argument;
+        common->tls = true;
+        return 0;
+    case KEY_JSON:
+        common->json = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp cli_common_argp = {.options = options, .parser = parse_option};
+
+void cli_complain(const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", cli_name, text);
+}
+
+int cli_exit_of(enum covey_status status)
+{
+    switch (status) {
+    case COVEY_OK:
+        return CLI_OK;
+    case COVEY_EUNPLACEABLE:
+        return CLI_UNPLACEABLE;
+    case COVEY_EUNAVAILABLE:
+        return CLI_UNREACHABLE;
+    case COVEY_ETIMEOUT:
+        return CLI_TIME_LIMIT;
+    case COVEY_ECANCELLED:
+        return CLI_CANCELLED;
+    case COVEY_EINVAL:
+    case COVEY_ENOTFOUND:
+    case COVEY_EEXISTS:
+    case COVEY_EACCES:
+    case COVEY_EUNAUTHENTICATED:
+    case COVEY_ELIMIT:
+    case COVEY_EPRECONDITION:
+    case COVEY_EVERSION:
+    case COVEY_EUNIMPLEMENTED:
+        return CLI_BAD_INPUT;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+int cli_fail(const struct covey_error *error)
+{
+    cli_complain("%s", error->message);
+    return cli_exit_of(error->status);
+}
+
+/* A socket that a killed controller has left behind refuses. */
+static bool somebody_listens(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return false;
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool listens = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return listens;
+}
+
+enum covey_status cli_find_server(struct cli_common *common, struct covey_error *error)
+{
+    const struct cli_config *config;
+    enum covey_status status = cli_config_read(&config, error);
+    if (status)
+        return status;
+    if (!common->token)
+        common->token = getenv("COVEY_TOKEN");
+    if (!common->token)
+        common->token = config->token;
+    if (!common->ca_file && config->ca_file) {
+        common->ca_file = config->ca_file;
+        common->tls = true;
+    }
+    common->tls = common->tls || config->tls;
+    if (!common->server && getenv("COVEY_SERVER") && *getenv("COVEY_SERVER"))
+        common->server = getenv("COVEY_SERVER");
+    if (!common->server)
+        common->server = config->server;
+    if (common->server)
+        return COVEY_OK;
+    const char *address = cli_path_default_server();
+    if (!address)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "the path of the default socket is too long: set XDG_RUNTIME_DIR or "
+                               "--server");
+    if (!somebody_listens(address + strlen("unix:")))
+        return covey_error_set(error, COVEY_ENOTFOUND,
+                               "no controller is running here and none is configured: start one "
+                               "with covey up, or name one with --server");
+    common->server = address;
+    common->is_default_socket = true;
+    return COVEY_OK;
+}
+
+/* Versions fit together where they are alike up to the last number. */
+static bool is_compatible(const char *server_version)
+{
+    const char *own = covey_client_version();
+    const char *last_dot = strrchr(own, '.');
+    size_t length = last_dot ? (size_t)(last_dot - own) + 1 : strlen(own) + 1;
+    return strncmp(own, server_version, length) == 0;
+}
+
+static enum covey_status check_server(struct covey_client *client, const char *server,
+                                      struct covey_server_info **info, struct covey_error *error)
+{
+    struct covey_server_info *found;
+    enum covey_status status = covey_client_server_info(client, 0, &found, error);
+    if (status == COVEY_EUNAVAILABLE) {
+        char reason[COVEY_ERROR_MESSAGE_BYTES];
+        snprintf(reason, sizeof reason, "%s", error->message);
+        return covey_error_set(error, status,
+                               "no controller answers at %s: %.300s; start one with covey up, or "
+                               "name one with --server",
+                               server, reason);
+    }
+    if (status == COVEY_EUNIMPLEMENTED)
+        return covey_error_set(error, COVEY_EVERSION,
+                               "what answers at %s is no controller of version %s", server,
+                               covey_client_version());
+    if (status)
+        return status;
+    if (!is_compatible(found->version)) {
+        covey_error_set(error, COVEY_EVERSION,
+                        "the controller at %s has version %s, this is covey %s: use the same",
+                        server, found->version, covey_client_version());
+        covey_server_info_free(found);
+        return COVEY_EVERSION;
+    }
+    if (info)
+        *info = found;
+    else
+        covey_server_info_free(found);
+    return COVEY_OK;
+}
+
+enum covey_status cli_connect(struct cli_common *common, struct covey_client **client,
+                              struct covey_server_info **info, struct covey_error *error)
+{
+    struct covey_client_options connection;
+    *client = NULL;
+    enum covey_status status = cli_find_server(common, error);
+    if (status)
+        return status == COVEY_ENOTFOUND ? error->status = COVEY_EUNAVAILABLE : status;
+    covey_client_options_init(&connection);
+    connection.server = common->server;
+    connection.token = common->token;
+    connection.tls = common->tls;
+    connection.ca_file = common->ca_file;
+    connection.json = common->json;
+    status = covey_client_create(&connection, client, error);
+    if (!status)
+        status = check_server(*client, common->server, info, error);
+    if (status) {
+        covey_client_destroy(*client);
+        *client = NULL;
+    }
+    return status;
+}
+
+int cli_connect_or_fail(struct cli_common *common, struct covey_client **client)
+{
+    struct covey_error error = {0};
+    return cli_connect(common, client, NULL, &error) ? cli_fail(&error) : CLI_OK;
+}

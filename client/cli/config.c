@@ -1,0 +1,58 @@
+#include "client/cli/config.h"
+
+#include "base/error.h"
+#include "client/cli/paths.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const cyaml_schema_field_t fields[] = {
+    CYAML_FIELD_STRING_PTR("server", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
+                           server, 1, 512),
+    CYAML_FIELD_STRING_PTR("token", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
+                           token, 1, 4096),
+    CYAML_FIELD_STRING_PTR("ca", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
+                           ca_file, 1, 4096),
+    CYAML_FIELD_BOOL("tls", CYAML_FLAG_OPTIONAL, struct cli_config, tls), CYAML_FIELD_END};
+
+static const cyaml_schema_value_t schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct cli_config, fields)};
+
+/* The first thing that libcyaml says is what is wrong. */
+static void note_error(cyaml_log_t level, void *context, const char *format, va_list arguments)
+{
+    char *text = context;
+    if (level < CYAML_LOG_ERROR || *text)
+        return;
+    vsnprintf(text, COVEY_ERROR_MESSAGE_BYTES / 2, format, arguments);
+    text[strcspn(text, "\n")] = 0;
+}
+
+enum covey_status cli_config_read(const struct cli_config **config, struct covey_error *error)
+{
+    static struct cli_config empty;
+    static struct cli_config *read;
+    char reason[COVEY_ERROR_MESSAGE_BYTES / 2] = "";
+    const cyaml_config_t how = {
+        .log_fn = note_error,
+        .log_ctx = reason,
+        .log_level = CYAML_LOG_ERROR,
+        .mem_fn = cyaml_mem,
+        .flags = CYAML_CFG_DEFAULT,
+    };
+    const char *path = cli_path_config();
+    *config = read ? read : &empty;
+    if (read || !path || (access(path, R_OK) && (errno == ENOENT || errno == ENOTDIR)))
+        return COVEY_OK;
+    cyaml_data_t *loaded = NULL;
+    cyaml_err_t failed = cyaml_load_file(path, &how, &schema, &loaded, NULL);
+    if (failed)
+        return covey_error_set(error, COVEY_EINVAL, "%s: %s", path,
+                               *reason ? reason : cyaml_strerror(failed));
+    read = loaded;
+    *config = read;
+    return COVEY_OK;
+}

@@ -1,0 +1,173 @@
+#include "client/cli/follow.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "client/cli/cli.h"
+#include "client/cli/loop.h"
+#include "client/cli/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long after a flare's end the last of its logs may take. */
+#define LOGS_GRACE_NS (10 * COVEY_NS_PER_S)
+
+static void print_event(const struct covey_event *event)
+{
+    char time[CLI_TEXT_BYTES];
+    printf("%s.%03d  %-10s %-18s %s\n", cli_time_text(time, event->at_ns),
+           (int)(event->at_ns % COVEY_NS_PER_S / COVEY_NS_PER_MS),
+           cli_lowercase(covey_flare_state_name(event->state)), event->type, event->message);
+}
+
+static void on_event(void *data, const struct covey_event *event, const struct covey_flare *flare)
+{
+    struct cli_follow *follow = data;
+    if (event && (follow->json || follow->events))
+        cli_progress_hide();
+    if (event && follow->json)
+        printf("%s\n", event->json);
+    else if (event && follow->events)
+        print_event(event);
+    cli_progress_show(event, flare);
+}
+
+static void on_log(void *data, const struct covey_log_line *line)
+{
+    struct cli_follow *follow = data;
+    if (!follow->json) {
+        fflush(stdout);
+        cli_lines_print(&follow->lines, line);
+        return;
+    }
+    cli_progress_hide();
+    printf("%s\n", line->json);
+}
+
+static void on_reconnect(void *data, const char *reason)
+{
+    (void)data;
+    cli_progress_say("the controller does not answer (%s); trying again", reason);
+}
+
+/* Both must end; the first failure counts. */
+static void note_done(struct cli_follow *follow, const struct covey_reply *reply)
+{
+    if (reply->status && !follow->error.status)
+        follow->error = *reply->error;
+    follow->done = (follow->watched && follow->logged) || follow->error.status;
+}
+
+static void on_watch_done(void *data, const struct covey_reply *reply)
+{
+    struct cli_follow *follow = data;
+    follow->watched = true;
+    note_done(follow, reply);
+}
+
+static void on_logs_done(void *data, const struct covey_reply *reply)
+{
+    struct cli_follow *follow = data;
+    follow->logged = true;
+    note_done(follow, reply);
+}
+
+static void on_cancel_done(void *data, const struct covey_reply *reply)
+{
+    (void)data;
+    if (reply->status)
+        cli_complain("cannot cancel: %s", reply->error->message);
+}
+
+static bool on_signal(void *data)
+{
+    struct cli_follow *follow = data;
+    struct covey_start start = {.callbacks = {.on_done = on_cancel_done, .data = follow}};
+    struct covey_error error = {0};
+    if (!follow->owner || follow->cancelling)
+        return true;
+    follow->cancelling = true;
+    cli_progress_hide();
+    cli_complain("cancelling flare %s (once more: leave at once)", follow->id);
+    if (covey_client_cancel_flare_start(follow->client, follow->id, "interrupted by its user",
+                                        &start, &error))
+        cli_complain("cannot cancel: %s", error.message);
+    return false;
+}
+
+static enum covey_status start_streams(struct cli_follow *follow, struct covey_error *error)
+{
+    const struct covey_ranks all = {0};
+    struct covey_start watch = {.callbacks = {.on_done = on_watch_done,
+                                              .on_event = on_event,
+                                              .on_reconnect = on_reconnect,
+                                              .data = follow},
+                                .timeout_ns = follow->timeout_ns};
+    struct covey_start logs = {
+        .callbacks = {.on_done = on_logs_done, .on_log = on_log, .data = follow},
+        .timeout_ns = follow->timeout_ns};
+    if (follow->timeout_ns)
+        logs.timeout_ns = follow->timeout_ns + LOGS_GRACE_NS;
+    enum covey_status status =
+        covey_client_watch_start(follow->client, follow->id, follow->from_sequence, &watch, error);
+    if (status)
+        return status;
+    follow->logged = !follow->logs;
+    return follow->logs
+               ? covey_client_logs_start(follow->client, follow->id, all, true, &logs, error)
+               : COVEY_OK;
+}
+
+enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **flare,
+                             struct covey_error *error)
+{
+    struct cli_loop loop = {.client = follow->client,
+                            .life_fd = follow->life_fd,
+                            .on_signal = on_signal,
+                            .data = follow};
+    *flare = NULL;
+    enum covey_status status = cli_loop_begin(&loop, error);
+    if (status)
+        return status;
+    status = start_streams(follow, error);
+    if (!status)
+        status = cli_loop_run(&loop, &follow->done, error);
+    if (!status && follow->error.status) {
+        *error = follow->error;
+        status = follow->error.status;
+    }
+    cli_lines_finish(&follow->lines);
+    cli_progress_hide();
+    if (!status)
+        status = covey_client_get_flare(follow->client, follow->id, 0, flare, error);
+    cli_loop_end(&loop);
+    return status;
+}
+
+int cli_exit_of_flare(const struct covey_flare *flare)
+{
+    switch (flare->state) {
+    case COVEY_FLARE_SUCCEEDED:
+        return CLI_OK;
+    case COVEY_FLARE_CANCELLED:
+        return CLI_CANCELLED;
+    case COVEY_FLARE_TIMED_OUT:
+        return CLI_TIME_LIMIT;
+    default:
+        if (flare->error && strcmp(flare->error->status, "EUNPLACEABLE") == 0)
+            return CLI_UNPLACEABLE;
+        return CLI_FAILED;
+    }
+}
+
+void cli_say_end(const struct covey_flare *flare)
+{
+    if (flare->state == COVEY_FLARE_SUCCEEDED)
+        return;
+    const char *state = cli_lowercase(covey_flare_state_name(flare->state));
+    if (flare->error && *flare->error->message)
+        cli_complain("flare %s %s: %s", flare->id, state, flare->error->message);
+    else
+        cli_complain("flare %s %s", flare->id, state);
+}

@@ -1,0 +1,59 @@
+#include "client/cli/loop.h"
+
+#include "base/error.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum covey_status cli_loop_begin(struct cli_loop *loop, struct covey_error *error)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (loop->signal_fd < 0)
+        return covey_error_set_errno(error, errno, "cannot wait for signals");
+    sigprocmask(SIG_BLOCK, &signals, &loop->old_mask);
+    return COVEY_OK;
+}
+
+void cli_loop_end(struct cli_loop *loop)
+{
+    sigprocmask(SIG_SETMASK, &loop->old_mask, NULL);
+    covey_close(&loop->signal_fd);
+}
+
+static bool take_signals(struct cli_loop *loop)
+{
+    struct signalfd_siginfo signal;
+    bool stop = false;
+    while (read(loop->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
+        stop = loop->on_signal(loop->data) || stop;
+    return stop;
+}
+
+enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done, struct covey_error *error)
+{
+    while (!*done) {
+        struct pollfd fds[] = {
+            {.fd = covey_client_fd(loop->client), .events = POLLIN},
+            {.fd = loop->signal_fd, .events = POLLIN},
+            {.fd = loop->life_fd, .events = POLLIN},
+        };
+        if (poll(fds, sizeof fds / sizeof *fds, -1) < 0 && errno != EINTR)
+            return covey_error_set_errno(error, errno, "cannot wait");
+        if (fds[1].revents && take_signals(loop))
+            return covey_error_set(error, COVEY_ECANCELLED, "interrupted");
+        if (fds[2].revents)
+            return covey_error_set(error, COVEY_EUNAVAILABLE, "the server of this run has ended");
+        enum covey_status status = covey_client_process(loop->client);
+        if (status)
+            return covey_error_set(error, status, "cannot wait");
+    }
+    return COVEY_OK;
+}

@@ -1,0 +1,28 @@
+/* Waiting for a client and for signals at once. */
+#ifndef CLI_LOOP_H
+#define CLI_LOOP_H
+
+#include "covey/client.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+struct cli_loop {
+    struct covey_client *client;
+    int signal_fd;
+    int life_fd; /* closed by the other end when the server of this client is gone; or -1 */
+    sigset_t old_mask;
+    /* SIGINT, SIGTERM or SIGHUP has come. True: stop waiting. */
+    bool (*on_signal)(void *data);
+    void *data;
+};
+
+/* From here on these signals come to on_signal. */
+enum covey_status cli_loop_begin(struct cli_loop *loop, struct covey_error *error) COVEY_MUST_USE;
+void cli_loop_end(struct cli_loop *loop);
+
+/* Runs the client until *done. ECANCELLED: on_signal said so. EUNAVAILABLE: life_fd. */
+enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done,
+                               struct covey_error *error) COVEY_MUST_USE;
+
+#endif

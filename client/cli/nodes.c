@@ -1,0 +1,170 @@
+/* covey nodes, blobs, version. */
+#include "client/cli/nodes.h"
+
+#include "base/error.h"
+#include "client/cli/cli.h"
+#include "client/cli/simple.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void cli_print_nodes(const struct covey_node_list *nodes)
+{
+    printf("%-24s %-9s %11s %21s  %-20s %s\n", "NODE", "STATE", "SLOTS", "MEMORY", "ADDRESS",
+           "VERSION");
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct covey_node *node = &nodes->nodes[i];
+        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES];
+        printf("%-24s %-9s %5" PRIu32 "/%-5" PRIu32 " %10s/%-10s  %-20s %s%s%s\n", node->name,
+               cli_lowercase(covey_node_state_name(node->state)), node->slots_used, node->slots,
+               cli_size_text(used, node->memory_used_bytes),
+               cli_size_text(memory, node->memory_bytes), node->data_address, node->version,
+               *node->drain_reason ? "  drained: " : "", node->drain_reason);
+    }
+}
+
+int cli_nodes(int argc, char **argv)
+{
+    struct cli_words words;
+    struct covey_error error = {0};
+    struct covey_client *client;
+    struct covey_node_list *nodes;
+    cli_parse_words(argc, argv, "", "Lists the nodes, and what is used of them.", 0, 0, &words);
+    int failed = cli_connect_or_fail(&words.common, &client);
+    if (failed)
+        return failed;
+    enum covey_status status = covey_client_list_nodes(client, 0, &nodes, &error);
+    for (size_t i = 0; !status && words.common.json && i < nodes->count; i++)
+        printf("%s\n", nodes->nodes[i].json);
+    if (!status && !words.common.json)
+        cli_print_nodes(nodes);
+    covey_node_list_free(nodes);
+    covey_client_destroy(client);
+    return status ? cli_fail(&error) : cli_finish_output();
+}
+
+static bool is_digest(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+/* Without digests: those of the definitions. */
+static enum covey_status stat_definitions(struct covey_client *client,
+                                          struct covey_blob_list **blobs, struct covey_error *error)
+{
+    struct covey_definition_list *definitions;
+    const char *digests[1000];
+    size_t count = 0;
+    enum covey_status status = covey_client_list_definitions(client, 0, &definitions, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < definitions->count && count < sizeof digests / sizeof *digests; i++) {
+        size_t seen = 0;
+        while (seen < count && strcmp(digests[seen], definitions->definitions[i].code_sha256) != 0)
+            seen++;
+        if (seen == count)
+            digests[count++] = definitions->definitions[i].code_sha256;
+    }
+    status = covey_client_stat_blobs(client, digests, count, 0, blobs, error);
+    covey_definition_list_free(definitions);
+    return status;
+}
+
+int cli_blobs(int argc, char **argv)
+{
+    struct cli_words words;
+    struct covey_error error = {0};
+    struct covey_client *client;
+    struct covey_blob_list *blobs = NULL;
+    cli_parse_words(argc, argv, "[SHA256...]",
+                    "Shows which of these blobs the controller has, and their sizes. Without an "
+                    "argument: those of the definitions (the first thousand).",
+                    0, CLI_MAX_WORDS, &words);
+    for (size_t i = 0; i < words.count; i++)
+        if (!is_digest(words.words[i])) {
+            cli_complain("a blob is named by 64 lowercase hexadecimal digits, as sha256sum prints "
+                         "them, not \"%s\"",
+                         words.words[i]);
+            return CLI_BAD_INPUT;
+        }
+    int failed = cli_connect_or_fail(&words.common, &client);
+    if (failed)
+        return failed;
+    enum covey_status status =
+        words.count ? covey_client_stat_blobs(client, (const char *const *)words.words, words.count,
+                                              0, &blobs, &error)
+                    : stat_definitions(client, &blobs, &error);
+    for (size_t i = 0; !status && i < blobs->count; i++) {
+        char size[CLI_TEXT_BYTES];
+        if (words.common.json)
+            printf("%s\n", blobs->blobs[i].json);
+        else
+            printf("%s %10s\n", blobs->blobs[i].sha256,
+                   cli_size_text(size, blobs->blobs[i].size_bytes));
+    }
+    size_t found = status ? 0 : blobs->count;
+    covey_blob_list_free(blobs);
+    covey_client_destroy(client);
+    int unwritten = cli_finish_output();
+    if (status)
+        return cli_fail(&error);
+    if (found < words.count) {
+        cli_complain("the controller has %zu of these %zu blobs", found, words.count);
+        return CLI_BAD_INPUT;
+    }
+    return unwritten;
+}
+
+/* A controller of another version is no error here: it is what is asked for. */
+static enum covey_status ask_version(struct cli_common *common, struct covey_server_info **info,
+                                     struct covey_error *error)
+{
+    struct covey_client_options options;
+    struct covey_client *client;
+    covey_client_options_init(&options);
+    options.server = common->server;
+    options.token = common->token;
+    options.tls = common->tls;
+    options.ca_file = common->ca_file;
+    options.json = common->json;
+    enum covey_status status = covey_client_create(&options, &client, error);
+    if (!status)
+        status = covey_client_server_info(client, 0, info, error);
+    covey_client_destroy(client);
+    return status;
+}
+
+int cli_version(int argc, char **argv)
+{
+    struct cli_words words;
+    struct covey_error error = {0};
+    struct covey_server_info *info = NULL;
+    cli_parse_words(argc, argv, "",
+                    "Prints the version of covey and, where there is a controller, its version "
+                    "and limits.",
+                    0, 0, &words);
+    enum covey_status status = cli_find_server(&words.common, &error);
+    if (status == COVEY_ENOTFOUND) {
+        printf(words.common.json ? "{\"client_version\":\"%s\"}\n" : "covey %s\n",
+               covey_client_version());
+        return cli_finish_output();
+    }
+    if (!status)
+        status = ask_version(&words.common, &info, &error);
+    if (words.common.json && !status)
+        printf("{\"client_version\":\"%s\",\"server\":%s}\n", covey_client_version(), info->json);
+    else if (!words.common.json)
+        printf("covey %s\n", covey_client_version());
+    if (!status && !words.common.json) {
+        char parameter[CLI_TEXT_BYTES], result[CLI_TEXT_BYTES];
+        printf("coveyd %s at %s: at most %" PRIu32 " workers in a flare, parameters of %s, results "
+               "of %s\n",
+               info->version, words.common.server, info->max_workers,
+               cli_size_text(parameter, info->max_parameter_bytes),
+               cli_size_text(result, info->max_result_bytes));
+    }
+    covey_server_info_free(info);
+    int unwritten = cli_finish_output();
+    return status ? cli_fail(&error) : unwritten;
+}

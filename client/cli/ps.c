@@ -1,0 +1,223 @@
+/* covey ps, cancel. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "client/cli/cli.h"
+#include "client/cli/simple.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MAX_FILTERS 16
+
+enum { KEY_STATE = 0x600, KEY_LABEL, KEY_REASON };
+
+struct ps {
+    struct cli_common common;
+    enum covey_flare_state states[MAX_FILTERS];
+    struct covey_pair labels[MAX_FILTERS];
+    struct covey_flare_filter filter;
+    bool all;
+    bool ids_only;
+    uint32_t limit;
+};
+
+static const struct argp_option ps_options[] = {
+    {"all", 'a', NULL, 0, "flares that have ended, too", 0},
+    {"state", KEY_STATE, "STATE", 0, "only these: queued, running, failed, ...; repeatable", 0},
+    {"label", KEY_LABEL, "KEY=VALUE", 0, "only flares with this label; repeatable", 0},
+    {"limit", 'l', "N", 0, "at most so many (default 100)", 0},
+    {"ids", 'i', NULL, 0, "ids only", 0},
+    {0},
+};
+
+static enum covey_flare_state parse_state(const struct argp_state *state, const char *text)
+{
+    for (int i = COVEY_FLARE_QUEUED; i <= COVEY_FLARE_TIMED_OUT; i++)
+        if (strcasecmp(text, covey_flare_state_name((enum covey_flare_state)i)) == 0)
+            return (enum covey_flare_state)i;
+    argp_error(state,
+               "--state must be queued, preparing, running, ending, succeeded, failed, cancelled "
+               "or timed_out, not \"%s\"",
+               text);
+    return COVEY_FLARE_UNSPECIFIED;
+}
+
+static error_t parse_ps(int key, char *argument, struct argp_state *state)
+{
+    struct ps *ps = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &ps->common;
+        return 0;
+    case 'a':
+        ps->all = true;
+        return 0;
+    case KEY_STATE:
+        if (ps->filter.state_count == MAX_FILTERS)
+            argp_error(state, "at most %d states can be given", MAX_FILTERS);
+        ps->states[ps->filter.state_count++] = parse_state(state, argument);
+        return 0;
+    case KEY_LABEL:
+        if (ps->filter.label_count == MAX_FILTERS)
+            argp_error(state, "at most %d labels can be given", MAX_FILTERS);
+        ps->labels[ps->filter.label_count++] = cli_parse_pair(state, "--label", argument);
+        return 0;
+    case 'l':
+        ps->limit = cli_parse_count(state, "--limit", argument, 1, INT32_MAX);
+        return 0;
+    case 'i':
+        ps->ids_only = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "\"%s\" is one argument too many", argument);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void print_flare(const struct ps *ps, const struct covey_flare *flare)
+{
+    char time[CLI_TEXT_BYTES];
+    const char *why = flare->error ? flare->error->message : flare->pending_reason;
+    if (ps->common.json)
+        printf("%s\n", flare->json);
+    else if (ps->ids_only)
+        printf("%s\n", flare->id);
+    else
+        printf("%-26s  %-20s %7" PRIu32 "  %-10s %-19s  %s\n", flare->id, flare->definition,
+               flare->workers_total, cli_lowercase(covey_flare_state_name(flare->state)),
+               cli_time_text(time, flare->timeline.accepted_at_ns), why);
+}
+
+/* Page by page; token is the next page's. */
+static enum covey_status print_pages(struct covey_client *client, struct ps *ps,
+                                     struct covey_error *error)
+{
+    char *token = NULL;
+    uint32_t left = ps->limit;
+    enum covey_status status = COVEY_OK;
+    bool more = true;
+    while (more && left && !status) {
+        struct covey_flare_list *list;
+        ps->filter.page_size = left < 1000 ? left : 1000;
+        ps->filter.page_token = token;
+        status = covey_client_list_flares(client, &ps->filter, 0, &list, error);
+        if (status)
+            break;
+        for (size_t i = 0; i < list->count && left; i++, left--)
+            print_flare(ps, &list->flares[i]);
+        more = *list->next_page_token && list->count;
+        free(token);
+        token = covey_strdup(list->next_page_token);
+        if (!token)
+            status = covey_error_set(error, COVEY_ENOMEM, "out of memory");
+        covey_flare_list_free(list);
+    }
+    free(token);
+    return status;
+}
+
+int cli_ps(int argc, char **argv)
+{
+    static const enum covey_flare_state active[] = {COVEY_FLARE_QUEUED, COVEY_FLARE_PREPARING,
+                                                    COVEY_FLARE_RUNNING, COVEY_FLARE_ENDING};
+    static const struct argp_child children[] = {{&cli_common_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = ps_options,
+        .parser = parse_ps,
+        .doc = "Lists flares that have not ended, newest first.",
+        .children = children,
+    };
+    struct ps ps = {.limit = 100};
+    struct covey_error error = {0};
+    struct covey_client *client;
+    argp_parse(&argp, argc, argv, 0, NULL, &ps);
+    ps.filter.states = ps.states;
+    ps.filter.labels = ps.labels;
+    if (!ps.filter.state_count && !ps.all) {
+        ps.filter.states = active;
+        ps.filter.state_count = sizeof active / sizeof *active;
+    }
+    int failed = cli_connect_or_fail(&ps.common, &client);
+    if (failed)
+        return failed;
+    if (!ps.common.json && !ps.ids_only)
+        printf("%-26s  %-20s %7s  %-10s %-19s  %s\n", "FLARE", "DEFINITION", "WORKERS", "STATE",
+               "ACCEPTED", "WHY");
+    enum covey_status status = print_pages(client, &ps, &error);
+    covey_client_destroy(client);
+    int unwritten = cli_finish_output();
+    return status ? cli_fail(&error) : unwritten;
+}
+
+struct cancel {
+    struct cli_common common;
+    const char *reason;
+    char *ids[CLI_MAX_WORDS];
+    size_t count;
+};
+
+static const struct argp_option cancel_options[] = {
+    {"reason", KEY_REASON, "TEXT", 0, "why, for the flare's events", 0}, {0}};
+
+static error_t parse_cancel(int key, char *argument, struct argp_state *state)
+{
+    struct cancel *cancel = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &cancel->common;
+        return 0;
+    case KEY_REASON:
+        cancel->reason = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (cancel->count == CLI_MAX_WORDS)
+            argp_error(state, "at most %d flares can be given", CLI_MAX_WORDS);
+        cancel->ids[cancel->count++] = argument;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "say which FLARE; covey ps lists them");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int cli_cancel(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&cli_common_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = cancel_options,
+        .parser = parse_cancel,
+        .args_doc = "FLARE...",
+        .doc = "Ends flares. One that has ended already stays as it is.",
+        .children = children,
+    };
+    struct cancel cancel = {0};
+    struct covey_client *client;
+    argp_parse(&argp, argc, argv, 0, NULL, &cancel);
+    int exit_status = cli_connect_or_fail(&cancel.common, &client);
+    if (exit_status)
+        return exit_status;
+    for (size_t i = 0; i < cancel.count; i++) {
+        struct covey_flare *flare;
+        struct covey_error error = {0};
+        enum covey_status status =
+            covey_client_cancel_flare(client, cancel.ids[i], cancel.reason, 0, &flare, &error);
+        if (status)
+            exit_status = cli_fail(&error);
+        else if (cancel.common.json)
+            printf("%s\n", flare->json);
+        else
+            printf("%s %s\n", flare->id, cli_lowercase(covey_flare_state_name(flare->state)));
+        covey_flare_free(flare);
+    }
+    covey_client_destroy(client);
+    int unwritten = cli_finish_output();
+    return exit_status ? exit_status : unwritten;
+}

@@ -1,0 +1,175 @@
+/* Values of options, and how values are shown. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "client/cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int32_t cli_parse_integer(const struct argp_state *state, const char *option, const char *text,
+                          int32_t least, int32_t most)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value < least || value > most)
+        argp_error(state, "%s must be a whole number from %" PRId32 " to %" PRId32 ", not \"%s\"",
+                   option, least, most, text);
+    return (int32_t)value;
+}
+
+uint32_t cli_parse_count(const struct argp_state *state, const char *option, const char *text,
+                         uint32_t least, uint32_t most)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value < (long long)least || value > (long long)most)
+        argp_error(state, "%s must be a whole number from %" PRIu32 " to %" PRIu32 ", not \"%s\"",
+                   option, least, most, text);
+    return (uint32_t)value;
+}
+
+uint64_t cli_parse_size(const struct argp_state *state, const char *option, const char *text)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double value = strtod(text, &end);
+    double scale = 1;
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    if (unit) {
+        scale = ldexp(1, (int)(unit - units + 1) * 10);
+        end++;
+        if (end[0] == 'i' && end[1] == 'B')
+            end += 2;
+    }
+    if (end == text || *end || !isfinite(value) || value <= 0 || value * scale >= 0x1p63)
+        argp_error(state, "%s must be a size like 512M or 2G, not \"%s\"", option, text);
+    return (uint64_t)(value * scale);
+}
+
+int64_t cli_parse_duration(const struct argp_state *state, const char *option, const char *text)
+{
+    static const struct {
+        const char *name;
+        double scale_ns;
+    } units[] = {{"", 1e9}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+    char *end;
+    double value = strtod(text, &end);
+    double scale_ns = 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].name) == 0)
+            scale_ns = units[i].scale_ns;
+    double duration_ns = value * scale_ns;
+    if (end == text || !isfinite(value) || duration_ns < 1 || duration_ns >= 0x1p62)
+        argp_error(state, "%s must be a time like 500ms, 30s, 5m or 1h, not \"%s\"", option, text);
+    return (int64_t)duration_ns;
+}
+
+struct covey_pair cli_parse_pair(const struct argp_state *state, const char *option, char *text)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        argp_error(state, "%s must be KEY=VALUE, not \"%s\"", option, text);
+    else
+        *equals = 0;
+    return (struct covey_pair){text, equals ? equals + 1 : ""};
+}
+
+static bool parse_range(const char *text, char **end, uint32_t *first, uint32_t *last)
+{
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    unsigned long low = strtoul(text, end, 10);
+    unsigned long high = low;
+    if (**end == '-' && isdigit((unsigned char)(*end)[1]))
+        high = strtoul(*end + 1, end, 10);
+    *first = (uint32_t)low;
+    *last = (uint32_t)high;
+    return !errno && low <= high && high - low < 1000000 && high <= UINT32_MAX;
+}
+
+void cli_parse_ranks(const struct argp_state *state, const char *text, uint32_t **ranks,
+                     size_t *count)
+{
+    const char *at = text;
+    for (;;) {
+        char *end;
+        uint32_t first, last;
+        if (!parse_range(at, &end, &first, &last) || (*end && *end != ','))
+            argp_error(state, "--rank must be like 0,3,8-11, not \"%s\"", text);
+        uint32_t *grown = covey_reallocarray(*ranks, *count + (last - first) + 1, sizeof **ranks);
+        if (!grown)
+            argp_failure(state, CLI_FAILED, ENOMEM, "--rank");
+        *ranks = grown;
+        for (uint64_t rank = first; rank <= last; rank++)
+            (*ranks)[(*count)++] = (uint32_t)rank;
+        if (!*end)
+            return;
+        at = end + 1;
+    }
+}
+
+const char *cli_duration_text(char text[CLI_TEXT_BYTES], int64_t duration_ns)
+{
+    double seconds = (double)duration_ns / 1e9;
+    if (duration_ns < COVEY_NS_PER_MS)
+        snprintf(text, CLI_TEXT_BYTES, "%.0f us", seconds * 1e6);
+    else if (duration_ns < COVEY_NS_PER_S)
+        snprintf(text, CLI_TEXT_BYTES, "%.1f ms", seconds * 1e3);
+    else if (duration_ns < 120 * COVEY_NS_PER_S)
+        snprintf(text, CLI_TEXT_BYTES, "%.2f s", seconds);
+    else
+        snprintf(text, CLI_TEXT_BYTES, "%.1f min", seconds / 60);
+    return text;
+}
+
+const char *cli_size_text(char text[CLI_TEXT_BYTES], uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024; unit++)
+        value /= 1024;
+    snprintf(text, CLI_TEXT_BYTES, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return text;
+}
+
+const char *cli_time_text(char text[CLI_TEXT_BYTES], int64_t wall_ns)
+{
+    struct tm calendar;
+    time_t when = (time_t)(wall_ns / COVEY_NS_PER_S);
+    if (wall_ns <= 0 || !localtime_r(&when, &calendar) ||
+        !strftime(text, CLI_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &calendar))
+        strcpy(text, "-");
+    return text;
+}
+
+const char *cli_lowercase(const char *name)
+{
+    static char texts[4][32];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+    size_t i = 0;
+    for (; name[i] && i < sizeof texts[0] - 1; i++)
+        text[i] = name[i] == '_' ? ' ' : (char)tolower((unsigned char)name[i]);
+    text[i] = 0;
+    return text;
+}
+
+int cli_finish_output(void)
+{
+    if (fflush(stdout) || ferror(stdout)) {
+        if (errno != EPIPE)
+            cli_complain("cannot write to standard output: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
