@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -167,13 +168,21 @@ static enum covey_status put_enum(struct covey_buffer *out,
     return name ? client_json_string(out, name) : covey_buffer_printf(out, "%d", value);
 }
 
-static enum covey_status put_real(struct covey_buffer *out, double value, int digits)
+/* With as few digits as give the same number back. */
+static enum covey_status put_real(struct covey_buffer *out, double value, bool is_float)
 {
+    char digits[32];
     if (isnan(value))
         return text(out, "\"NaN\"");
     if (isinf(value))
         return text(out, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
-    return covey_buffer_printf(out, "%.*g", digits, value);
+    for (int precision = is_float ? 6 : 15; precision <= (is_float ? 9 : 17); precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        double back = is_float ? (double)strtof(digits, NULL) : strtod(digits, NULL);
+        if (memcmp(&back, &value, sizeof back) == 0)
+            break;
+    }
+    return text(out, digits);
 }
 
 static size_t element_bytes(ProtobufCType type)
@@ -218,9 +227,9 @@ static enum covey_status put_number(struct covey_buffer *out, ProtobufCType type
         return covey_buffer_printf(out, "%s%s%s", quote,
                                    *(const protobuf_c_boolean *)value ? "true" : "false", quote);
     case PROTOBUF_C_TYPE_FLOAT:
-        return put_real(out, (double)*(const float *)value, 9);
+        return put_real(out, (double)*(const float *)value, true);
     case PROTOBUF_C_TYPE_DOUBLE:
-        return put_real(out, *(const double *)value, 17);
+        return put_real(out, *(const double *)value, false);
     default:
         return covey_buffer_printf(out, "%s%" PRId32 "%s", quote, *(const int32_t *)value, quote);
     }
