@@ -171,7 +171,7 @@ int cli_deploy(int argc, char **argv)
                                                  {0}};
     static const struct argp argp = {
         .parser = parse_deploy,
-        .args_doc = "[OPTION...] FILE [ARGUMENT...]",
+        .args_doc = "FILE [ARGUMENT...]",
         .doc = "Stores FILE, a shared object that exports covey_work() or a program with its "
                "ARGUMENTs, under a name. The options of how a flare is run become defaults.",
         .children = children,

@@ -23,7 +23,6 @@ struct flare {
 };
 
 static const struct argp_option flare_options[] = {
-    {NULL, 0, NULL, 0, "The flare:", -1},
     {"detach", KEY_DETACH, NULL, 0, "print the flare's id and do not wait for its end", 0},
     {"definition-version", KEY_VERSION, "V", 0, "that version of the definition (default: newest)",
      0},
@@ -148,7 +147,6 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
 }
 
 static const struct argp_option plan_options[] = {
-    {NULL, 0, NULL, 0, "The flare:", -1},
     {"definition-version", KEY_VERSION, "V", 0, "that version of the definition (default: newest)",
      0},
     {0},

@@ -34,8 +34,10 @@ void cli_parse_words(int argc, char **argv, const char *args_doc, const char *do
                      size_t most, struct cli_words *words)
 {
     const struct argp_child children[] = {{&cli_common_argp, 0, NULL, 0}, {0}};
-    const struct argp argp = {
-        .parser = parse_option, .args_doc = args_doc, .doc = doc, .children = children};
+    const struct argp argp = {.parser = parse_option,
+                              .args_doc = *args_doc ? args_doc : NULL,
+                              .doc = doc,
+                              .children = children};
     struct parse parse = {words, least, most};
     memset(words, 0, sizeof *words);
     argp_parse(&argp, argc, argv, 0, NULL, &parse);

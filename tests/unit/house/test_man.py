@@ -52,7 +52,8 @@ def page_problems(program, page, helps):
         if verb not in sections:
             problems.append(f"{program}: the page has no subsection {verb}")
             continue
-        where = page if verb == "" else sections[verb]
+        # Before the verbs stand the options that several of them have.
+        where = page if verb == "" else sections[""] + sections[verb]
         problems += [f"{program} {verb}: --{option} is not in the page"
                      for option in sorted(long_options(text) - named_options(where))]
     return problems
