@@ -355,7 +355,7 @@ void rpc_call_run(struct rpc_call *call)
     credit(call);
     if (call->tell_writable && !call->over) {
         call->tell_writable = false;
-        if (call->events && call->events->on_writable)
+        if (!call->closed && call->events && call->events->on_writable)
             call->events->on_writable(call, call->data);
     }
     if (!call->over || !drained(call))
@@ -409,6 +409,8 @@ enum covey_status rpc_call_send(struct rpc_call *call, const ProtobufCMessage *m
     enum covey_status status = rpc_frame_append(&call->out, message, call->limits->message_bytes);
     if (status)
         return status;
+    if (!rpc_call_writable(call))
+        call->blocked = true;
     if (call->is_server)
         rpc_server_call_respond(call);
     rpc_call_wake(call);
@@ -417,10 +419,7 @@ enum covey_status rpc_call_send(struct rpc_call *call, const ProtobufCMessage *m
 
 bool rpc_call_writable(const struct rpc_call *call)
 {
-    bool writable = queued_bytes(call) < call->limits->send_high_water_bytes;
-    if (!writable)
-        ((struct rpc_call *)(uintptr_t)call)->blocked = true;
-    return writable;
+    return queued_bytes(call) < call->limits->send_high_water_bytes;
 }
 
 static void note_taken(struct rpc_call *call)

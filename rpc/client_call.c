@@ -5,6 +5,7 @@
 #include "rpc/channel.h"
 #include "rpc/code.h"
 #include "rpc/connection.h"
+#include "rpc/headers.h"
 #include "rpc/percent.h"
 #include "rpc/timeout.h"
 
@@ -13,17 +14,6 @@
 
 #define FIXED_HEADERS 11
 #define MAX_METADATA  64
-
-static nghttp2_nv text_nv(const char *key, const char *value)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)key, (uint8_t *)(uintptr_t)value, strlen(key),
-                        strlen(value), NGHTTP2_NV_FLAG_NONE};
-}
-
-static bool is(const char *key, size_t key_bytes, const char *expected)
-{
-    return key_bytes == strlen(expected) && memcmp(key, expected, key_bytes) == 0;
-}
 
 static enum covey_status copy_metadata(struct rpc_call *call,
                                        const struct rpc_call_options *options)
@@ -94,26 +84,26 @@ static size_t fill_headers(const struct rpc_call *call, nghttp2_nv *headers,
 {
     const struct rpc_channel *channel = call->channel;
     size_t count = 0;
-    headers[count++] = text_nv(":method", "POST");
-    headers[count++] = text_nv(":scheme", channel->tls ? "https" : "http");
-    headers[count++] = text_nv(":path", call->path);
-    headers[count++] = text_nv(":authority", channel->authority);
-    headers[count++] = text_nv("te", "trailers");
-    headers[count++] = text_nv("content-type", "application/grpc");
-    headers[count++] = text_nv("user-agent", "covey/" COVEY_VERSION);
-    headers[count++] = text_nv("grpc-accept-encoding", "identity,gzip");
+    headers[count++] = rpc_header(":method", "POST");
+    headers[count++] = rpc_header(":scheme", channel->tls ? "https" : "http");
+    headers[count++] = rpc_header(":path", call->path);
+    headers[count++] = rpc_header(":authority", channel->authority);
+    headers[count++] = rpc_header("te", "trailers");
+    headers[count++] = rpc_header("content-type", "application/grpc");
+    headers[count++] = rpc_header("user-agent", "covey/" COVEY_VERSION);
+    headers[count++] = rpc_header("grpc-accept-encoding", "identity,gzip");
     if (call->deadline.at_ns != COVEY_NEVER_NS) {
         rpc_timeout_format(call->deadline.at_ns - covey_now_ns(), timeout);
-        headers[count++] = text_nv("grpc-timeout", timeout);
+        headers[count++] = rpc_header("grpc-timeout", timeout);
     }
     if (channel->authorization) {
-        headers[count] = text_nv("authorization", channel->authorization);
+        headers[count] = rpc_header("authorization", channel->authorization);
         headers[count++].flags = NGHTTP2_NV_FLAG_NO_INDEX; /* no secrets in HPACK's table */
     }
     const char *at = (const char *)call->request_metadata.data;
     for (size_t i = 0; i < call->request_metadata_count; i++) {
         const char *value = at + strlen(at) + 1;
-        headers[count++] = text_nv(at, value);
+        headers[count++] = rpc_header(at, value);
         at = value + strlen(value) + 1;
     }
     return count;
@@ -163,7 +153,7 @@ static void take_status(struct rpc_call *call, const char *key, size_t key_bytes
     }
     memcpy(text, value, value_bytes);
     text[value_bytes] = '\0';
-    if (is(key, key_bytes, "grpc-status")) {
+    if (rpc_text_is(key, key_bytes, "grpc-status")) {
         call->trailer_code = rpc_code_parse(text);
         call->has_trailer_code = true;
         free(text);
@@ -177,21 +167,21 @@ static void take_status(struct rpc_call *call, const char *key, size_t key_bytes
 void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
                             const char *value, size_t value_bytes)
 {
-    if (is(key, key_bytes, ":status")) {
+    if (rpc_text_is(key, key_bytes, ":status")) {
         call->http_status = 0;
         for (size_t i = 0; i < value_bytes && i < 3; i++)
             call->http_status = call->http_status * 10 + (value[i] - '0');
         return;
     }
-    if (is(key, key_bytes, "grpc-status") || is(key, key_bytes, "grpc-message")) {
+    if (rpc_text_is(key, key_bytes, "grpc-status") || rpc_text_is(key, key_bytes, "grpc-message")) {
         take_status(call, key, key_bytes, value, value_bytes);
         return;
     }
-    if (is(key, key_bytes, "grpc-encoding"))
-        call->encoding = is(value, value_bytes, "gzip")       ? RPC_ENCODING_GZIP
-                         : is(value, value_bytes, "identity") ? RPC_ENCODING_IDENTITY
-                                                              : RPC_ENCODING_UNKNOWN;
-    if (is(key, key_bytes, "content-type"))
+    if (rpc_text_is(key, key_bytes, "grpc-encoding"))
+        call->encoding = rpc_text_is(value, value_bytes, "gzip")       ? RPC_ENCODING_GZIP
+                         : rpc_text_is(value, value_bytes, "identity") ? RPC_ENCODING_IDENTITY
+                                                                       : RPC_ENCODING_UNKNOWN;
+    if (rpc_text_is(key, key_bytes, "content-type"))
         call->is_grpc = value_bytes >= 16 && memcmp(value, "application/grpc", 16) == 0;
     if (!call->headers_complete)
         rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "rpc/call.h"
 #include "rpc/connection.h"
+#include "rpc/headers.h"
 #include "rpc/percent.h"
 #include "rpc/server.h"
 #include "rpc/timeout.h"
@@ -10,23 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NV(key, value_)                                                                            \
-    {                                                                                              \
-        (uint8_t *)(uintptr_t)(key), (uint8_t *)(uintptr_t)(value_), sizeof(key) - 1,              \
-            sizeof(value_) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE       \
-    }
-
-static nghttp2_nv text_nv(const char *key, const char *value, size_t value_bytes)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)key, (uint8_t *)(uintptr_t)value, strlen(key),
-                        value_bytes, NGHTTP2_NV_FLAG_NO_COPY_NAME};
-}
-
-static bool is(const char *key, size_t key_bytes, const char *expected)
-{
-    return key_bytes == strlen(expected) && memcmp(key, expected, key_bytes) == 0;
-}
 
 static void bad_request(struct rpc_call *call, enum rpc_code code, const char *message)
 {
@@ -52,7 +36,7 @@ static bool is_grpc(const char *value, size_t value_bytes)
 static void pseudo_header(struct rpc_call *call, const char *key, size_t key_bytes,
                           const char *value, size_t value_bytes)
 {
-    if (is(key, key_bytes, ":path")) {
+    if (rpc_text_is(key, key_bytes, ":path")) {
         if (value_bytes > 1024) {
             bad_request(call, RPC_UNIMPLEMENTED, "no such method");
             return;
@@ -64,7 +48,7 @@ static void pseudo_header(struct rpc_call *call, const char *key, size_t key_byt
         }
         memcpy(call->path, value, value_bytes);
         call->path[value_bytes] = '\0';
-    } else if (is(key, key_bytes, ":method") && !is(value, value_bytes, "POST")) {
+    } else if (rpc_text_is(key, key_bytes, ":method") && !rpc_text_is(value, value_bytes, "POST")) {
         bad_request(call, RPC_UNIMPLEMENTED, "gRPC uses POST only");
         call->bad_http_status = 405;
     }
@@ -86,9 +70,9 @@ static void take_timeout(struct rpc_call *call, const char *value, size_t value_
 
 static void take_encoding(struct rpc_call *call, const char *value, size_t value_bytes)
 {
-    if (is(value, value_bytes, "gzip"))
+    if (rpc_text_is(value, value_bytes, "gzip"))
         call->encoding = RPC_ENCODING_GZIP;
-    else if (!is(value, value_bytes, "identity"))
+    else if (!rpc_text_is(value, value_bytes, "identity"))
         bad_request(call, RPC_UNIMPLEMENTED,
                     "grpc-encoding is not supported: use identity or gzip");
 }
@@ -100,9 +84,9 @@ void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_b
         pseudo_header(call, key, key_bytes, value, value_bytes);
         return;
     }
-    if (is(key, key_bytes, "grpc-timeout"))
+    if (rpc_text_is(key, key_bytes, "grpc-timeout"))
         take_timeout(call, value, value_bytes);
-    else if (is(key, key_bytes, "grpc-encoding"))
+    else if (rpc_text_is(key, key_bytes, "grpc-encoding"))
         take_encoding(call, value, value_bytes);
     rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);
 }
@@ -110,7 +94,7 @@ void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_b
 /* Not gRPC at all: HTTP says so. */
 static void answer_http(struct rpc_call *call, const char *status)
 {
-    nghttp2_nv headers[] = {text_nv(":status", status, 3)};
+    nghttp2_nv headers[] = {rpc_header(":status", status)};
     rpc_connection_check(
         call->connection,
         nghttp2_submit_response(call->connection->session, call->stream_id, headers, 1, NULL));
@@ -208,10 +192,10 @@ void rpc_server_call_respond(struct rpc_call *call)
 {
     if (call->response_begun || !call->stream_id || !call->connection->session)
         return;
-    static const nghttp2_nv headers[] = {
-        NV(":status", "200"),
-        NV("content-type", "application/grpc"),
-        NV("grpc-accept-encoding", "identity,gzip"),
+    const nghttp2_nv headers[] = {
+        rpc_header(":status", "200"),
+        rpc_header("content-type", "application/grpc"),
+        rpc_header("grpc-accept-encoding", "identity,gzip"),
     };
     nghttp2_data_provider provider = {.read_callback = rpc_call_read_out};
     call->response_begun = true;
@@ -224,12 +208,12 @@ void rpc_server_call_respond(struct rpc_call *call)
 static size_t fill_status(struct rpc_call *call, nghttp2_nv *headers, char number[4],
                           struct covey_buffer *encoded)
 {
-    int digits = snprintf(number, 4, "%d", (int)call->code);
-    headers[0] = text_nv("grpc-status", number, (size_t)digits);
+    snprintf(number, 4, "%u", (unsigned)call->code % 1000);
+    headers[0] = rpc_header("grpc-status", number);
     const char *message = call->message ? call->message : call->fixed_message;
     if (!*message || rpc_percent_encode(message, encoded) != COVEY_OK)
         return 1; /* without memory the code must do */
-    headers[1] = text_nv("grpc-message", (char *)encoded->data, encoded->length_bytes);
+    headers[1] = rpc_header("grpc-message", (char *)encoded->data);
     return 2;
 }
 
@@ -248,9 +232,9 @@ void rpc_server_call_trailers(struct rpc_call *call)
 static void respond_trailers_only(struct rpc_call *call)
 {
     nghttp2_nv headers[5] = {
-        NV(":status", "200"),
-        NV("content-type", "application/grpc"),
-        NV("grpc-accept-encoding", "identity,gzip"),
+        rpc_header(":status", "200"),
+        rpc_header("content-type", "application/grpc"),
+        rpc_header("grpc-accept-encoding", "identity,gzip"),
     };
     char number[4];
     struct covey_buffer encoded = {0};

@@ -159,7 +159,8 @@ static void client_on_message(struct rpc_call *call, const ProtobufCMessage *mes
 static void client_on_writable(struct rpc_call *call, void *data)
 {
     struct client *client = data;
-    TEST_TRUE(client->sent < client->to_send); /* it was told to wait, so there is more */
+    TEST_TRUE(client->full);
+    client->full = false;
     TEST_TRUE(rpc_call_writable(call));
     client_stream(client);
 }
@@ -192,7 +193,9 @@ enum covey_status client_send(struct client *client, const char *text, uint32_t 
                               size_t payload_bytes)
 {
     note said = echo_note(text, count, payload_bytes);
-    return rpc_call_send(client->call, &said.base);
+    enum covey_status status = rpc_call_send(client->call, &said.base);
+    client->full |= !rpc_call_writable(client->call);
+    return status;
 }
 
 void client_stream(struct client *client)

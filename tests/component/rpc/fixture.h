@@ -65,6 +65,7 @@ struct client {
     size_t to_send; /* notes that on_writable still sends */
     size_t sent;
     size_t note_bytes;
+    bool full;        /* the queue was at its high-water mark */
     bool pause_first; /* pauses at the first message */
 };
 
