@@ -15,6 +15,9 @@
 /* Frames are gathered up to this before they are written. */
 #define GATHER_BYTES ((size_t)256 << 10)
 
+/* An idle connection keeps no larger buffer than this. */
+#define IDLE_OUTPUT_BYTES ((size_t)16 << 10)
+
 /* PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA cost the sender nothing. */
 #define CONTROL_BURST      1000
 #define CONTROL_PER_SECOND 200
@@ -349,7 +352,7 @@ struct rpc_connection *rpc_connection_create(struct rpc_turn *turn, bool is_serv
     if (make_session(connection) != 0)
         goto no_session;
     connection->transport =
-        rpc_transport_create(turn->loop, is_unix, &transport_events, connection);
+        rpc_transport_create(turn->loop, is_unix, turn->read_bytes, &transport_events, connection);
     if (!connection->transport)
         goto no_transport;
     uv_timer_init(turn->loop, &connection->timer);
@@ -455,6 +458,9 @@ void rpc_connection_flush(struct rpc_connection *connection)
             return;
         }
     }
+    if (covey_list_empty(&connection->calls) &&
+        connection->output.capacity_bytes > IDLE_OUTPUT_BYTES)
+        covey_buffer_free(&connection->output);
     if (rpc_transport_drained(connection->transport) &&
         !nghttp2_session_want_read(connection->session) &&
         !nghttp2_session_want_write(connection->session))

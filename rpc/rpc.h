@@ -73,8 +73,11 @@ enum covey_status rpc_call_send(struct rpc_call *call,
                                 const ProtobufCMessage *message) COVEY_MUST_USE;
 bool rpc_call_writable(const struct rpc_call *call);
 
-/* Stops and restarts the delivery of messages; while stopped, flow control stops the peer.
- * Nestable: no. */
+/*
+ * Stops and restarts the delivery of messages; while stopped, flow control stops the peer. Does not
+ * nest. A client's paused call whose server has finished ends only when it is resumed, so that
+ * nothing is lost; any other ending comes at once.
+ */
 void rpc_call_pause(struct rpc_call *call);
 void rpc_call_resume(struct rpc_call *call);
 
@@ -169,7 +172,10 @@ struct rpc_server_options {
     void *data;
 };
 
-/* Creates a server with no services and no listener, and grpc.health.v1 built in. */
+/*
+ * Creates a server with no services and no listener, and grpc.health.v1 built in. EINVAL: the
+ * descriptor set is malformed. ENOMEM. What a failure leaves is freed when the loop next runs.
+ */
 enum covey_status rpc_server_create(uv_loop_t *loop, const struct rpc_server_options *options,
                                     struct rpc_server **server,
                                     struct covey_error *error) COVEY_MUST_USE;
@@ -181,8 +187,8 @@ enum covey_status rpc_server_add(struct rpc_server *server, const struct rpc_ser
 /*
  * Listens on "unix:/path" (made with mode 0600; a stale socket is replaced, a live one is EEXISTS)
  * or "host:port" (port 0: any). tls NULL: plaintext, refused (EINVAL) for a non-loopback address
- * unless allow_plaintext. bound (may be NULL) receives the address with its real port, up to
- * bound_bytes.
+ * unless allow_plaintext. A host name is looked up at once, which may block. bound (may be NULL)
+ * receives the address with its real port, up to bound_bytes.
  */
 enum covey_status rpc_server_listen(struct rpc_server *server, const char *address,
                                     const struct rpc_tls *tls, char *bound, size_t bound_bytes,
@@ -273,8 +279,8 @@ void rpc_call_cancel(struct rpc_call *call);
 
 /*
  * Decodes with a memory budget and checks that every string is UTF-8 without NUL.
- * EPROTO: malformed. ELIMIT: over the budget. The message is freed with
- * protobuf_c_message_free_unpacked(m, NULL).
+ * EPROTO: malformed. ELIMIT: over the budget, or nested deeper than 64. ENOMEM. The message is
+ * freed with protobuf_c_message_free_unpacked(m, NULL).
  */
 enum covey_status rpc_decode(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
                              size_t length_bytes, size_t budget_bytes,

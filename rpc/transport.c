@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define READ_BYTES 65536
-
 struct rpc_transport {
     union {
         uv_stream_t stream;
@@ -36,27 +34,21 @@ struct rpc_transport {
     bool closing;
 };
 
-struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix,
+struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix, uint8_t *read_bytes,
                                            const struct rpc_transport_events *events, void *owner)
 {
     struct rpc_transport *transport = covey_calloc(1, sizeof *transport);
     if (!transport)
         return NULL;
-    transport->read_bytes = covey_malloc(READ_BYTES);
-    if (!transport->read_bytes)
-        goto no_bytes;
+    transport->read_bytes = read_bytes;
     transport->writable_fd = -1;
     transport->events = events;
     transport->owner = owner;
     transport->is_unix = is_unix;
     int failed = is_unix ? uv_pipe_init(loop, &transport->handle.pipe, 0)
                          : uv_tcp_init(loop, &transport->handle.tcp);
-    if (failed)
-        goto no_handle;
-    return transport;
-no_handle:
-    free(transport->read_bytes);
-no_bytes:
+    if (!failed)
+        return transport;
     free(transport);
     return NULL;
 }
@@ -79,7 +71,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     (void)suggested;
     struct rpc_transport *transport =
         covey_container_of((uv_stream_t *)handle, struct rpc_transport, handle.stream);
-    *buffer = uv_buf_init((char *)transport->read_bytes, READ_BYTES);
+    *buffer = uv_buf_init((char *)transport->read_bytes, RPC_TRANSPORT_READ_BYTES);
 }
 
 static enum covey_status send_raw(struct rpc_transport *transport, struct covey_buffer *buffer);
@@ -197,8 +189,8 @@ static void deliver_tls(struct rpc_transport *transport, size_t length_bytes)
     while (!transport->closing && !transport->failed) {
         size_t plain_bytes = 0;
         const char *reason = NULL;
-        if (!rpc_tls_read(transport->tls, transport->read_bytes, READ_BYTES, &plain_bytes,
-                          &reason)) {
+        if (!rpc_tls_read(transport->tls, transport->read_bytes, RPC_TRANSPORT_READ_BYTES,
+                          &plain_bytes, &reason)) {
             if (reason)
                 fail(transport, reason);
             break;
@@ -301,7 +293,6 @@ static void on_stream_closed(uv_handle_t *handle)
     rpc_tls_session_destroy(transport->tls);
     covey_buffer_free(&transport->pending);
     covey_buffer_free(&transport->encrypted);
-    free(transport->read_bytes);
     free(transport);
     events->on_closed(owner);
 }

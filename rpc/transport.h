@@ -29,8 +29,14 @@ struct rpc_transport_events {
     void (*on_closed)(void *owner);
 };
 
-/* A transport over a socket that is not yet connected or accepted. NULL: out of memory. */
-struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix,
+#define RPC_TRANSPORT_READ_BYTES 65536
+
+/*
+ * A transport over a socket that is not yet connected or accepted. read_bytes holds
+ * RPC_TRANSPORT_READ_BYTES and may be shared by all transports of a loop: nothing stays in it
+ * between callbacks. NULL: out of memory.
+ */
+struct rpc_transport *rpc_transport_create(uv_loop_t *loop, bool is_unix, uint8_t *read_bytes,
                                            const struct rpc_transport_events *events, void *owner);
 
 /* The handle, for uv_accept and uv_*_connect. */

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "rpc/deadlines.h"
+#include "rpc/transport.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,9 @@ struct rpc_turn {
     struct covey_list calls;        /* struct rpc_call, by due_link */
     struct covey_list connections;  /* struct rpc_connection, by due_link */
     size_t references;
-    size_t buffered_bytes;                    /* in the calls' buffers of what was received */
-    void (*on_closed)(struct rpc_turn *turn); /* last: the owner frees itself */
+    uint8_t read_bytes[RPC_TRANSPORT_READ_BYTES]; /* for all transports */
+    size_t buffered_bytes;                        /* in the calls' buffers of what was received */
+    void (*on_closed)(struct rpc_turn *turn);     /* last: the owner frees itself */
 };
 
 /* Starts with one reference, the owner's. */
