@@ -244,11 +244,14 @@ enum covey_status cli_cluster_start(struct cli_cluster *cluster, struct covey_er
     return status;
 }
 
-static size_t count_up(const struct covey_node_list *nodes)
+/* Of those that were started here: others may have joined. */
+static size_t count_up(const struct cli_cluster *cluster, const struct covey_node_list *nodes)
 {
     size_t up = 0;
-    for (size_t i = 0; i < nodes->count; i++)
-        up += nodes->nodes[i].state == COVEY_NODE_UP;
+    for (size_t i = 1; i < cluster->process_count; i++)
+        for (size_t k = 0; k < nodes->count; k++)
+            up += nodes->nodes[k].state == COVEY_NODE_UP &&
+                  strcmp(nodes->nodes[k].name, cluster->processes[i].name) == 0;
     return up;
 }
 
@@ -277,7 +280,7 @@ enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_cli
         enum covey_status status = covey_client_list_nodes(client, 0, &nodes, error);
         if (status)
             return status;
-        size_t up = count_up(nodes);
+        size_t up = count_up(cluster, nodes);
         covey_node_list_free(nodes);
         if (up >= cluster->nodes)
             return COVEY_OK;
