@@ -49,8 +49,11 @@ uint64_t cli_process_start_time(pid_t pid)
     if (length <= 0)
         return 0;
     text[length] = 0;
-    /* The name, in parentheses, may hold anything; the start time is 20 fields after it. */
+    /* The name, in parentheses, may hold anything; the start time is 20 fields after it. The first
+     * is the state: who has ended and was not reaped yet does not run. */
     char *at = strrchr(text, ')');
+    if (at && (at[2] == 'Z' || at[2] == 'X'))
+        return 0;
     for (int field = 0; at && field < 20; field++)
         at = strchr(at + 1, ' ');
     return at ? strtoull(at + 1, NULL, 10) : 0;

@@ -49,7 +49,7 @@ enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_cli
 /* Ends the processes that run: nodes, then the controller; SIGTERM, then SIGKILL; waits. */
 void cli_cluster_stop(struct cli_cluster *cluster);
 
-/* When a process was started, by /proc; 0 where there is none of that pid. */
+/* When a process was started, by /proc; 0 where none of that pid runs. */
 uint64_t cli_process_start_time(pid_t pid);
 
 /* A descriptor of it that is readable when it has ended; -1 where it does not run. */
