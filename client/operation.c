@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEADLINE_SKEW_NS (20 * COVEY_NS_PER_MS)
+
 struct waiter {
     bool done;
     struct covey_error error;
@@ -143,6 +145,13 @@ static void on_writable(struct rpc_call *call, void *data)
         operation->stage->on_writable(operation);
 }
 
+/* The server keeps the deadline, too: it may have cut the stream a little before we would have. */
+static bool deadline_is_near(const struct covey_operation *operation)
+{
+    return operation->deadline_ns != COVEY_NEVER_NS &&
+           operation->deadline_ns - covey_now_ns() < DEADLINE_SKEW_NS;
+}
+
 static void on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)
 {
     struct covey_operation *operation = data;
@@ -156,6 +165,8 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
         covey_error_set(&error, COVEY_ECANCELLED, "cancelled");
     else if (operation->broken)
         error = operation->failure;
+    else if (status == COVEY_ECANCELLED && deadline_is_near(operation))
+        covey_error_set(&error, COVEY_ETIMEOUT, "deadline exceeded");
     else if (status == COVEY_EPRECONDITION && operation->stage->precondition)
         covey_error_set(&error, operation->stage->precondition, "%s", message);
     else if (status)

@@ -24,3 +24,6 @@ set_target_properties(json_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINA
 covey_script_test(unit client.json ${every_proto_dir}/test_json.py)
 covey_script_test(component client.cli ${client_test_dir}/test_cli.py)
 covey_script_test(component client.local ${client_test_dir}/test_local.py)
+covey_unit_test(client library LABEL component DEPENDS covey_client)
+target_compile_definitions(test_client_library PRIVATE FAKE_CONTROLLER="$<TARGET_FILE:fake_controller>")
+add_dependencies(test_client_library fake_controller)
