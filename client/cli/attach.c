@@ -68,18 +68,20 @@ static int finish(struct covey_client *client, const struct covey_flare *flare,
     return exit_status ? exit_status : failed;
 }
 
-int cli_attach(struct covey_client *client, const struct covey_flare_request *request,
+int cli_attach(struct covey_client *take_client, const struct covey_flare_request *request,
                const struct cli_attach *attach)
 {
     struct covey_flare *submitted;
     struct covey_flare *flare;
     struct covey_error error = {0};
+    struct covey_client *client = take_client;
     cli_progress_begin(attach->quiet);
     if (attach->json)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    enum covey_status status = covey_client_flare(client, request, 0, &submitted, &error);
-    if (status)
+    if (covey_client_flare(client, request, 0, &submitted, &error)) {
+        covey_client_destroy(client);
         return cli_fail(&error);
+    }
     cli_progress_show(NULL, submitted);
     struct cli_follow follow = {
         .client = client,

@@ -19,7 +19,7 @@ extern const struct argp cli_attach_argp;
 
 /* Starts the flare and stays until its end: the program's exit status, and what there is to say
  * said. */
-int cli_attach(struct covey_client *client, const struct covey_flare_request *request,
+int cli_attach(struct covey_client *take_client, const struct covey_flare_request *request,
                const struct cli_attach *attach);
 
 #endif
