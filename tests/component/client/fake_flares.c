@@ -161,6 +161,13 @@ static void on_flare(struct rpc_call *call, const ProtobufCMessage *message, voi
                         "64 workers never fit: the cluster has 16 slots; 16 workers would");
         return;
     }
+    for (size_t i = 0; *request->idempotency_key && i < flare_count; i++) {
+        if (strcmp(flares[i].key, request->idempotency_key) == 0) {
+            response.flare = draw(&flares[i], end_of(&flares[i]));
+            rpc_call_reply(call, &response.base);
+            return;
+        }
+    }
     if (flare_count == MAX_FLARES || request->workers > MAX_WORKERS) {
         rpc_call_finish(call, RPC_INVALID_ARGUMENT, "a flare has at most 1000 workers");
         return;
@@ -168,6 +175,7 @@ static void on_flare(struct rpc_call *call, const ProtobufCMessage *message, voi
     struct flare *flare = &flares[flare_count++];
     snprintf(flare->id, sizeof flare->id, "01FLARE%019zu", flare_count);
     snprintf(flare->name, sizeof flare->name, "%s", definition->name);
+    snprintf(flare->key, sizeof flare->key, "%s", request->idempotency_key);
     flare->version = definition->version;
     keep_parameters(flare, request);
     response.flare = draw(flare, COVEY__V1__FLARE_STATE__FLARE_STATE_QUEUED);

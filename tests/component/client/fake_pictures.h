@@ -15,6 +15,7 @@
 struct flare {
     char id[32];
     char name[64];
+    char key[129]; /* idempotency key, or "" */
     uint32_t version;
     uint32_t workers;
     char *parameters[MAX_WORKERS];

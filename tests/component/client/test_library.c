@@ -1,68 +1,23 @@
 /* libcovey through its public header only, against the fake controller. */
 #include "covey/client.h"
+#include "tests/component/client/fake.h"
 #include "tests/harness/harness.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define SECOND_NS 1000000000LL
 
-static struct {
-    pid_t pid;
-    int input; /* closed: the controller ends */
-    char address[256];
-    char code[256];
-    char big_code[256];
-} fake;
-
-/* No assertions: also called outside of a case. */
-static bool start_fake(void)
-{
-    int input[2], output[2];
-    if (pipe(input) || pipe(output))
-        return false;
-    snprintf(fake.address, sizeof fake.address, "unix:%s/fake.sock", test_folder());
-    fake.pid = fork();
-    if (fake.pid == 0) {
-        dup2(input[0], 0);
-        dup2(output[1], 1);
-        close(input[1]);
-        close(output[0]);
-        execl(FAKE_CONTROLLER, FAKE_CONTROLLER, "--listen", fake.address, (char *)NULL);
-        _exit(127);
-    }
-    close(input[0]);
-    close(output[1]);
-    char byte;
-    bool ready = fake.pid > 0 && read(output[0], &byte, 1) == 1;
-    close(output[0]);
-    fake.input = input[1];
-    return ready;
-}
-
-/* This program exports no covey_work(), but it is a program; a big one is several pieces. */
 static int setup(void)
 {
-    snprintf(fake.code, sizeof fake.code, "%s/code", test_folder());
-    snprintf(fake.big_code, sizeof fake.big_code, "%s/big", test_folder());
-    char command[1600];
-    snprintf(command, sizeof command,
-             "cp /proc/%d/exe %s && cp %s %s && truncate -s 5M %s && chmod +x %s %s", (int)getpid(),
-             fake.code, fake.code, fake.big_code, fake.big_code, fake.code, fake.big_code);
-    return system(command) == 0 && start_fake() ? 0 : 1;
+    return fake_start() ? 0 : 1;
 }
 
 static int teardown(void)
 {
-    int status;
-    close(fake.input);
-    bool reaped = waitpid(fake.pid, &status, 0) == fake.pid;
-    return reaped && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+    return fake_stop() ? 0 : 1;
 }
 
 static struct covey_client *connect_with(bool json)
@@ -71,7 +26,7 @@ static struct covey_client *connect_with(bool json)
     struct covey_client *client;
     struct covey_error error;
     covey_client_options_init(&options);
-    options.server = fake.address;
+    options.server = fake_address();
     options.json = json;
     TEST_REQUIRE(covey_client_create(&options, &client, &error) == COVEY_OK);
     return client;
@@ -79,7 +34,7 @@ static struct covey_client *connect_with(bool json)
 
 static void deploy_as(struct covey_client *client, const char *name)
 {
-    struct covey_deployment deployment = {.name = name, .file = fake.code};
+    struct covey_deployment deployment = {.name = name, .file = fake_code()};
     struct covey_definition *definition;
     struct covey_error error = {0};
     enum covey_status status = covey_client_deploy(client, &deployment, 0, &definition, &error);
@@ -106,7 +61,7 @@ static void deploy__code_of_several_pieces__is_put_once(void)
     const char *arguments[] = {"one", "two"};
     struct covey_pair environment[] = {{"KEY", "value"}};
     struct covey_deployment deployment = {.name = "big",
-                                          .file = fake.big_code,
+                                          .file = fake_big_code(),
                                           .arguments = arguments,
                                           .argument_count = 2,
                                           .environment = environment,
@@ -140,7 +95,7 @@ static void deploy__bad_files__are_refused_with_a_sentence(void)
     TEST_EQUAL(covey_client_deploy(client, &deployment, 0, &definition, &error), COVEY_ENOTFOUND);
     TEST_TRUE(strstr(error.message, "/nowhere/code.so") != NULL);
     TEST_TRUE(definition == NULL);
-    deployment.file = fake.code;
+    deployment.file = fake_code();
     deployment.code_kind = COVEY_CODE_SHARED_OBJECT;
     TEST_EQUAL(covey_client_deploy(client, &deployment, 0, &definition, &error), COVEY_EINVAL);
     covey_client_destroy(client);
@@ -227,6 +182,22 @@ static void flare__request_over_the_message_limit__is_refused_here(void)
     TEST_EQUAL(covey_client_flare(client, &request, 0, &flare, &error), COVEY_ELIMIT);
     TEST_TRUE(strstr(error.message, "longer than a message may be") != NULL);
     free(bytes);
+    covey_client_destroy(client);
+}
+
+static void flare__same_idempotency_key__is_the_same_flare(void)
+{
+    struct covey_client *client = connect_with(false);
+    struct covey_flare_request request = {
+        .definition = "hello", .workers = 1, .idempotency_key = "once"};
+    struct covey_flare *first;
+    struct covey_flare *second;
+    deploy_as(client, "hello");
+    TEST_REQUIRE(covey_client_flare(client, &request, 0, &first, NULL) == COVEY_OK);
+    TEST_REQUIRE(covey_client_flare(client, &request, 0, &second, NULL) == COVEY_OK);
+    TEST_EQUAL_STRING(first->id, second->id);
+    covey_flare_free(first);
+    covey_flare_free(second);
     covey_client_destroy(client);
 }
 
@@ -486,10 +457,8 @@ static void watch__controller_restarted__goes_on(void)
         TEST_REQUIRE(poll(&fd, 1, 20000) == 1);
         TEST_REQUIRE(covey_client_process(client) == COVEY_OK);
     }
-    kill(fake.pid, SIGKILL);
-    close(fake.input);
-    TEST_EQUAL(waitpid(fake.pid, NULL, 0), fake.pid);
-    TEST_REQUIRE(start_fake());
+    fake_kill();
+    TEST_REQUIRE(fake_start());
     /* The fake has forgotten the flare: that answer comes from the new one. */
     run_until(client, &seen.done);
     TEST_EQUAL(seen.status, COVEY_ENOTFOUND);
@@ -517,6 +486,7 @@ static const struct test_case cases[] = {
     TEST_CASE(results__in_pieces__are_put_together_up_to_the_limit),
     TEST_CASE(flare__refused__gives_the_status_and_the_servers_sentence),
     TEST_CASE(flare__request_over_the_message_limit__is_refused_here),
+    TEST_CASE(flare__same_idempotency_key__is_the_same_flare),
     TEST_CASE(wait__longer_than_its_timeout__ends_with_etimeout),
     TEST_CASE(cluster_calls__all__bring_their_structs),
     TEST_CASE(any_call__nobody_listens__is_eunavailable),
