@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE_BYTES   (1024 * 1024)
+#define PIECE_BYTES   ((size_t)1 << 20)
 #define SHA256_DIGITS 64
 
 struct deploy {

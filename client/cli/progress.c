@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static struct {
@@ -35,6 +36,15 @@ void cli_progress_hide(void)
     progress.visible = false;
 }
 
+/* A line that wraps could not be wiped. */
+static int line_columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2)
+        return 79;
+    return size.ws_col - 1;
+}
+
 static void show_text(const char *text)
 {
     if (progress.quiet ||
@@ -46,7 +56,7 @@ static void show_text(const char *text)
         return;
     }
     fflush(stdout);
-    fprintf(stderr, "\r\033[K%.100s", text);
+    fprintf(stderr, "\r\033[K%.*s", line_columns(), text);
     progress.visible = true;
 }
 

@@ -3,7 +3,7 @@
  * each outcome at once. Takes the options of coveyd that `covey up` and `covey run` give.
  *
  *   fail..., limit...      every flare of it FAILED (worker 1 by signal 9), TIMED_OUT
- *   hang...                RUNNING until it is cancelled
+ *   hang...                RUNNING until it is cancelled; hanging-on...: even then
  *   huge...                can never be placed
  *   flaky...               the first watch and the first logs are lost in their middle
  *   big...                 results of 3 MiB in pieces; other results are the parameters

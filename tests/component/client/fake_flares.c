@@ -430,12 +430,12 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message, vo
     struct flare *flare = find_flare(call, ((const Covey__V1__CancelFlareRequest *)message)->id);
     if (!flare)
         return;
-    flare->cancelled = !has_ended(flare);
-    if (flare->watcher) {
+    flare->cancelled = !has_ended(flare) && !called(flare->name, "hanging-on");
+    if (flare->cancelled && flare->watcher) {
         send_event(flare->watcher, flare, 4, "cancelled", end_of(flare), flare->workers);
         rpc_call_finish(flare->watcher, RPC_OK, NULL);
     }
-    if (flare->log_reader)
+    if (flare->cancelled && flare->log_reader)
         rpc_call_finish(flare->log_reader, RPC_OK, NULL);
     response.flare = draw(flare, end_of(flare));
     rpc_call_reply(call, &response.base);

@@ -2,6 +2,7 @@
 """covey against a controller that runs nothing: what each verb prints, and with which exit status it ends."""
 import base64
 import os
+import pty
 import re
 import subprocess
 import unittest
@@ -14,7 +15,7 @@ class WithController(unittest.TestCase):
     def setUpClass(cls):
         cls.place = Place()
         cls.addClassCleanup(cls.place.remove)
-        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so")
+        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so", "hanging-on.so")
         context = controller(cls.place)
         cls.server = context.__enter__()
         cls.addClassCleanup(context.__exit__, None, None, None)
@@ -95,6 +96,42 @@ class Run(WithController):
         self.assertEqual(process.returncode, 130, said + rest)
         self.assertRegex(rest, r"cancelling flare \w+ \(once more: leave at once\)")
         self.assertIn("cancelled", rest)
+
+    def test_second_interrupt_leaves_at_once(self):
+        process = self.place.start("run", "hanging-on.so", server=self.server)
+        read_until(process.stderr, "running 1/1")
+        interrupt(process)
+        read_until(process.stderr, "cancelling flare")
+        interrupt(process)
+        _, rest = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertIn("interrupted", rest)
+
+    def on_terminal(self, *arguments):
+        """What covey writes where its standard error is a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([COVEY, *arguments], cwd=self.place.folder, stdin=subprocess.DEVNULL, stdout=slave,
+                                   stderr=slave, env=dict(self.place.environment, COVEY_SERVER=self.server))
+        os.close(slave)
+        said = b""
+        try:
+            while piece := os.read(master, 65536):
+                said += piece
+        except OSError:  # the terminal's other end is closed
+            pass
+        os.close(master)
+        self.assertEqual(process.wait(60), 0, said)
+        return said.decode()
+
+    def test_terminal_has_one_line_that_changes(self):
+        said = self.on_terminal("run", "-n", "3", "hello.so")
+        for step in ["queued", "starting 0/3", "running 3/3"]:
+            self.assertRegex(said, r"\r\x1b\[Kflare \w+: " + step)
+        # Lines of workers begin at the start of a line that was wiped, and are whole.
+        for rank in range(3):
+            self.assertRegex(said, rf"(^|\n|\x1b\[K)\[{rank}\] hello from a worker\r\n")
+        screen = [line.split("\r\x1b[K")[-1] for line in said.replace("\r\n", "\n").split("\n")]
+        self.assertEqual([line for line in screen if "running" in line or "queued" in line], [])
 
     def test_full_output_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
