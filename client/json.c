@@ -76,8 +76,8 @@ static enum covey_status put_base64(struct covey_buffer *out, const ProtobufCBin
         group |= left > 2 ? bytes->data[i + 2] : 0;
         *at++ = digits[group >> 18];
         *at++ = digits[group >> 12 & 63];
-        *at++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *at++ = left > 2 ? digits[group & 63] : '=';
+        *at++ = (char)(left > 1 ? digits[group >> 6 & 63] : '=');
+        *at++ = (char)(left > 2 ? digits[group & 63] : '=');
     }
     *at++ = '"';
     out->length_bytes = (size_t)(at - (char *)out->data);
@@ -179,7 +179,7 @@ static enum covey_status put_real(struct covey_buffer *out, double value, bool i
     for (int precision = is_float ? 6 : 15; precision <= (is_float ? 9 : 17); precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         double back = is_float ? (double)strtof(digits, NULL) : strtod(digits, NULL);
-        if (memcmp(&back, &value, sizeof back) == 0)
+        if (back >= value && back <= value)
             break;
     }
     return text(out, digits);

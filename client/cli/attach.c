@@ -18,6 +18,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is argp's */
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct cli_attach *attach = state->input;

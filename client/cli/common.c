@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is argp's */
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct cli_common *common = state->input;
@@ -102,7 +103,7 @@ static bool somebody_listens(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
         return false;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool listens = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
     if (fd >= 0)
@@ -125,8 +126,9 @@ enum covey_status cli_find_server(struct cli_common *common, struct covey_error 
         common->tls = true;
     }
     common->tls = common->tls || config->tls;
-    if (!common->server && getenv("COVEY_SERVER") && *getenv("COVEY_SERVER"))
-        common->server = getenv("COVEY_SERVER");
+    const char *variable = getenv("COVEY_SERVER");
+    if (!common->server && variable && *variable)
+        common->server = variable;
     if (!common->server)
         common->server = config->server;
     if (common->server)
@@ -150,8 +152,9 @@ static bool is_compatible(const char *server_version)
 {
     const char *own = covey_client_version();
     const char *last_dot = strrchr(own, '.');
-    size_t length = last_dot ? (size_t)(last_dot - own) + 1 : strlen(own) + 1;
-    return strncmp(own, server_version, length) == 0;
+    if (!last_dot)
+        return strcmp(own, server_version) == 0;
+    return strncmp(own, server_version, (size_t)(last_dot - own) + 1) == 0;
 }
 
 static enum covey_status check_server(struct covey_client *client, const char *server,

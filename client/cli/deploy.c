@@ -69,7 +69,7 @@ static void name_of_file(const char *file, char name[CLI_NAME_BYTES])
         char c = (char)tolower((unsigned char)from[i]);
         bool inner = c == '.' || c == '_' || c == '-';
         if (!isalnum((unsigned char)c) || (c & 0x80))
-            c = inner ? c : '-';
+            c = (char)(inner ? c : '-');
         if (used > 0 || isalnum((unsigned char)c))
             name[used++] = c;
     }
@@ -77,7 +77,7 @@ static void name_of_file(const char *file, char name[CLI_NAME_BYTES])
         used--;
     name[used] = 0;
     if (used == 0)
-        strcpy(name, "code");
+        snprintf(name, CLI_NAME_BYTES, "code");
 }
 
 enum covey_status cli_code_check(struct cli_code *code, struct covey_error *error)
@@ -126,7 +126,7 @@ void cli_code_free(struct cli_code *code)
     free(code->environment);
 }
 
-bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, char *argument)
+bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, const char *argument)
 {
     if (code->file)
         return false;

@@ -27,7 +27,7 @@ struct cli_code {
 extern const struct argp cli_code_argp;
 
 /* Takes FILE, and all that follows it as its arguments. False where FILE was given already. */
-bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, char *argument);
+bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, const char *argument);
 
 /* Looks at the file and names the definition. What it says are sentences for the user. */
 enum covey_status cli_code_check(struct cli_code *code, struct covey_error *error) COVEY_MUST_USE;

@@ -6,6 +6,7 @@
 #include "client/cli/cli.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,11 +47,12 @@ static const struct argp_option flare_options[] = {
 static int parse_choice(const struct argp_state *state, const char *option, const char *text,
                         const char *const *names)
 {
-    char list[128] = "";
+    char list[128];
+    size_t used = 0;
     for (int i = 0; names[i]; i++) {
         if (strcmp(names[i], text) == 0)
             return i + 1;
-        strcat(strcat(list, i ? ", " : ""), names[i]);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
     }
     argp_error(state, "%s must be one of %s, not \"%s\"", option, list, text);
     return 0;

@@ -47,7 +47,7 @@ static error_t parse_up(int key, char *argument, struct argp_state *state)
     case KEY_LISTEN:
         if (strlen(argument) >= sizeof up->cluster.listen)
             argp_error(state, "--listen is too long");
-        strcpy(up->cluster.listen, argument);
+        memcpy(up->cluster.listen, argument, strlen(argument) + 1);
         return 0;
     case 'q':
         up->quiet = true;

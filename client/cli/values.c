@@ -101,13 +101,17 @@ void cli_parse_ranks(const struct argp_state *state, const char *text, uint32_t 
 {
     const char *at = text;
     for (;;) {
-        char *end;
-        uint32_t first, last;
-        if (!parse_range(at, &end, &first, &last) || (*end && *end != ','))
+        char *end = NULL;
+        uint32_t first = 0, last = 0;
+        if (!parse_range(at, &end, &first, &last) || (*end && *end != ',')) {
             argp_error(state, "--rank must be like 0,3,8-11, not \"%s\"", text);
+            return;
+        }
         uint32_t *grown = covey_reallocarray(*ranks, *count + (last - first) + 1, sizeof **ranks);
-        if (!grown)
+        if (!grown) {
             argp_failure(state, CLI_FAILED, ENOMEM, "--rank");
+            return;
+        }
         *ranks = grown;
         for (uint64_t rank = first; rank <= last; rank++)
             (*ranks)[(*count)++] = (uint32_t)rank;
@@ -148,7 +152,7 @@ const char *cli_time_text(char text[CLI_TEXT_BYTES], int64_t wall_ns)
     time_t when = (time_t)(wall_ns / COVEY_NS_PER_S);
     if (wall_ns <= 0 || !localtime_r(&when, &calendar) ||
         !strftime(text, CLI_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &calendar))
-        strcpy(text, "-");
+        snprintf(text, CLI_TEXT_BYTES, "-");
     return text;
 }
 
@@ -159,7 +163,7 @@ const char *cli_lowercase(const char *name)
     char *text = texts[next++ % 4];
     size_t i = 0;
     for (; name[i] && i < sizeof texts[0] - 1; i++)
-        text[i] = name[i] == '_' ? ' ' : (char)tolower((unsigned char)name[i]);
+        text[i] = (char)(name[i] == '_' ? ' ' : tolower((unsigned char)name[i]));
     text[i] = 0;
     return text;
 }
