@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,7 +99,9 @@ static void become(const struct cli_cluster *cluster, const struct cli_process *
     int log = open(process->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
-    /* Kept over exec: these two, by their numbers. */
+    /* Kept over exec: these two, by their numbers, and nothing that covey was started with. */
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
+        _exit(126);
     if (cluster->lifeline_fd >= 0)
         fcntl(cluster->lifeline_fd, F_SETFD, 0);
     if (ready_fd >= 0)

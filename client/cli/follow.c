@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "client/cli/cli.h"
-#include "client/cli/loop.h"
 #include "client/cli/progress.h"
 
 #include <inttypes.h>
@@ -11,7 +10,7 @@
 #include <string.h>
 
 /* How long after a flare's end the last of its logs may take. */
-#define LOGS_GRACE_NS (10 * COVEY_NS_PER_S)
+#define LOGS_GRACE_NS (5 * COVEY_NS_PER_S)
 
 static void print_event(const struct covey_event *event)
 {
@@ -63,6 +62,7 @@ static void on_watch_done(void *data, const struct covey_reply *reply)
 {
     struct cli_follow *follow = data;
     follow->watched = true;
+    follow->loop.deadline_ns = covey_deadline_ns(covey_now_ns(), LOGS_GRACE_NS);
     note_done(follow, reply);
 }
 
@@ -106,9 +106,7 @@ static enum covey_status start_streams(struct cli_follow *follow, struct covey_e
                                 .timeout_ns = follow->timeout_ns};
     struct covey_start logs = {
         .callbacks = {.on_done = on_logs_done, .on_log = on_log, .data = follow},
-        .timeout_ns = follow->timeout_ns};
-    if (follow->timeout_ns)
-        logs.timeout_ns = follow->timeout_ns + LOGS_GRACE_NS;
+        .operation = &follow->log_operation};
     enum covey_status status =
         covey_client_watch_start(follow->client, follow->id, follow->from_sequence, &watch, error);
     if (status)
@@ -122,17 +120,22 @@ static enum covey_status start_streams(struct cli_follow *follow, struct covey_e
 enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **flare,
                              struct covey_error *error)
 {
-    struct cli_loop loop = {.client = follow->client,
-                            .life_fd = follow->life_fd,
-                            .on_signal = on_signal,
-                            .data = follow};
     *flare = NULL;
-    enum covey_status status = cli_loop_begin(&loop, error);
+    follow->loop = (struct cli_loop){.client = follow->client,
+                                     .life_fd = follow->life_fd,
+                                     .on_signal = on_signal,
+                                     .data = follow};
+    enum covey_status status = cli_loop_begin(&follow->loop, error);
     if (status)
         return status;
     status = start_streams(follow, error);
     if (!status)
-        status = cli_loop_run(&loop, &follow->done, error);
+        status = cli_loop_run(&follow->loop, &follow->done, error);
+    if (status == COVEY_ETIMEOUT && follow->watched) {
+        cli_complain("the last lines of the workers did not come; covey logs may show them");
+        covey_operation_cancel(follow->log_operation);
+        status = COVEY_OK;
+    }
     if (!status && follow->error.status) {
         *error = follow->error;
         status = follow->error.status;
@@ -141,7 +144,7 @@ enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **fla
     cli_progress_hide();
     if (!status)
         status = covey_client_get_flare(follow->client, follow->id, 0, flare, error);
-    cli_loop_end(&loop);
+    cli_loop_end(&follow->loop);
     return status;
 }
 

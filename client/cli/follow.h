@@ -3,6 +3,7 @@
 #define CLI_FOLLOW_H
 
 #include "client/cli/lines.h"
+#include "client/cli/loop.h"
 #include "covey/client.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct cli_follow {
     int64_t timeout_ns; /* 0: none */
 
     /* Used within. */
+    struct cli_loop loop;
+    struct covey_operation *log_operation;
     struct cli_lines lines;
     bool watched;
     bool logged;

@@ -1,5 +1,6 @@
 #include "client/cli/loop.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 
@@ -15,6 +16,7 @@ enum covey_status cli_loop_begin(struct cli_loop *loop, struct covey_error *erro
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
+    loop->deadline_ns = COVEY_NEVER_NS;
     loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (loop->signal_fd < 0)
         return covey_error_set_errno(error, errno, "cannot wait for signals");
@@ -37,6 +39,14 @@ static bool take_signals(struct cli_loop *loop)
     return stop;
 }
 
+static int timeout_ms(const struct cli_loop *loop)
+{
+    if (loop->deadline_ns == COVEY_NEVER_NS)
+        return -1;
+    int64_t left_ns = loop->deadline_ns - covey_now_ns();
+    return left_ns > 0 ? (int)(left_ns / COVEY_NS_PER_MS) + 1 : 0;
+}
+
 enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done, struct covey_error *error)
 {
     while (!*done) {
@@ -45,8 +55,11 @@ enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done, struct c
             {.fd = loop->signal_fd, .events = POLLIN},
             {.fd = loop->life_fd, .events = POLLIN},
         };
-        if (poll(fds, sizeof fds / sizeof *fds, -1) < 0 && errno != EINTR)
+        int ready = poll(fds, sizeof fds / sizeof *fds, timeout_ms(loop));
+        if (ready < 0 && errno != EINTR)
             return covey_error_set_errno(error, errno, "cannot wait");
+        if (ready == 0 && timeout_ms(loop) == 0)
+            return covey_error_set(error, COVEY_ETIMEOUT, "deadline exceeded");
         if (fds[1].revents && take_signals(loop))
             return covey_error_set(error, COVEY_ECANCELLED, "interrupted");
         if (fds[2].revents)

@@ -6,11 +6,13 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cli_loop {
     struct covey_client *client;
     int signal_fd;
-    int life_fd; /* closed by the other end when the server of this client is gone; or -1 */
+    int life_fd;         /* closed by the other end when the server of this client is gone; or -1 */
+    int64_t deadline_ns; /* of cli_loop_run; callbacks may set it; COVEY_NEVER_NS: none */
     sigset_t old_mask;
     /* SIGINT, SIGTERM or SIGHUP has come. True: stop waiting. */
     bool (*on_signal)(void *data);
@@ -21,7 +23,7 @@ struct cli_loop {
 enum covey_status cli_loop_begin(struct cli_loop *loop, struct covey_error *error) COVEY_MUST_USE;
 void cli_loop_end(struct cli_loop *loop);
 
-/* Runs the client until *done. ECANCELLED: on_signal said so. EUNAVAILABLE: life_fd. */
+/* Runs the client until *done. ECANCELLED: on_signal said so. EUNAVAILABLE: life_fd. ETIMEOUT. */
 enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done,
                                struct covey_error *error) COVEY_MUST_USE;
 

@@ -13,6 +13,7 @@
 #include "client/cli/simple.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,10 +126,17 @@ static enum covey_status start_all(struct cli_cluster *cluster, struct covey_err
 {
     struct cli_common common = {.server = cluster->server};
     struct covey_client *client = NULL;
+    sigset_t signals, old;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    /* Who is interrupted while they get ready has told down what to stop. */
+    sigprocmask(SIG_BLOCK, &signals, &old);
     enum covey_status status = cli_cluster_start(cluster, error);
-    /* Before they are ready: who is killed while waiting has told down what to stop. */
     if (!status)
         status = cli_runfile_write(cluster, error);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     if (!status)
         status = cli_connect(&common, &client, NULL, error);
     if (!status)

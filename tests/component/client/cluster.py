@@ -71,13 +71,13 @@ class Place:
 
 
 @contextlib.contextmanager
-def controller(place, **environment):
+def controller(place, listen=None, **environment):
     """A fake controller; gives its address."""
-    address = "unix:" + place.path("fake.sock")
-    process = subprocess.Popen([FAKE, "--listen", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    process = subprocess.Popen([FAKE, "--listen", listen or "unix:" + place.path("fake.sock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                env=dict(place.environment, **environment), text=True)
     try:
-        assert process.stdout.readline().startswith("unix:")
+        address = process.stdout.readline().strip()
+        assert address, "the fake controller does not listen"
         yield address
     finally:
         process.stdin.close()

@@ -6,7 +6,11 @@
  *   hang...                RUNNING until it is cancelled; hanging-on...: even then
  *   huge...                can never be placed
  *   flaky...               the first watch and the first logs are lost in their middle
+ *   endless...             its logs do not end with it
  *   big...                 results of 3 MiB in pieces; other results are the parameters
+ *
+ * FAKE_VERSION is the version that it says it has, FAKE_TOKEN the token that it asks for,
+ * FAKE_CERTIFICATE and FAKE_KEY make it speak TLS.
  *
  * It ends at the end of its standard input (unless it has a lifeline) or with SIGTERM.
  */
@@ -93,17 +97,33 @@ static void on_life(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         stop(stream->data);
 }
 
+static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
+                      void *data)
+{
+    const char *token = getenv("FAKE_TOKEN");
+    const char *given = rpc_call_metadata(call, "authorization");
+    (void)peer;
+    (void)full_method;
+    (void)data;
+    if (!token || (given && strncmp(given, "Bearer ", 7) == 0 && strcmp(given + 7, token) == 0))
+        return true;
+    rpc_call_finish(call, RPC_UNAUTHENTICATED, "who are you? give a token with --token");
+    return false;
+}
+
 static enum covey_status start(struct program *program, struct covey_error *error)
 {
-    struct rpc_server_options server = {0};
+    struct rpc_server_options server = {.authorize = authorize};
+    struct rpc_tls tls = {.certificate_file = getenv("FAKE_CERTIFICATE"),
+                          .key_file = getenv("FAKE_KEY")};
     char bound[256];
     rpc_limits_init(&server.limits);
     enum covey_status status = rpc_server_create(&program->loop, &server, &program->server, error);
     for (size_t i = 0; !status && fake_services[i].name; i++)
         status = rpc_server_add(program->server, &fake_services[i], NULL);
     for (size_t i = 0; !status && i < program->listen_count; i++) {
-        status = rpc_server_listen(program->server, program->listen[i], NULL, bound, sizeof bound,
-                                   error);
+        status = rpc_server_listen(program->server, program->listen[i],
+                                   tls.certificate_file ? &tls : NULL, bound, sizeof bound, error);
         if (!status)
             printf("%s\n", bound);
     }

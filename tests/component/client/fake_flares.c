@@ -378,7 +378,7 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message, void
         send_line(call, rank, 1, "from a worker", false);
         send_line(call, rank, 2, "a warning", false);
     }
-    if (request->follow && !has_ended(flare)) {
+    if (request->follow && (!has_ended(flare) || called(flare->name, "endless"))) {
         flare->log_reader = call;
         return;
     }

@@ -15,7 +15,7 @@ class WithController(unittest.TestCase):
     def setUpClass(cls):
         cls.place = Place()
         cls.addClassCleanup(cls.place.remove)
-        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so", "hanging-on.so")
+        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so", "hanging-on.so", "endless.so")
         context = controller(cls.place)
         cls.server = context.__enter__()
         cls.addClassCleanup(context.__exit__, None, None, None)
@@ -106,6 +106,11 @@ class Run(WithController):
         _, rest = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 130)
         self.assertIn("interrupted", rest)
+
+    def test_logs_that_do_not_end_are_not_waited_for(self):
+        done = self.covey("run", "endless.so")
+        self.assertIn("the last lines of the workers did not come", done.stderr)
+        self.assertIn("hello from a worker", done.stdout)
 
     def on_terminal(self, *arguments):
         """What covey writes where its standard error is a terminal."""
@@ -227,6 +232,41 @@ class OtherVerbs(WithController):
         done = self.place.run("nodes")
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr, r"config.yaml: .*sever")
+
+
+class Identity(unittest.TestCase):
+    def setUp(self):
+        self.place = Place()
+        self.addCleanup(self.place.remove)
+
+    def test_token_from_each_place(self):
+        with controller(self.place, FAKE_TOKEN="secret") as server:
+            done = self.place.run("nodes", server=server)
+            self.assertEqual((done.returncode, done.stderr), (2, "covey nodes: who are you? give a token with --token\n"))
+            self.assertEqual(self.place.run("nodes", "--token", "wrong", server=server).returncode, 2)
+            self.assertEqual(self.place.run("nodes", "--token", "secret", server=server).returncode, 0)
+            self.assertEqual(self.place.run("nodes", server=server, COVEY_TOKEN="secret").returncode, 0)
+            os.makedirs(self.place.path("home/.config/covey"))
+            with open(self.place.path("home/.config/covey/config.yaml"), "w", encoding="ascii") as file:
+                file.write(f"server: {server}\ntoken: secret\n")
+            self.assertEqual(self.place.run("nodes").returncode, 0)
+
+    def certificate(self, name):
+        files = self.place.path(name + ".crt"), self.place.path(name + ".key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+                        "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout",
+                        files[1]], check=True, capture_output=True)
+        return files
+
+    def test_tls_with_whom_to_trust(self):
+        certificate, key = self.certificate("server")
+        other, _ = self.certificate("other")
+        with controller(self.place, "127.0.0.1:0", FAKE_CERTIFICATE=certificate, FAKE_KEY=key) as server:
+            self.assertEqual(self.place.run("nodes", "--ca", certificate, server=server).returncode, 0)
+            for arguments in [["--ca", other], ["--tls"], []]:
+                done = self.place.run("nodes", *arguments, server=server)
+                self.assertEqual(done.returncode, 4, (arguments, done.stderr))
+            self.assertRegex(self.place.run("nodes", "--ca", other, server=server).stderr, "(?i)certificate")
 
 
 class BadInput(unittest.TestCase):

@@ -82,6 +82,16 @@ class Up(Local):
         process.communicate(timeout=DEADLINE_S)
         self.assertEqual(process.returncode, 130)
 
+    def test_nothing_of_the_caller_is_held(self):
+        """Who waits for the end of a pipe or for a lock does not wait for the cluster."""
+        mine, others = os.pipe()
+        done = subprocess.run([self.program, "up"], env=self.place.environment, pass_fds=[others], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=DEADLINE_S, check=False)
+        os.close(others)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.read(mine, 1), b"")
+        os.close(mine)
+
     def test_stale_run_file_is_recognised(self):
         self.covey("up")
         for entry in self.run_file()["processes"]:
