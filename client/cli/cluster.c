@@ -178,7 +178,7 @@ static void last_line(const char *path, char *line, size_t line_bytes)
         length--;
     text[length > 0 ? length : 0] = 0;
     const char *newline = strrchr(text, '\n');
-    snprintf(line, line_bytes, "%s", newline ? newline + 1 : text);
+    snprintf(line, line_bytes, "%.*s", (int)line_bytes - 1, newline ? newline + 1 : text);
 }
 
 static enum covey_status say_ended(const struct cli_process *process, struct covey_error *error)
