@@ -187,7 +187,8 @@ struct engine_wait {
 
 void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns);
 
-/* Progress, then waits a little for something to happen. ETIMEOUT once the time is over, ENOMEM. */
+/* Waits a little for something to happen, but not the first time; then progress. ETIMEOUT once the
+ * time is over, ENOMEM. */
 enum covey_status engine_wait_more(struct engine_wait *wait) COVEY_MUST_USE;
 
 /* Until the request is done: its status, or ETIMEOUT, and then it goes on. */

@@ -53,17 +53,10 @@ static void sleep_a_while(struct engine_wait *wait, int64_t now_ns)
         memory_want(&engine->memory, false);
 }
 
-enum covey_status engine_wait_more(struct engine_wait *wait)
+/* One of: spin, yield, sleep. ETIMEOUT once the time is over. */
+static enum covey_status pass_time(struct engine_wait *wait)
 {
-    struct engine *engine = wait->engine;
-    engine_progress(engine);
-    if (engine->no_memory) {
-        engine->no_memory = false;
-        return engine_fail(engine, COVEY_ENOMEM, "out of memory");
-    }
-    if (wait->rounds++ == 0)
-        return COVEY_OK;
-    if (engine->may_spin && wait->rounds < SPIN_ROUNDS && wait->timeout_ns != 0) {
+    if (wait->engine->may_spin && wait->rounds < SPIN_ROUNDS && wait->timeout_ns != 0) {
         pause_cpu();
         return COVEY_OK;
     }
@@ -79,6 +72,18 @@ enum covey_status engine_wait_more(struct engine_wait *wait)
     else
         sleep_a_while(wait, now_ns);
     return COVEY_OK;
+}
+
+/* Progress comes last, so that the caller looks at what it has brought before any time passes. */
+enum covey_status engine_wait_more(struct engine_wait *wait)
+{
+    struct engine *engine = wait->engine;
+    enum covey_status status = wait->rounds++ > 0 ? pass_time(wait) : COVEY_OK;
+    engine_progress(engine);
+    if (!status && engine->no_memory)
+        status = engine_fail(engine, COVEY_ENOMEM, "out of memory");
+    engine->no_memory = false;
+    return status;
 }
 
 enum covey_status engine_wait_request(struct request *request, struct engine_wait *wait)
