@@ -2,4 +2,6 @@ add_library(covey_test_world STATIC component/transport/world.c component/transp
 target_include_directories(covey_test_world PUBLIC component/transport)
 target_link_libraries(covey_test_world PUBLIC covey_settings covey_harness covey_worker_static)
 
-covey_unit_test(transport messages LABEL component DEPENDS covey_test_world)
+foreach(object collectives messages)
+  covey_unit_test(transport ${object} LABEL component DEPENDS covey_test_world)
+endforeach()

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "transport/core/transfer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,9 +119,10 @@ bool comm_takes(struct channel *channel, struct message *message)
     if (channel != &comm->collective || header->tag != COMM_TAG_BROKEN)
         return false;
     if (!comm->broken) {
-        comm->broken =
-            header->argument == (uint64_t)-COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
-        comm->broken_by = message->member;
+        uint32_t culprit = (uint32_t)header->argument;
+        bool mismatch = (uint32_t)(header->argument >> 32) == (uint32_t)-COVEY_EMISMATCH;
+        comm->broken = mismatch ? COVEY_EMISMATCH : COVEY_EPEER;
+        comm->broken_by = culprit < comm->size ? culprit : message->member;
     }
     engine_message_free(comm->engine, message);
     return true;
@@ -128,6 +130,64 @@ bool comm_takes(struct channel *channel, struct message *message)
 
 enum covey_status comm_broken(struct comm *comm)
 {
+    uint32_t rank = comm->ranks[comm->broken_by];
+    if (comm->broken == COVEY_EPEER && engine_check_rank(comm->engine, rank) != COVEY_OK)
+        return comm->broken;
     return engine_fail(comm->engine, comm->broken,
-                       "a collective of this communicator failed at rank %u", comm->broken_by);
+                       "a collective of this communicator failed at rank %u%s", rank,
+                       comm->broken == COVEY_EMISMATCH ? ": its members do not agree" : "");
+}
+
+static struct layout_arrival *arrival_of(const struct comm *comm, uint32_t endpoint)
+{
+    return &layout_endpoint(comm->engine->arena, endpoint)
+                ->arrivals[comm->id / 2 % LAYOUT_ARRIVALS];
+}
+
+void comm_arrive(struct comm *comm)
+{
+    struct layout_arrival *arrival = arrival_of(comm, comm->engine->endpoint);
+    comm->collectives++;
+    atomic_store_explicit(&arrival->communicator, comm->id, memory_order_relaxed);
+    atomic_store_explicit(&arrival->number, comm->collectives, memory_order_release);
+}
+
+/* Of a member of this node; one whose place another communicator has taken counts as missing. */
+static bool has_arrived(const struct comm *comm, uint32_t endpoint)
+{
+    struct layout_arrival *arrival = arrival_of(comm, endpoint);
+    uint64_t number = atomic_load_explicit(&arrival->number, memory_order_acquire);
+    return atomic_load_explicit(&arrival->communicator, memory_order_relaxed) == comm->id &&
+           number >= comm->collectives;
+}
+
+/* Lists ranks of this node, as many as fit. */
+static void list_ranks(const struct comm *comm, bool arrived, char *text, size_t size)
+{
+    const struct arena *arena = comm->engine->arena;
+    size_t used = 0;
+    snprintf(text, size, "none");
+    for (uint32_t member = 0; member < comm->size && used + 16 < size; member++) {
+        uint32_t endpoint;
+        if (!arena_local_of(arena, comm->ranks[member], &endpoint) ||
+            has_arrived(comm, endpoint) != arrived)
+            continue;
+        int more = snprintf(text + used, size - used, "%s%u", used ? " " : "", comm->ranks[member]);
+        used += more > 0 ? (size_t)more : 0;
+    }
+    if (used + 16 >= size)
+        snprintf(text + used, size - used, " ...");
+}
+
+void comm_name_missing(struct comm *comm, const char *name)
+{
+    char missing[ENGINE_TEXT_BYTES / 3];
+    char arrived[ENGINE_TEXT_BYTES / 3];
+    char waited[64];
+    snprintf(waited, sizeof(waited), "%.63s", comm->engine->text);
+    list_ranks(comm, false, missing, sizeof(missing));
+    list_ranks(comm, true, arrived, sizeof(arrived));
+    (void)!engine_fail(comm->engine, COVEY_ETIMEOUT,
+                       "%s: %s; of this node, not arrived: %s; arrived: %s", name, waited, missing,
+                       arrived);
 }

@@ -24,8 +24,9 @@ struct comm {
     uint32_t *place;        /* by member: its position in its node's list */
 
     uint64_t children;        /* splits so far */
+    uint64_t collectives;     /* so far */
     enum covey_status broken; /* by a failed collective; then why */
-    uint32_t broken_by;       /* the member that told so */
+    uint32_t broken_by;       /* the member at fault, as far as is known */
 };
 
 /* ranks is copied: the members in order, this worker among them. */
@@ -36,8 +37,14 @@ enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t
 void comm_destroy(struct comm *comm);
 
 /* The tag of the message, in the channel of collectives, that one has failed; argument is minus
- * the status. */
+ * the status << 32 | the member at fault. */
 #define COMM_TAG_BROKEN (-3)
+
+/* This member has come to its next collective: for the text of others' timeouts. */
+void comm_arrive(struct comm *comm);
+
+/* Sets the engine's text to who has and who has not come to the present collective. */
+void comm_name_missing(struct comm *comm, const char *name);
 
 /* True where the message is such, and then it is taken over. */
 bool comm_takes(struct channel *channel, struct message *message);

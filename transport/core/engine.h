@@ -162,6 +162,12 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
                                     const void *source, const struct descriptor_block *block,
                                     uint64_t length) COVEY_MUST_USE;
 
+/* Sends a block by reference to a member of this node, whatever its length, now or not at all:
+ * EAGAIN where the inbox is full. The sender keeps its hold. */
+enum covey_status engine_send_lent(struct channel *channel, uint32_t destination, int tag,
+                                   uint64_t argument,
+                                   const struct descriptor_block *block) COVEY_MUST_USE;
+
 /* Starts a receive, with target and size or as_block set in *request beforehand. */
 enum covey_status engine_receive_start(struct channel *channel, struct request *request, int source,
                                        int tag) COVEY_MUST_USE;

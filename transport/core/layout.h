@@ -60,6 +60,13 @@ struct layout_rank {
     _Atomic uint64_t reason[ARENA_REASON_BYTES / 8];
 };
 
+#define LAYOUT_ARRIVALS 8u
+
+struct layout_arrival {
+    _Atomic uint64_t communicator;
+    _Atomic uint64_t number;
+};
+
 /* A doorbell, and what others must know of an endpoint. */
 struct layout_endpoint {
     alignas(64) _Atomic uint32_t bell; /* a futex */
@@ -69,6 +76,8 @@ struct layout_endpoint {
     /* What it is about to make which endpoint a holder of; intent_to is endpoint + 1, or 0. */
     _Atomic uint64_t intent_block; /* slab << 32 | block */
     _Atomic uint32_t intent_to;
+    /* How far it has come in collectives, by communicator; for the text of timeouts only. */
+    struct layout_arrival arrivals[LAYOUT_ARRIVALS];
 };
 
 struct layout_slot {

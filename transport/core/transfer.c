@@ -177,6 +177,31 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
     return status;
 }
 
+enum covey_status engine_send_lent(struct channel *channel, uint32_t destination, int tag,
+                                   uint64_t argument, const struct descriptor_block *block)
+{
+    struct engine *engine = channel->comm->engine;
+    struct peer *peer = engine_peer(channel, destination);
+    uint32_t rank = channel->comm->ranks[destination];
+    enum covey_status status = engine_check_rank(engine, rank);
+    if (status)
+        return status;
+    struct descriptor descriptor = answer(engine, DESCRIPTOR_MESSAGE, rank);
+    descriptor.header.payload = DESCRIPTOR_BLOCK;
+    descriptor.header.tag = tag;
+    descriptor.header.communicator = channel->id;
+    descriptor.header.sequence = peer->send_sequence;
+    descriptor.header.length = block->length;
+    descriptor.header.argument = argument;
+    descriptor.block = *block;
+    status = engine_post_shared(engine, &descriptor);
+    if (status == COVEY_OK)
+        peer->send_sequence++;
+    if (status == COVEY_EPEER)
+        return engine_fail(engine, status, "rank %u has ended", rank);
+    return status == COVEY_EEXISTS ? COVEY_EAGAIN : status;
+}
+
 void transfer_drop_window(struct engine *engine, struct request *request)
 {
     for (uint32_t i = 0; i < request->window_used; i++)

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "tests/harness/harness.h"
 #include "relay.h"
+#include "tests/harness/harness.h"
 #include "worker/setup.h"
 
 #include <errno.h>

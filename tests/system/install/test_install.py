@@ -119,7 +119,9 @@ class Installed(unittest.TestCase):
             exported = {line.split()[-1] for line in said.splitlines() if " A " not in line}
             self.assertTrue(all("@@" in name for name in exported), f"symbols without a version: {exported}")
             public = declared([os.path.join(SOURCE, root, header)] + [os.path.join(SOURCE, path) for path in SHARED_HEADERS])
-            self.assertEqual({name.split("@")[0] for name in exported}, public)
+            # What user code defines; and what only Covey's own programs use has a version of its own.
+            public -= {"covey_work"}
+            self.assertEqual({name.split("@")[0] for name in exported if not name.endswith("_INTERNAL")}, public)
 
         self.for_each_library(test)
 

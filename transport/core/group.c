@@ -1,0 +1,352 @@
+#include "transport/core/group.h"
+
+#include "base/fault.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[GROUP_KINDS] = {
+    [GROUP_BARRIER] = "barrier",       [GROUP_BCAST] = "bcast",
+    [GROUP_BCAST_BUF] = "bcast_buf",   [GROUP_REDUCE] = "reduce",
+    [GROUP_ALLREDUCE] = "allreduce",   [GROUP_GATHER] = "gather",
+    [GROUP_GATHERV] = "gatherv",       [GROUP_SCATTER] = "scatter",
+    [GROUP_SCATTERV] = "scatterv",     [GROUP_ALLGATHER] = "allgather",
+    [GROUP_ALLGATHERV] = "allgatherv", [GROUP_ALLTOALL] = "alltoall",
+    [GROUP_ALLTOALLV] = "alltoallv",
+};
+
+/* kind 5, detail 8, root 17, length 26 (folded), number 8: what members must agree on. */
+static uint64_t make_check(enum group_kind kind, uint32_t detail, uint32_t root, uint64_t length,
+                           uint64_t number)
+{
+    uint64_t folded = (length ^ length >> 26 ^ length >> 52) & 0x3ffffff;
+    return (uint64_t)kind | (uint64_t)(detail & 0xff) << 5 |
+           (uint64_t)((root + 1) & 0x1ffff) << 13 | folded << 30 | (number & 0xff) << 56;
+}
+
+enum covey_status group_begin(struct group *group, struct comm *comm, enum group_kind kind,
+                              uint32_t root, uint32_t detail, uint64_t length)
+{
+    *group = (struct group){.comm = comm, .engine = comm->engine, .kind = kind};
+    engine_wait_start(&group->wait, comm->engine, comm->timeout_ns);
+    if (comm->broken)
+        return comm_broken(comm);
+    group->check = make_check(kind, detail, root, length, comm->collectives);
+    comm_arrive(comm);
+    covey_fault(COVEY_FAULT_WORKER_COLLECTIVE);
+    return COVEY_OK;
+}
+
+/* Tells the others, who may be waiting for what will not come. */
+static void tell_broken(struct group *group, enum covey_status status)
+{
+    struct comm *comm = group->comm;
+    uint32_t culprit = comm->broken_by;
+    uint64_t argument = (uint64_t)(uint32_t)-status << 32 | culprit;
+    for (uint32_t member = 0; member < comm->size; member++) {
+        struct request request = {0};
+        if (member == comm->rank)
+            continue;
+        char text[ENGINE_TEXT_BYTES];
+        memcpy(text, group->engine->text, sizeof(text));
+        enum covey_status sent = engine_send_start(&comm->collective, &request, member,
+                                                   COMM_TAG_BROKEN, argument, NULL, NULL, 0);
+        if (sent) /* it is gone itself */
+            memcpy(group->engine->text, text, sizeof(text));
+        else if (!request.done)
+            engine_cancel(&request);
+    }
+}
+
+static void let_go(struct group *group)
+{
+    if (group->holds)
+        group_release(group, &group->held);
+    group->holds = false;
+}
+
+void group_abandon(struct group *group)
+{
+    for (size_t i = 0; i < group->request_count; i++)
+        engine_cancel(&group->requests[i]);
+    group->request_count = 0;
+    let_go(group);
+}
+
+enum covey_status group_end(struct group *group, enum covey_status status)
+{
+    struct comm *comm = group->comm;
+    if (status)
+        group_abandon(group);
+    free(group->requests);
+    group->requests = NULL;
+    if (!status || comm->broken)
+        return status;
+    if (status == COVEY_ETIMEOUT)
+        comm_name_missing(comm, names[group->kind]);
+    comm->broken = status == COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
+    comm->broken_by = comm->rank;
+    for (uint32_t member = 0; status == COVEY_EPEER && member < comm->size; member++) {
+        if (arena_rank_state(group->engine->arena, comm->ranks[member]) == ARENA_DIED)
+            comm->broken_by = member;
+    }
+    if (status != COVEY_ETIMEOUT)
+        tell_broken(group, comm->broken);
+    return status;
+}
+
+enum covey_status group_reserve(struct group *group, size_t requests)
+{
+    if (requests <= group->request_room)
+        return COVEY_OK;
+    struct request *more = covey_reallocarray(group->requests, requests, sizeof(*more));
+    if (!more)
+        return engine_fail(group->engine, COVEY_ENOMEM, "out of memory");
+    group->requests = more;
+    group->request_room = requests;
+    return COVEY_OK;
+}
+
+void *group_memory(struct group *group, uint64_t count, uint64_t size)
+{
+    void *memory = count < SIZE_MAX / (size ? size : 1)
+                       ? covey_reallocarray(NULL, count ? count : 1, size ? size : 1)
+                       : NULL;
+    if (!memory)
+        (void)!engine_fail(group->engine, COVEY_ENOMEM, "%s: out of memory", names[group->kind]);
+    return memory;
+}
+
+/* Room must be reserved: requests are on lists, and so must not move. */
+static struct request *next_request(struct group *group)
+{
+    struct request *request = &group->requests[group->request_count++];
+    *request = (struct request){0};
+    covey_list_init(&request->link);
+    return request;
+}
+
+/* A request that did not start is none. */
+static enum covey_status started(struct group *group, enum covey_status status)
+{
+    if (status)
+        group->request_count--;
+    return status;
+}
+
+enum covey_status group_start_send(struct group *group, uint32_t member, const void *bytes,
+                                   uint64_t length)
+{
+    return started(group, engine_send_start(&group->comm->collective, next_request(group), member,
+                                            0, group->check, bytes, NULL, length));
+}
+
+enum covey_status group_start_send_block(struct group *group, uint32_t member,
+                                         const struct descriptor_block *block)
+{
+    return started(group, engine_send_start(&group->comm->collective, next_request(group), member,
+                                            0, group->check, NULL, block, block->length));
+}
+
+enum covey_status group_start_receive(struct group *group, uint32_t member, void *bytes,
+                                      uint64_t length)
+{
+    struct request *request = next_request(group);
+    request->target = bytes;
+    request->size = length;
+    return started(
+        group, engine_receive_start(&group->comm->collective, request, (int)member, ENGINE_ANY));
+}
+
+enum covey_status group_verify(struct group *group, const struct request *request)
+{
+    uint64_t theirs = request->argument;
+    struct comm *comm = group->comm;
+    uint32_t rank = comm->ranks[request->peer];
+    if (theirs == group->check) {
+        if (request->status == COVEY_OK && (request->as_block || request->length == request->size))
+            return COVEY_OK;
+        return engine_fail(group->engine, COVEY_EMISMATCH,
+                           "%s: rank %u sent %llu bytes, %llu were expected", names[group->kind],
+                           rank, (unsigned long long)request->length,
+                           (unsigned long long)request->size);
+    }
+    uint32_t kind = theirs & 0x1f;
+    if (kind == 0 || kind >= GROUP_KINDS)
+        return engine_fail(group->engine, COVEY_EMISMATCH, "%s: rank %u sent something else",
+                           names[group->kind], rank);
+    if (kind != group->kind)
+        return engine_fail(group->engine, COVEY_EMISMATCH, "this is %s, rank %u called %s",
+                           names[group->kind], rank, names[kind]);
+    uint32_t root = (uint32_t)(theirs >> 13 & 0x1ffff) - 1;
+    if ((theirs ^ group->check) >> 13 & 0x1ffff)
+        return engine_fail(group->engine, COVEY_EMISMATCH, "%s: rank %u says that %u is the root",
+                           names[group->kind], rank, root);
+    return engine_fail(group->engine, COVEY_EMISMATCH, "%s: rank %u gave another %s",
+                       names[group->kind], rank,
+                       (theirs ^ group->check) >> 5 & 0xff ? "type or operation" : "length");
+}
+
+/* Until this request is done; and what it brought is right. */
+static enum covey_status await(struct group *group, struct request *request)
+{
+    enum covey_status status = engine_wait_request(request, &group->wait);
+    if (status == COVEY_ETIMEOUT)
+        return engine_fail(group->engine, status, "waited in vain for rank %u",
+                           group->comm->ranks[request->peer]);
+    if (status == COVEY_EPEER && !group->comm->broken)
+        (void)!engine_can_come(&group->comm->collective, request->peer);
+    if (request->kind == REQUEST_RECEIVE && request->done &&
+        (status == COVEY_OK || status == COVEY_ETRUNCATED))
+        return group_verify(group, request);
+    return status;
+}
+
+enum covey_status group_finish(struct group *group)
+{
+    for (size_t i = 0; i < group->request_count; i++) {
+        enum covey_status status = await(group, &group->requests[i]);
+        if (status)
+            return status;
+    }
+    group->request_count = 0;
+    let_go(group);
+    return COVEY_OK;
+}
+
+static enum covey_status complete_one(struct group *group, struct request *request,
+                                      enum covey_status status)
+{
+    if (!status)
+        status = await(group, request);
+    if (status && !request->done)
+        engine_cancel(request);
+    return status;
+}
+
+enum covey_status group_send(struct group *group, uint32_t member, const void *bytes,
+                             uint64_t length)
+{
+    struct request request = {0};
+    covey_list_init(&request.link);
+    request.channel = &group->comm->collective;
+    enum covey_status status = engine_send_start(&group->comm->collective, &request, member, 0,
+                                                 group->check, bytes, NULL, length);
+    if (!status && request.done)
+        return request.status;
+    return status ? status : complete_one(group, &request, status);
+}
+
+enum covey_status group_receive(struct group *group, uint32_t member, void *bytes, uint64_t length)
+{
+    struct request request = {.target = bytes, .size = length};
+    enum covey_status status =
+        engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
+    return status ? status : complete_one(group, &request, status);
+}
+
+enum covey_status group_receive_block(struct group *group, uint32_t member,
+                                      struct descriptor_block *block, int *tag)
+{
+    struct request request = {.as_block = true};
+    enum covey_status status =
+        engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
+    if (!status)
+        status = complete_one(group, &request, status);
+    if (status && request.done && request.has_block)
+        group_release(group, &request.block);
+    *block = request.block;
+    if (tag)
+        *tag = request.tag;
+    return status;
+}
+
+enum covey_status group_start_send_held(struct group *group, uint32_t member,
+                                        const struct descriptor_block *block)
+{
+    group->held = *block;
+    group->holds = true;
+    return group_start_send_block(group, member, &group->held);
+}
+
+enum covey_status group_lend(struct group *group, uint32_t member, int tag,
+                             const struct descriptor_block *block)
+{
+    for (;;) {
+        enum covey_status status =
+            engine_send_lent(&group->comm->collective, member, tag, group->check, block);
+        if (status != COVEY_EAGAIN)
+            return status;
+        status = engine_wait_more(&group->wait);
+        group->engine->stalled = true;
+        if (!status && group->comm->broken)
+            status = comm_broken(group->comm);
+        if (status)
+            return status;
+    }
+}
+
+enum covey_status group_allocate(struct group *group, uint64_t length,
+                                 struct descriptor_block *block)
+{
+    while (!memory_allocate(&group->engine->memory, length, MEMORY_AGREED, block)) {
+        enum covey_status status = engine_wait_more(&group->wait);
+        group->engine->stalled = true;
+        if (!status && group->comm->broken)
+            status = comm_broken(group->comm);
+        if (status)
+            return status;
+    }
+    return COVEY_OK;
+}
+
+uint8_t *group_bytes(const struct group *group, const struct descriptor_block *block)
+{
+    return memory_bytes(&group->engine->memory, block);
+}
+
+void group_release(struct group *group, const struct descriptor_block *block)
+{
+    memory_release(&group->engine->memory, block);
+}
+
+static uint64_t step(struct walk *walk, uint64_t length)
+{
+    uint64_t left = blocks_length(walk->blocks, walk->member) - walk->done;
+    return left < length ? left : length;
+}
+
+static void advance(struct walk *walk, uint64_t length)
+{
+    walk->done += length;
+    if (walk->done == blocks_length(walk->blocks, walk->member)) {
+        walk->member++;
+        walk->done = 0;
+    }
+}
+
+void walk_read(struct walk *walk, uint8_t *to, uint64_t length)
+{
+    while (length > 0 && walk->member < walk->end) {
+        uint64_t now = step(walk, length);
+        if (now > 0)
+            memcpy(to, blocks_at(walk->blocks, walk->member) + walk->done, now);
+        advance(walk, now);
+        to += now;
+        length -= now;
+    }
+}
+
+void walk_write(struct walk *walk, const uint8_t *from, uint64_t length)
+{
+    while (length > 0 && walk->member < walk->end) {
+        uint64_t now = step(walk, length);
+        if (now > 0)
+            memcpy(blocks_at(walk->blocks, walk->member) + walk->done, from, now);
+        advance(walk, now);
+        from += now;
+        length -= now;
+    }
+}
