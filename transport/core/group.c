@@ -82,6 +82,11 @@ enum covey_status group_end(struct group *group, enum covey_status status)
         group_abandon(group);
     free(group->requests);
     group->requests = NULL;
+    /* One that failed first may have said why before it ended. */
+    if (status == COVEY_EPEER && !comm->broken)
+        engine_progress(group->engine);
+    if (status == COVEY_EPEER && comm->broken)
+        return comm_broken(comm);
     if (!status || comm->broken)
         return status;
     if (status == COVEY_ETIMEOUT)
