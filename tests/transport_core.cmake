@@ -5,3 +5,6 @@ target_link_libraries(covey_test_world PUBLIC covey_settings covey_harness covey
 foreach(object collectives failures messages)
   covey_unit_test(transport ${object} LABEL component DEPENDS covey_test_world)
 endforeach()
+
+covey_unit_test(transport arena DEPENDS covey_transport_core)
+covey_unit_test(transport queues THREADS DEPENDS covey_transport_core)
