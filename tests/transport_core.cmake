@@ -8,3 +8,4 @@ endforeach()
 
 covey_unit_test(transport arena DEPENDS covey_transport_core)
 covey_unit_test(transport queues THREADS DEPENDS covey_transport_core)
+covey_unit_test(transport setup LABEL component DEPENDS covey_worker_static covey_worker_setup)

@@ -120,6 +120,10 @@ void arena_mark_running(struct arena *arena, uint32_t rank);
  * The worker of a rank, here or elsewhere, has ended: state is ARENA_DONE or ARENA_DIED, reason one
  * phrase for its peers ("killed by signal 9"), cut to ARENA_REASON_BYTES. The first such call for a
  * rank counts, later ones do nothing. Wakes every local waiter, and the host.
+ *
+ * Who waits for a rank that has ended gives up as soon as its inbox holds nothing more of it. So a
+ * rank of another node is marked here only after what it had sent has been delivered: its host
+ * says so in order behind its last message. For one whose node is lost nothing more will come.
  */
 void arena_mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state state,
                       const char *reason);

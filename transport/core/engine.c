@@ -19,13 +19,11 @@ struct pending {
     struct request *request; /* to complete when it is out; may be NULL */
 };
 
-static bool can_spin(const struct arena *arena)
+static uint32_t count_cpus(void)
 {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
-    if (sched_getaffinity(0, sizeof(cpus), &cpus))
-        return false;
-    return (uint32_t)CPU_COUNT(&cpus) > arena->shape.local_count;
+    return sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : (uint32_t)CPU_COUNT(&cpus);
 }
 
 enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t timeout_ns,
@@ -42,7 +40,9 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     engine->endpoint = endpoint;
     engine->timeout_ns = timeout_ns;
     engine->next_cookie = 1;
-    engine->may_spin = can_spin(arena);
+    uint32_t cpus = count_cpus();
+    engine->may_spin = cpus > arena->shape.local_count;
+    engine->yield_ns = engine_yield_ns(arena->shape.local_count, cpus);
     uint32_t endpoints = arena->shape.local_count + 1;
     engine->pending = covey_calloc(endpoints, sizeof(*engine->pending));
     if (!engine->pending)

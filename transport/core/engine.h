@@ -102,7 +102,8 @@ struct engine {
     uint32_t rank;
     uint32_t endpoint;
     int64_t timeout_ns;
-    bool may_spin;
+    bool may_spin;    /* there are cores to spare */
+    int64_t yield_ns; /* how long a wait yields before it sleeps */
     struct inbox inbox;
     struct memory memory;
     uint32_t epoch_seen;
@@ -190,6 +191,9 @@ struct engine_wait {
     int64_t asleep_after_ns;
     uint32_t rounds;
 };
+
+/* How long to yield where so many workers share so many cores. */
+int64_t engine_yield_ns(uint32_t workers, uint32_t cpus);
 
 void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns);
 

@@ -5,14 +5,21 @@
 
 #include <sched.h>
 
+#define SPIN_ROUNDS  2000u
+#define STALL_NAP_NS (1 * COVEY_NS_PER_MS)
+
 /*
  * A futex wake costs 26 to 31 us where the core has halted; a yield to a peer that has the answer
- * costs one switch. So: spin where there are cores to spare, then yield for the price of a few
- * wakes, then sleep.
+ * costs one switch, and the peers that share the core come first. So: spin where there are cores to
+ * spare, then yield for the price of a few wakes and of a round of all peers, then sleep.
  */
-#define SPIN_ROUNDS  2000u
-#define YIELD_NS     (200 * COVEY_NS_PER_US)
-#define STALL_NAP_NS (1 * COVEY_NS_PER_MS)
+#define YIELD_NS        (200 * COVEY_NS_PER_US)
+#define YIELD_A_PEER_NS (40 * COVEY_NS_PER_US)
+
+int64_t engine_yield_ns(uint32_t workers, uint32_t cpus)
+{
+    return YIELD_NS + YIELD_A_PEER_NS * workers / (cpus ? cpus : 1);
+}
 
 void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns)
 {
@@ -56,14 +63,15 @@ static void sleep_a_while(struct engine_wait *wait, int64_t now_ns)
 /* One of: spin, yield, sleep. ETIMEOUT once the time is over. */
 static enum covey_status pass_time(struct engine_wait *wait)
 {
-    if (wait->engine->may_spin && wait->rounds < SPIN_ROUNDS && wait->timeout_ns != 0) {
+    const struct engine *engine = wait->engine;
+    if (engine->may_spin && wait->rounds < SPIN_ROUNDS && wait->timeout_ns != 0) {
         pause_cpu();
         return COVEY_OK;
     }
     int64_t now_ns = covey_now_ns();
     if (wait->deadline_ns == 0) {
         wait->deadline_ns = covey_deadline_ns(now_ns, wait->timeout_ns);
-        wait->asleep_after_ns = now_ns + YIELD_NS;
+        wait->asleep_after_ns = now_ns + engine->yield_ns;
     }
     if (now_ns >= wait->deadline_ns)
         return COVEY_ETIMEOUT;
