@@ -25,6 +25,7 @@ static enum covey_status ucx_create(const struct net_backend_options *options,
     covey_list_init(&ucx->doomed);
     covey_list_init(&ucx->pending);
     covey_list_init(&ucx->spare);
+    covey_list_init(&ucx->regions);
     enum covey_status status = ucx_open(ucx, error);
     if (status != COVEY_OK) {
         ucx_destroy(ucx);

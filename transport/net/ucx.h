@@ -30,8 +30,9 @@ struct net_backend {
     struct covey_list links;   /* every link that is not closed */
     struct covey_list doomed;  /* closed by the owner, not yet given back */
     struct covey_list pending; /* operations that UCX has */
-    struct covey_list spare;   /* operations that may be used again */
-    unsigned busy_rounds;      /* since the sockets had their turn */
+    struct covey_list regions;
+    struct covey_list spare; /* operations that may be used again */
+    unsigned busy_rounds;    /* since the sockets had their turn */
 };
 
 struct ucx_link {
@@ -61,6 +62,7 @@ struct ucx_operation {
 };
 
 struct net_region {
+    struct covey_list node; /* on regions */
     ucp_mem_h handle;
     uintptr_t start;
     size_t length_bytes;

@@ -186,6 +186,7 @@ enum covey_status ucx_region_add(struct net_backend *ucx, void *address, size_t 
     }
     added->start = (uintptr_t)address;
     added->length_bytes = length_bytes;
+    covey_list_push_back(&ucx->regions, &added->node);
     *region = added;
     return COVEY_OK;
 }
@@ -195,6 +196,7 @@ void ucx_region_remove(struct net_backend *ucx, struct net_region *region)
     ucs_status_t status = ucp_mem_unmap(ucx->context, region->handle);
     if (status != UCS_OK)
         log_error("cannot unregister memory reason=%s", ucs_status_string(status));
+    covey_list_remove(&region->node);
     free(region);
 }
 

@@ -254,6 +254,8 @@ void ucx_shut(struct net_backend *ucx)
     if (ucx->worker)
         ucp_worker_destroy(ucx->worker);
     ucx->worker = NULL;
+    while (!covey_list_empty(&ucx->regions))
+        ucx_region_remove(ucx, covey_container_of(ucx->regions.next, struct net_region, node));
     if (ucx->context)
         ucp_cleanup(ucx->context);
     ucx->context = NULL;

@@ -190,7 +190,6 @@ void node_open(struct node *node, const struct net_options *options)
 
 void node_close(struct node *node)
 {
-    net_region_remove(node->net, node->region);
     net_destroy(node->net);
     node->net = NULL;
 }

@@ -1,0 +1,118 @@
+/* Inside the router: what its files share. */
+#ifndef TRANSPORT_NET_ROUTER_INTERNAL_H
+#define TRANSPORT_NET_ROUTER_INTERNAL_H
+
+#include "base/list.h"
+#include "transport/net/router.h"
+
+/* The headers that routers put into messages; docs/wire.md. */
+enum router_kind {
+    ROUTER_MESSAGE = 1, /* a descriptor header, then the payload where it is short */
+    ROUTER_ENDED = 2,   /* a rank of the sending node has ended */
+};
+
+#define ROUTER_MESSAGE_BYTES 64
+#define ROUTER_ENDED_BYTES   24
+
+/* How long the host of an ended rank may take to say how much that rank had sent. */
+#define ROUTER_GRACE_NS 500000000LL
+
+/* How often what waits for memory or a place in an inbox is tried again. */
+#define ROUTER_RETRY_NS 2000000LL
+
+/* Messages waiting for a place in an inbox here beyond which the network's are held. */
+#define ROUTER_QUEUED_MAX 65536
+
+/* A message on its way out, whose payload lies in the arena. */
+struct outgoing {
+    struct covey_list node; /* on router->outgoing or spare */
+    struct router *router;
+    struct host_outgoing message;
+};
+
+/* A message on its way in, whose payload is landing. */
+struct incoming {
+    struct covey_list node; /* on router->incoming or spare */
+    struct router *router;
+    unsigned from;
+    struct descriptor_header header;
+    struct host_incoming room;
+};
+
+/* A message that the net holds for want of memory. */
+struct waiting {
+    struct covey_list node;
+    struct net_message *message;
+};
+
+/* The end of a rank elsewhere, to be told when all that it sent is delivered. */
+struct ending {
+    struct covey_list node;
+    uint32_t rank;
+    enum arena_rank_state state;
+    bool counted;        /* by its host: */
+    uint64_t sent;       /* so many messages to here */
+    int64_t deadline_ns; /* where its host has said nothing */
+    char reason[ARENA_REASON_BYTES];
+};
+
+struct router {
+    struct router_options options;
+    struct arena *arena;
+    struct host_port *port;
+    struct net *net; /* NULL without a network */
+    uint8_t *slabs;
+    uint32_t slab_count;
+    struct net_region **regions; /* by slab; NULL: not met the network yet */
+    uint64_t *sent;              /* by node and local rank: messages handed to the network */
+    uint64_t *finished;          /* by rank: messages from it that are delivered or dropped */
+    bool *end_told;              /* by local rank */
+    bool *node_lost;             /* by node */
+    bool *node_known;            /* by node: a connection has been begun or is up */
+    uint32_t epoch_seen;
+    bool asleep;
+    bool drained; /* the inbox was empty just now, and all of it is on its way */
+    bool transport_told;
+    struct outgoing *stalled; /* the network takes no more now: nothing else is polled */
+    struct covey_list outgoing, spare_outgoing;
+    struct covey_list incoming, spare_incoming;
+    struct covey_list waiting;
+    struct covey_list endings;
+    int64_t now_ns;
+    int64_t retry_ns; /* when to try again, or COVEY_NEVER_NS */
+    struct router_counters counters;
+};
+
+/* The registered region of a slab that holds this address; NULL where it cannot be registered. */
+struct net_region *router_region(struct router *router, const void *address);
+
+/* Gives a node up, because of what it sent or what we cannot do for it. */
+void router_fail_node(struct router *router, unsigned node, const char *reason);
+
+/* router_out.c */
+bool router_out_progress(struct router *router);
+void router_out_clear(struct router *router);
+void router_message_encode(const struct descriptor_header *header,
+                           uint8_t bytes[ROUTER_MESSAGE_BYTES]);
+void router_message_decode(const uint8_t bytes[ROUTER_MESSAGE_BYTES],
+                           struct descriptor_header *header);
+
+/* router_in.c */
+enum net_verdict router_on_message(void *router, struct net_message *message,
+                                   struct net_landing *landing);
+void router_on_landed(void *router, unsigned node, void *context, enum covey_status status);
+bool router_in_progress(struct router *router);
+void router_in_clear(struct router *router);
+
+/* router_end.c: who has ended. */
+/* epoch is the arena's from before the inbox was last found empty. */
+bool router_end_progress(struct router *router, uint32_t epoch);
+/* A node is reached for the first time: it is told of who has ended before. */
+void router_end_connected(struct router *router, unsigned node);
+void router_end_received(struct router *router, const struct net_message *message);
+/* A message from a rank is delivered or dropped. */
+void router_end_finished(struct router *router, uint32_t source);
+int64_t router_end_next_ns(const struct router *router);
+void router_end_clear(struct router *router);
+
+#endif
