@@ -72,9 +72,10 @@ static struct router *make_router(const struct router_options *options)
     router->finished = covey_calloc(arena_worker_count(options->arena), sizeof *router->finished);
     router->end_told = covey_calloc(locals + 1, sizeof *router->end_told);
     router->node_lost = covey_calloc(nodes, sizeof *router->node_lost);
+    router->traffic = covey_calloc(nodes, sizeof *router->traffic);
     router->node_known = covey_calloc(nodes, sizeof *router->node_known);
     if (!router->regions || !router->sent || !router->finished || !router->end_told ||
-        !router->node_lost || !router->node_known) {
+        !router->node_lost || !router->node_known || !router->traffic) {
         router_destroy(router);
         return NULL;
     }
@@ -125,6 +126,7 @@ void router_destroy(struct router *router)
     free(router->end_told);
     free(router->node_lost);
     free(router->node_known);
+    free(router->traffic);
     free(router);
 }
 
@@ -218,7 +220,7 @@ int router_net_fd(const struct router *router)
 
 struct net_traffic router_traffic(const struct router *router, unsigned node)
 {
-    return router->net ? net_traffic(router->net, node) : (struct net_traffic){0};
+    return node < arena_node_count(router->arena) ? router->traffic[node] : (struct net_traffic){0};
 }
 
 struct router_counters router_counters(const struct router *router)

@@ -81,7 +81,7 @@ int64_t router_next_timeout_ns(const struct router *router);
 int router_port_fd(const struct router *router);
 int router_net_fd(const struct router *router);
 
-/* What went between this node and another. */
+/* What workers sent to and got from another node: messages, and the bytes of their payload. */
 struct net_traffic router_traffic(const struct router *router, unsigned node);
 
 struct router_counters {

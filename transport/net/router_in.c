@@ -37,6 +37,8 @@ static void finish(struct incoming *incoming)
 static void deliver(struct incoming *incoming)
 {
     struct router *router = incoming->router;
+    router->traffic[incoming->from].received_messages++;
+    router->traffic[incoming->from].received_bytes += incoming->room.length_bytes;
     enum covey_status status = host_port_deliver(router->port, &incoming->header, &incoming->room);
     if (status != COVEY_OK)
         router->counters.dropped++;

@@ -69,6 +69,7 @@ struct router {
     bool *end_told;              /* by local rank */
     bool *node_lost;             /* by node */
     bool *node_known;            /* by node: a connection has been begun or is up */
+    struct net_traffic *traffic; /* by node */
     uint32_t epoch_seen;
     bool asleep;
     bool drained; /* the inbox was empty just now, and all of it is on its way */

@@ -106,9 +106,13 @@ static bool forward(struct router *router, struct outgoing *outgoing)
     router->node_known[node] = true;
     /* Counted before, since the send may be complete, and the message gone, when it returns. */
     count_sent(router, node, source);
+    uint32_t length_bytes = outgoing->message.length_bytes;
     enum covey_status status = send_on(router, node, outgoing);
-    if (status == COVEY_OK)
+    if (status == COVEY_OK) {
+        router->traffic[node].sent_messages++;
+        router->traffic[node].sent_bytes += length_bytes;
         return true;
+    }
     if (status == COVEY_EAGAIN) {
         uint32_t local;
         if (arena_local_of(router->arena, source, &local))
