@@ -14,3 +14,7 @@ foreach(suite ${suites})
   add_test(NAME component.router.${name} COMMAND test_router_${name})
   set_tests_properties(component.router.${name} PROPERTIES LABELS component TIMEOUT 300)
 endforeach()
+
+covey_unit_test(router router LABEL component TIMEOUT 240
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/component/router/hosts.c
+  DEPENDS covey_worker_static covey_transport_net)
