@@ -61,15 +61,19 @@ static const char *ucx_address(const struct net_backend *ucx)
     return ucx->address;
 }
 
-/* What came over UCX goes first: what a peer sent before it died counts. */
+/*
+ * What came over UCX goes first: what a peer sent before it died counts. The sockets cost a system
+ * call: they have their turn before and after each sleep, and now and then for who never sleeps.
+ */
 static bool ucx_progress(struct net_backend *ucx)
 {
     unsigned rounds = 0;
     while (rounds < ROUNDS && ucp_worker_progress(ucx->worker))
         rounds++;
-    ucx->busy_rounds += rounds;
-    if (rounds == 0 || ucx->busy_rounds >= ROUNDS) {
-        ucx->busy_rounds = 0;
+    ucx->since_door += rounds + 1;
+    if ((rounds == 0 && ucx->door_due) || ucx->since_door >= ROUNDS) {
+        ucx->since_door = 0;
+        ucx->door_due = false;
         rounds += ucx_door_progress(ucx);
     }
     return ucx_links_progress(ucx) || rounds > 0;
@@ -82,7 +86,14 @@ static int ucx_fd(const struct net_backend *ucx)
 
 static bool ucx_arm(struct net_backend *ucx)
 {
-    return ucx_links_idle(ucx) && ucp_worker_arm(ucx->worker) == UCS_OK;
+    if (ucx->since_door > 0) { /* the sockets were not looked at last */
+        ucx->door_due = true;
+        return false;
+    }
+    if (!ucx_links_idle(ucx) || ucp_worker_arm(ucx->worker) != UCS_OK)
+        return false;
+    ucx->door_due = true;
+    return true;
 }
 
 const struct net_backend_ops net_ucx_ops = {

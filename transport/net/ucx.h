@@ -32,7 +32,8 @@ struct net_backend {
     struct covey_list pending; /* operations that UCX has */
     struct covey_list regions;
     struct covey_list spare; /* operations that may be used again */
-    unsigned busy_rounds;    /* since the sockets had their turn */
+    unsigned since_door;     /* rounds since the sockets had their turn */
+    bool door_due;           /* it is their turn when UCX has nothing */
 };
 
 struct ucx_link {
