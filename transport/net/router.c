@@ -27,7 +27,7 @@ static void on_peer_down(void *data, unsigned node, enum covey_status status, co
         return;
     router->node_lost[node] = true;
     /* Of those whose end was on its way the reason is known better. */
-    (void)router_end_progress(router, router->epoch_seen);
+    router_end_lost(router, node);
     snprintf(text, sizeof text, "node %u is lost: %s", node, reason);
     arena_mark_node_died(router->arena, node, text);
     if (router->options.events)

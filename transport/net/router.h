@@ -60,7 +60,7 @@ enum covey_status router_set_address(struct router *router, unsigned node,
 /*
  * The control plane says that a rank of another node has ended (ARENA_DONE or ARENA_DIED). It is
  * told to the workers when what it has sent is delivered: its own host says how much that is, and
- * where that host is silent, half a second is given.
+ * where that host is silent, a second is given.
  */
 void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_state state,
                        const char *reason, int64_t now_ns);

@@ -29,9 +29,11 @@ static void conclude(struct router *router, struct ending *ending)
 
 static bool is_due(const struct router *router, const struct ending *ending)
 {
-    return router->node_lost[arena_node_of(router->arena, ending->rank)] ||
-           (ending->counted && router->finished[ending->rank] >= ending->sent) ||
-           router->now_ns >= ending->deadline_ns;
+    if (router->now_ns >= ending->deadline_ns)
+        return true;
+    /* What is queued here for want of space in an inbox may be of the ended rank. */
+    return ending->counted && router->finished[ending->rank] >= ending->sent &&
+           host_port_queued_messages(router->port) == 0;
 }
 
 static struct ending *note(struct router *router, uint32_t rank, enum arena_rank_state state,
@@ -63,9 +65,10 @@ void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_sta
         return;
     unsigned node = arena_node_of(router->arena, rank);
     struct ending *ending = NULL;
-    if (router->net && router->node_known[node] && !router->node_lost[node])
+    /* Also where no connection is up: what it sent may be waiting for just that. */
+    if (router->net && !router->node_lost[node])
         ending = note(router, rank, state, reason, strlen(reason), now_ns + ROUTER_GRACE_NS);
-    if (!ending) /* it cannot have sent anything, or there is no memory to wait with */
+    if (!ending) /* nothing of it can come any more, or there is no memory to wait with */
         arena_mark_ended(router->arena, rank, state, reason);
 }
 
@@ -174,6 +177,15 @@ bool router_end_progress(struct router *router, uint32_t epoch)
         did = true;
     }
     return did;
+}
+
+void router_end_lost(struct router *router, unsigned node)
+{
+    covey_list_for_each_safe (at, after, &router->endings) {
+        struct ending *ending = covey_container_of(at, struct ending, node);
+        if (arena_node_of(router->arena, ending->rank) == node)
+            conclude(router, ending);
+    }
 }
 
 int64_t router_end_next_ns(const struct router *router)

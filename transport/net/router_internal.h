@@ -15,7 +15,7 @@ enum router_kind {
 #define ROUTER_ENDED_BYTES   24
 
 /* How long the host of an ended rank may take to say how much that rank had sent. */
-#define ROUTER_GRACE_NS 500000000LL
+#define ROUTER_GRACE_NS 1000000000LL
 
 /* How often what waits for memory or a place in an inbox is tried again. */
 #define ROUTER_RETRY_NS 2000000LL
@@ -113,6 +113,8 @@ void router_end_connected(struct router *router, unsigned node);
 void router_end_received(struct router *router, const struct net_message *message);
 /* A message from a rank is delivered or dropped. */
 void router_end_finished(struct router *router, uint32_t source);
+/* A node is lost: what is known of the ends of its ranks is told now. */
+void router_end_lost(struct router *router, unsigned node);
 int64_t router_end_next_ns(const struct router *router);
 void router_end_clear(struct router *router);
 
