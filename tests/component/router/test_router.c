@@ -146,7 +146,7 @@ static void receiver__stalled_with_memory_full__others_play_on_and_nothing_is_lo
     TEST_TRUE(hosts_run(&hosts, &seen));
 }
 
-#define REPEATS 200
+#define REPEATS 60
 
 /* All send to all, the same again and again. */
 static void repeat(struct covey_ctx *ctx, struct shared *shared)
