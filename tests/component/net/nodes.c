@@ -143,6 +143,12 @@ static const struct net_events events = {.on_message = on_message,
                                          .on_peer_down = on_peer_down,
                                          .on_connected = on_connected};
 
+const char *node_address(void)
+{
+    const char *address = getenv("COVEY_TEST_ADDRESS");
+    return address ? address : "127.0.0.1";
+}
+
 void node_options(const struct node *node, struct net_options *options)
 {
     *options = (struct net_options){.backend = "ucx",
@@ -150,7 +156,7 @@ void node_options(const struct node *node, struct net_options *options)
                                     .node_count = node->count,
                                     .flare_id = "a-test-flare",
                                     .secret = secret,
-                                    .bind_address = "127.0.0.1",
+                                    .bind_address = node_address(),
                                     .events = &events};
     net_limits_init(&options->limits);
 }

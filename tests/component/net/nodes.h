@@ -66,7 +66,11 @@ typedef void (*node_role)(struct node *node);
  * killed, else -1). */
 bool nodes_run(unsigned count, const node_role *roles, int killed);
 
-/* Defaults for a node: loopback, its index, all ports. */
+/* Where the nodes are: COVEY_TEST_ADDRESS, an address of this machine that may have an RDMA device,
+ * or the loopback. */
+const char *node_address(void);
+
+/* Defaults for a node: that address, its index, all ports. */
 void node_options(const struct node *node, struct net_options *options);
 
 /* Opens the net, tells the others its address, and waits until all have. */

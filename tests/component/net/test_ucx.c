@@ -1,9 +1,8 @@
 /* Messages between two and three processes over UCX. */
 #include "tests/component/net/nodes.h"
 #include "tests/harness/harness.h"
+#include "transport/net/device.h"
 
-#include <arpa/inet.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,7 +57,12 @@ static void answer_sizes(struct node *node)
         node_send(node, 0, 100 + i, 0, sizes[i]);
     }
     exchange(node, SIZES, SIZES);
-    EXPECT(strcmp(node->carrier, getenv("COVEY_UCX_TLS") ? node->carrier : "ucx:tcp/lo") == 0);
+    /* Where there is an RDMA device, messages must go over it. */
+    struct net_device device;
+    EXPECT(net_device_find(node_address(), &device) == COVEY_OK);
+    const char *wanted = *device.rdma ? "ucx:rc_" : "ucx:tcp/";
+    EXPECT(strncmp(node->carrier, wanted, strlen(wanted)) == 0);
+    EXPECT(strstr(node->carrier, *device.rdma ? device.rdma : device.interface));
     node_barrier(node);
     node_close(node);
 }

@@ -63,6 +63,34 @@ static void worker__killed_on_another_node__its_last_words_come_then_epeer(void)
         TEST_TRUE(hosts_run(&hosts, NULL));
 }
 
+#define CHATTER 5000
+
+/* Rank 1 sends more than an inbox holds, and ends well before rank 0 looks at any of it. */
+static void chatter(struct covey_ctx *ctx, struct shared *shared)
+{
+    struct covey_comm *comm = covey_world(ctx);
+    for (uint32_t i = 0; covey_rank(ctx) == 1 && i < CHATTER; i++)
+        EXPECT_OK(covey_send(comm, &i, sizeof i, 0, 7));
+    if (covey_rank(ctx) != 0)
+        return;
+    int64_t deadline_ns = covey_now_ns() + 20 * COVEY_NS_PER_S;
+    while (atomic_load(&shared->ended_workers) < 2)
+        EXPECT(usleep(200) == 0 && covey_now_ns() < deadline_ns);
+    for (uint32_t i = 0; i < CHATTER; i++) {
+        uint32_t got;
+        EXPECT_OK(covey_recv(comm, &got, sizeof got, 1, 7, NULL));
+        EXPECT(got == i);
+    }
+    EXPECT(covey_recv(comm, NULL, 0, 1, 7, NULL) == COVEY_EPEER);
+}
+
+static void worker__ended_with_a_full_inbox_elsewhere__all_of_it_comes_then_epeer(void)
+{
+    const struct hosts hosts = {
+        .hosts = 2, .workers = 3, .killed_host = -1, .killed_worker = -1, .work = chatter};
+    TEST_TRUE(hosts_run(&hosts, NULL));
+}
+
 /* Ranks 0, 2 on host 0; 1, 3 on host 1, which is killed while all wait in vain. */
 static void lose_host(struct covey_ctx *ctx, struct shared *shared)
 {
@@ -188,6 +216,7 @@ static void accounts__many_messages__bytes_add_up_and_slabs_are_registered_once(
 
 static const struct test_case cases[] = {
     TEST_CASE(worker__killed_on_another_node__its_last_words_come_then_epeer),
+    TEST_CASE(worker__ended_with_a_full_inbox_elsewhere__all_of_it_comes_then_epeer),
     TEST_CASE(host__killed__workers_of_others_have_epeer_within_2_s),
     TEST_CASE(receiver__stalled_with_memory_full__others_play_on_and_nothing_is_lost),
     TEST_CASE(accounts__many_messages__bytes_add_up_and_slabs_are_registered_once),
