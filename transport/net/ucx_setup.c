@@ -81,7 +81,7 @@ static enum covey_status configure(struct net_backend *ucx, ucp_config_t *config
 {
     const char *chosen = getenv("COVEY_UCX_TLS");
     const bool has_rdma = *ucx->device.rdma != '\0';
-    const char *transports = chosen && *chosen ? chosen : has_rdma ? "rc_verbs,rc_mlx5,tcp" : "tcp";
+    const char *transports = chosen && *chosen ? chosen : has_rdma ? "rc_verbs,tcp" : "tcp";
     char devices[128], port[16];
     snprintf(devices, sizeof devices, "%s%s%s", ucx->device.interface, has_rdma ? "," : "",
              ucx->device.rdma);

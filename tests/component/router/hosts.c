@@ -95,7 +95,8 @@ static void open_router(struct host *host)
     options.port = host->port;
     options.backend = "ucx";
     options.secret = secret;
-    options.bind_address = "127.0.0.1";
+    const char *address = getenv("COVEY_TEST_ADDRESS");
+    options.bind_address = address ? address : "127.0.0.1";
     EXPECT(router_create(&options, &host->router, &error) == COVEY_OK);
     strcpy(host->shared->addresses[host->node], router_address(host->router));
     atomic_fetch_add(&host->shared->ready, 1);
