@@ -1,0 +1,84 @@
+/*
+ * Records of the protocol between an agent, its hosts and its packs (covey/v1/local.proto): one
+ * protobuf message with descriptors on a SOCK_SEQPACKET socket.
+ */
+#ifndef SERVICE_COMMON_LOCAL_H
+#define SERVICE_COMMON_LOCAL_H
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "covey/status.h"
+#include "covey/v1/local.pb-c.h"
+#include "covey/v1/types.pb-c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The largest record. */
+#define LOCAL_RECORD_BYTES (96U * 1024U)
+
+/* Log that a pack may have under way to the agent without credit. */
+#define LOCAL_LOG_WINDOW_BYTES (256U * 1024U)
+
+/* How long a host or pack in use waits for its agent to come back. */
+#define LOCAL_RETURN_NS (10 * COVEY_NS_PER_S)
+
+/* The descriptor on which a host or pack is given its listening socket. */
+#define LOCAL_LISTEN_FD 3
+
+/* Workers, packs and nodes of one flare, at most. */
+#define LOCAL_MAX_WORKERS 65536U
+#define LOCAL_MAX_NODES   4096U
+
+typedef Covey__V1__LocalMessage local_message;
+
+/* A received record. Descriptors still in it are closed with it. */
+struct local_record {
+    local_message *message;
+    int fds[COVEY_IO_MAX_FDS];
+    size_t fd_count;
+};
+
+/*
+ * Sends one record. EAGAIN where the socket is full; EUNAVAILABLE where the peer is gone; ELIMIT
+ * over LOCAL_RECORD_BYTES; ENOMEM. Descriptors stay the caller's.
+ */
+enum covey_status local_send(int socket, const local_message *message, const int *fds,
+                             size_t fd_count) COVEY_MUST_USE;
+
+/* Receives one record. EUNAVAILABLE where the peer has closed; EAGAIN where nothing is there;
+ * EPROTO on what is no message, has no known body or a string that is not UTF-8. */
+enum covey_status local_receive(int socket, struct local_record *record) COVEY_MUST_USE;
+
+/* Decodes a record's bytes, with the checks of local_receive. */
+enum covey_status local_decode(const void *bytes, size_t length_bytes,
+                               local_message **message) COVEY_MUST_USE;
+
+/* Takes a descriptor out of a record; -1 where there is none. */
+int local_take_fd(struct local_record *record, size_t index);
+
+void local_record_free(struct local_record *record);
+
+/*
+ * Reads and checks a flare's description from its memfd: packs contiguous from rank 0, node
+ * indices within nodes, kinds known, at least one pack on this node. Freed with local_flare_free.
+ */
+enum covey_status local_flare_read(int fd, Covey__V1__LocalFlare **flare,
+                                   struct covey_error *error) COVEY_MUST_USE;
+void local_flare_free(Covey__V1__LocalFlare *flare);
+
+/* The checks of local_flare_read. */
+enum covey_status local_flare_check(const Covey__V1__LocalFlare *flare,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+/* The pack of an id, or NULL. */
+const Covey__V1__LocalPack *local_flare_pack(const Covey__V1__LocalFlare *flare, uint32_t id);
+
+/* True for 1 to 26 characters of [0-9A-Za-z_-]. */
+bool local_flare_id_valid(const char *id);
+
+/* What a worker's signal says to a person: "rank 3 was killed by signal 9 (Killed)". */
+void local_describe_end(char *text, size_t size_bytes, uint32_t rank, uint32_t signal,
+                        uint32_t exit_status);
+
+#endif

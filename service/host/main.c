@@ -1,0 +1,34 @@
+/* covey-host RUNTIME_FOLDER SOCKET_NAME: started by covey-node only, with its listening socket on
+ * descriptor 3. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "service/host/host.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+int main(int argc, char **argv)
+{
+    struct covey_error error = {0};
+    struct rlimit core = {0, 0};
+    covey_log_init("covey-host");
+    if (argc != 3) {
+        (void)fprintf(stderr, "covey-host is started by covey-node, not by hand\n");
+        return 2;
+    }
+    if (covey_fault_init(&error) != COVEY_OK) {
+        log_error("%s", error.message);
+        return 2;
+    }
+    (void)setrlimit(RLIMIT_CORE, &core);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    /* A Ctrl-C at the terminal is the agent's to answer. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return host_run(argv[1], argv[2]);
+}

@@ -1,0 +1,227 @@
+/* The end of a flare on this node: it was stopped, or could not be prepared. */
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "service/node/node.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A pack has so long beyond the grace to pass its log on. */
+#define STOP_SLACK_MS 450
+#define SWEEP_MS      5
+
+static void tell_failed(struct node *agent, const char *flare_id, const char *status_name,
+                        const char *message, int32_t rank)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__PrepareFailed failed = COVEY__V1__PREPARE_FAILED__INIT;
+    Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
+    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED;
+    request.prepare_failed = &failed;
+    failed.flare_id = (char *)(uintptr_t)flare_id;
+    failed.failure = &failure;
+    failure.status = (char *)(uintptr_t)status_name;
+    failure.message = (char *)(uintptr_t)message;
+    failure.rank = rank;
+    failure.node = agent->options.name;
+    outbox_add(agent, &request, -1, 0);
+}
+
+static void tell_gone(struct node *agent, const char *flare_id)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__FlareGone gone = COVEY__V1__FLARE_GONE__INIT;
+    Google__Protobuf__Timestamp at;
+    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE;
+    request.flare_gone = &gone;
+    gone.flare_id = (char *)(uintptr_t)flare_id;
+    gone.at = node_timestamp(covey_wall_ns(), &at) ? &at : NULL;
+    outbox_add(agent, &request, -1, 0);
+}
+
+void flare_refuse(struct node_flare *flare, const char *flare_id, const struct covey_error *error)
+{
+    struct node *agent = flare->agent;
+    log_warn("a flare was refused flare=%s reason=\"%s\"", flare_id, error->message);
+    flare_forget(flare);
+    tell_failed(agent, flare_id, covey_status_name(error->status), error->message, -1);
+}
+
+void flare_kill(struct node_flare *flare)
+{
+    covey_list_for_each(node, &flare->packs)
+        child_kill(covey_container_of(node, struct node_child, node));
+    if (flare->host)
+        child_kill(flare->host);
+}
+
+void flare_withdraw(struct node_flare *flare, const char *status_name, const char *message,
+                    int32_t rank)
+{
+    if (flare->state >= FLARE_STOPPING)
+        return;
+    log_warn("a flare could not be prepared flare=%s reason=\"%s\"", flare->text->flare_id,
+             message);
+    flare->state = FLARE_WITHDRAWN;
+    (void)snprintf(flare->failure_status, sizeof(flare->failure_status), "%s", status_name);
+    (void)snprintf(flare->failure_message, sizeof(flare->failure_message), "%s", message);
+    flare->failure_rank = rank;
+    (void)uv_timer_stop(&flare->timer);
+    fetch_forget(flare);
+    flare_kill(flare);
+    flare_check_gone(flare);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    flare_check_gone(timer->data);
+}
+
+/* Where processes are only known by their mark, those that hid must be looked for. */
+static bool swept(struct node_flare *flare)
+{
+    if (flare->agent->tree != TREE_ENVIRONMENT || !tree_sweep(flare->text->flare_id))
+        return true;
+    (void)uv_timer_start(&flare->timer, on_sweep, SWEEP_MS, 0);
+    return false;
+}
+
+void flare_check_gone(struct node_flare *flare)
+{
+    struct node *agent = flare->agent;
+    char flare_id[32];
+    if (flare->state < FLARE_STOPPING || flare->gone)
+        return;
+    /* The host goes last: what ended workers have sent may still be on its way. */
+    if (covey_list_empty(&flare->packs) && flare->host)
+        child_kill(flare->host);
+    if (flare->children > 0 || !swept(flare))
+        return;
+    flare->gone = true;
+    (void)snprintf(flare_id, sizeof(flare_id), "%s", flare->text->flare_id);
+    if (flare->state == FLARE_WITHDRAWN)
+        tell_failed(agent, flare_id, flare->failure_status, flare->failure_message,
+                    flare->failure_rank);
+    if (flare->stop_asked)
+        tell_gone(agent, flare_id);
+    log_debug("gone flare=%s", flare_id);
+    flare_forget(flare);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    struct node_flare *flare = timer->data;
+    log_debug("the grace is over flare=%s", flare->text->flare_id);
+    flare_kill(flare);
+}
+
+static void stop_packs(struct node_flare *flare, int64_t grace_ns)
+{
+    Covey__V1__PackStop stop = COVEY__V1__PACK_STOP__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_STOP;
+    message.pack_stop = &stop;
+    stop.grace_ns = grace_ns;
+    stop.reason = flare->stop_reason;
+    covey_list_for_each(node, &flare->packs)
+    {
+        struct node_child *pack = covey_container_of(node, struct node_child, node);
+        if (peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)
+            child_kill(pack);
+    }
+    uint64_t kill_ms = (uint64_t)(grace_ns / COVEY_NS_PER_MS) + STOP_SLACK_MS;
+    if (!uv_is_active((uv_handle_t *)&flare->timer) ||
+        uv_timer_get_due_in(&flare->timer) > kill_ms)
+        (void)uv_timer_start(&flare->timer, on_grace_over, kill_ms, 0);
+}
+
+void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, const char *reason)
+{
+    struct node_flare *flare = covey_map_get(&agent->flares, flare_id);
+    if (!flare) {
+        tell_gone(agent, flare_id);
+        return;
+    }
+    flare->stop_asked = true;
+    bool prepared = flare->state == FLARE_READY || flare->state == FLARE_RUNNING;
+    if (flare->state < FLARE_STOPPING) {
+        flare->state = FLARE_STOPPING;
+        (void)snprintf(flare->stop_reason, sizeof(flare->stop_reason), "%s", reason);
+        (void)uv_timer_stop(&flare->timer);
+        fetch_forget(flare);
+        if (!prepared)
+            flare_kill(flare);
+    }
+    if (flare->state == FLARE_STOPPING)
+        stop_packs(flare, grace_ns > 0 ? grace_ns : 0);
+    flare_check_gone(flare);
+}
+
+static uint32_t node_by_name(const Covey__V1__LocalFlare *text, const char *name)
+{
+    for (size_t i = 0; i < text->n_nodes; i++) {
+        if (strcmp(text->nodes[i], name) == 0)
+            return (uint32_t)i;
+    }
+    return UINT32_MAX;
+}
+
+void flare_start(struct node *agent, const Covey__V1__Start *start)
+{
+    static char nowhere[] = "";
+    struct node_flare *flare = covey_map_get(&agent->flares, start->flare_id);
+    Covey__V1__HostStart host_start = COVEY__V1__HOST_START__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    char *addresses[LOCAL_MAX_NODES];
+    if (!flare || flare->state != FLARE_READY) {
+        log_warn("a flare that is not ready cannot start flare=%s", start->flare_id);
+        return;
+    }
+    flare->state = FLARE_RUNNING;
+    flare->started = true;
+    if (!flare->host)
+        return;
+    for (size_t i = 0; i < flare->text->n_nodes; i++)
+        addresses[i] = nowhere;
+    for (size_t i = 0; i < start->n_hosts; i++) {
+        uint32_t index = node_by_name(flare->text, start->hosts[i]->node);
+        if (index != UINT32_MAX)
+            addresses[index] = start->hosts[i]->address;
+    }
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_HOST_START;
+    message.host_start = &host_start;
+    host_start.addresses = addresses;
+    host_start.n_addresses = flare->text->n_nodes;
+    if (covey_fault(COVEY_FAULT_NODE_START) ||
+        peer_send(&flare->host->peer, &message, NULL, 0) != COVEY_OK)
+        child_kill(flare->host);
+}
+
+void flare_peers_ended(struct node *agent, const Covey__V1__PeersEnded *ended)
+{
+    enum { MOST = 64 };
+    struct node_flare *flare = covey_map_get(&agent->flares, ended->flare_id);
+    Covey__V1__LocalPeerEnd ends[MOST];
+    Covey__V1__LocalPeerEnd *pointers[MOST];
+    Covey__V1__HostPeersEnded peers = COVEY__V1__HOST_PEERS_ENDED__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    if (!flare || !flare->host)
+        return;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_HOST_PEERS_ENDED;
+    message.host_peers_ended = &peers;
+    peers.peers = pointers;
+    for (size_t i = 0; i < ended->n_peers; i++) {
+        Covey__V1__LocalPeerEnd *end = &ends[peers.n_peers];
+        covey__v1__local_peer_end__init(end);
+        end->rank = ended->peers[i]->rank;
+        end->succeeded = ended->peers[i]->succeeded;
+        end->reason = ended->peers[i]->reason;
+        pointers[peers.n_peers++] = end;
+        if (peers.n_peers < MOST && i + 1 < ended->n_peers)
+            continue;
+        if (peer_send(&flare->host->peer, &message, NULL, 0) != COVEY_OK)
+            return;
+        peers.n_peers = 0;
+    }
+}

@@ -1,0 +1,384 @@
+/* What a flare's host and packs say while it is prepared and runs. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/node/node.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Starts within this time go out as one report. */
+#define START_MS 1
+
+static void protocol_error(struct node_child *child, const char *what)
+{
+    log_error("a %s broke the protocol: ended flare=%s what=\"%s\"",
+              child->role == CHILD_HOST ? "host" : "pack", child->flare->text->flare_id, what);
+    child_kill(child);
+}
+
+static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *failure)
+{
+    struct node_flare *flare = child->flare;
+    char message[COVEY_ERROR_MESSAGE_BYTES];
+    if (flare->state >= FLARE_READY) {
+        log_error("a %s failed flare=%s reason=\"%s\"",
+                  child->role == CHILD_HOST ? "host" : "pack", flare->text->flare_id,
+                  failure->message);
+        return;
+    }
+    if (child->role == CHILD_PACK)
+        (void)snprintf(message, sizeof(message), "definition %s, pack %u: %s",
+                       flare->text->definition, child->pack_id, failure->message);
+    else
+        (void)snprintf(message, sizeof(message), "the host: %s", failure->message);
+    flare_withdraw(flare, failure->status, message, failure->rank);
+}
+
+static void on_host_ready(struct node_child *child, struct local_record *record)
+{
+    struct node_flare *flare = child->flare;
+    const char *address = record->message->host_ready->address;
+    if (child->role != CHILD_HOST || flare->state != FLARE_HOST || flare->arena_fd >= 0 ||
+        record->fd_count != 2 || strlen(address) >= sizeof(flare->host_address)) {
+        if (flare->state < FLARE_STOPPING)
+            protocol_error(child, "HostReady");
+        return;
+    }
+    (void)strcpy(flare->host_address, address);
+    flare->arena_fd = local_take_fd(record, 0);
+    flare->event_fd = local_take_fd(record, 1);
+    flare_go_on(flare);
+}
+
+static void on_host_transport(struct node_child *child, const char *name)
+{
+    struct node_flare *flare = child->flare;
+    if (child->role != CHILD_HOST || strlen(name) >= sizeof(flare->transport)) {
+        protocol_error(child, "HostTransport");
+        return;
+    }
+    (void)strcpy(flare->transport, name);
+    flare->transport_told = false;
+    if (flare->state == FLARE_RUNNING)
+        flare_tell_started(flare);
+}
+
+static void on_pack_ready(struct node_child *child, const Covey__V1__PackReady *ready)
+{
+    struct node_flare *flare = child->flare;
+    if (flare->state >= FLARE_STOPPING)
+        return;
+    if (flare->state != FLARE_PACKS || child->ready || ready->n_pids != child->workers) {
+        protocol_error(child, "PackReady");
+        return;
+    }
+    child->ready = true;
+    flare->packs_ready++;
+    for (size_t i = 0; i < ready->n_pids; i++)
+        flare_worker(flare, child->first_rank + (uint32_t)i)->pid = ready->pids[i];
+    flare_go_on(flare);
+}
+
+static struct node_worker *worker_of(struct node_child *child, uint32_t rank)
+{
+    if (child->role != CHILD_PACK || rank < child->first_rank ||
+        rank - child->first_rank >= child->workers)
+        return NULL;
+    return flare_worker(child->flare, rank);
+}
+
+void flare_tell_started(struct node_flare *flare)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__WorkersStarted started = COVEY__V1__WORKERS_STARTED__INIT;
+    uint32_t count = flare->worker_count;
+    Covey__V1__Worker *workers = covey_calloc(count, sizeof(*workers));
+    Covey__V1__Worker **pointers = covey_calloc(count, sizeof(Covey__V1__Worker *));
+    Google__Protobuf__Timestamp *times = covey_calloc(2 * (size_t)count, sizeof(*times));
+    (void)uv_timer_stop(&flare->start_timer);
+    for (uint32_t i = 0; workers && pointers && times && i < count; i++) {
+        struct node_worker *worker = &flare->workers[i];
+        if (worker->started_ns == 0 || worker->start_told)
+            continue;
+        worker->start_told = true;
+        pointers[started.n_workers] = &workers[i];
+        flare_fill_worker(flare, worker, &workers[i], &times[2 * i], &times[2 * i + 1]);
+        started.n_workers++;
+    }
+    bool transport_news = *flare->transport && !flare->transport_told;
+    if (started.n_workers > 0 || transport_news) {
+        request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED;
+        request.workers_started = &started;
+        started.flare_id = flare->text->flare_id;
+        started.workers = pointers;
+        started.transport = flare->transport;
+        flare->transport_told = true;
+        outbox_add(flare->agent, &request, -1, 0);
+    }
+    free(workers);
+    free(pointers);
+    free(times);
+}
+
+static void on_start_timer(uv_timer_t *timer)
+{
+    flare_tell_started(timer->data);
+}
+
+static bool all_started(const struct node_flare *flare)
+{
+    for (uint32_t i = 0; i < flare->worker_count; i++) {
+        if (flare->workers[i].started_ns == 0)
+            return false;
+    }
+    return true;
+}
+
+static void on_pack_started(struct node_child *child, const Covey__V1__PackStarted *started)
+{
+    struct node_flare *flare = child->flare;
+    for (size_t i = 0; i < started->n_workers; i++) {
+        struct node_worker *worker = worker_of(child, started->workers[i]->rank);
+        if (!worker || started->workers[i]->wall_ns <= 0) {
+            protocol_error(child, "PackStarted");
+            return;
+        }
+        if (worker->started_ns != 0)
+            continue;
+        worker->started_ns = started->workers[i]->wall_ns;
+        if (!worker->ended)
+            worker->state = COVEY__V1__WORKER_STATE__WORKER_STATE_RUNNING;
+    }
+    if (all_started(flare))
+        flare_tell_started(flare);
+    else if (!uv_is_active((uv_handle_t *)&flare->start_timer))
+        (void)uv_timer_start(&flare->start_timer, on_start_timer, START_MS, 0);
+}
+
+static void tell_ended(struct node_flare *flare, const struct node_worker *worker,
+                       const char *message, int take_result_fd)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__WorkerEnded ended = COVEY__V1__WORKER_ENDED__INIT;
+    Covey__V1__Worker filled;
+    Google__Protobuf__Timestamp times[2];
+    flare_tell_started(flare);
+    flare_fill_worker(flare, worker, &filled, &times[0], &times[1]);
+    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED;
+    request.worker_ended = &ended;
+    ended.flare_id = flare->text->flare_id;
+    ended.worker = &filled;
+    ended.message = (char *)(uintptr_t)message;
+    outbox_add(flare->agent, &request, take_result_fd, worker->result_bytes);
+}
+
+/* A result must be what it says: memory that nobody can change any more, within the limit. */
+static bool result_sound(const struct node_flare *flare, int fd, uint64_t bytes)
+{
+    struct stat facts;
+    const int seals = F_SEAL_SHRINK | F_SEAL_WRITE;
+    return fd >= 0 && bytes <= flare->text->max_result_bytes &&
+           (fcntl(fd, F_GET_SEALS) & seals) == seals && fstat(fd, &facts) == 0 &&
+           facts.st_size >= 0 && (uint64_t)facts.st_size == bytes;
+}
+
+static void on_worker_ended(struct node_child *child, struct local_record *record)
+{
+    const Covey__V1__PackWorkerEnded *said = record->message->pack_worker_ended;
+    struct node_flare *flare = child->flare;
+    struct node_worker *worker = worker_of(child, said->rank);
+    int result_fd = said->has_result ? local_take_fd(record, 0) : -1;
+    if (!worker || (said->has_result && !result_sound(flare, result_fd, said->result_bytes)) ||
+        covey_fault(COVEY_FAULT_NODE_EXIT)) {
+        covey_close(&result_fd);
+        protocol_error(child, "PackWorkerEnded");
+        return;
+    }
+    if (worker->ended) {
+        covey_close(&result_fd);
+        return;
+    }
+    worker->ended = true;
+    worker->exit_status = said->exit_status;
+    worker->signal = said->signal;
+    worker->ended_ns = said->wall_ns;
+    worker->result_bytes = said->has_result ? said->result_bytes : 0;
+    bool succeeded = said->exit_status == 0 && said->signal == 0;
+    worker->state = succeeded       ? COVEY__V1__WORKER_STATE__WORKER_STATE_DONE
+                    : said->stopped ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
+                                    : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
+    tell_ended(flare, worker, said->message, result_fd);
+}
+
+void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_t rank)
+{
+    struct node_flare *flare = covey_map_get(&agent->flares, flare_id);
+    struct node_worker *worker = flare ? flare_worker(flare, rank) : NULL;
+    Covey__V1__PackAcknowledge acknowledge = COVEY__V1__PACK_ACKNOWLEDGE__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    if (!worker || worker->acknowledged)
+        return;
+    worker->acknowledged = true;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_ACKNOWLEDGE;
+    message.pack_acknowledge = &acknowledge;
+    acknowledge.rank = rank;
+    covey_list_for_each(node, &flare->packs)
+    {
+        struct node_child *pack = covey_container_of(node, struct node_child, node);
+        if (pack->pack_id == worker->pack_id &&
+            peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)
+            log_debug("a pack is gone before its worker's end was acknowledged rank=%u", rank);
+    }
+}
+
+static void on_log(struct node_child *child, struct local_record *record)
+{
+    Covey__V1__PackLog *log = record->message->pack_log;
+    for (size_t i = 0; i < log->n_lines; i++) {
+        if (!worker_of(child, log->lines[i]->rank) || log->lines[i]->stream < 1 ||
+            log->lines[i]->stream > 2) {
+            protocol_error(child, "PackLog");
+            return;
+        }
+    }
+    if (child->log_bytes > 2 * (uint64_t)LOCAL_LOG_WINDOW_BYTES) {
+        protocol_error(child, "more log than it has credit for");
+        return;
+    }
+    record->message->body_case = COVEY__V1__LOCAL_MESSAGE__BODY__NOT_SET;
+    record->message->pack_log = NULL;
+    outbox_add_log(child->agent, child, log);
+}
+
+void flare_on_record(struct node_child *child, struct local_record *record)
+{
+    const local_message *message = record->message;
+    switch (message->body_case) {
+    case COVEY__V1__LOCAL_MESSAGE__BODY_FAILURE:
+        on_failure(child, message->failure);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_HOST_READY:
+        on_host_ready(child, record);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_HOST_TRANSPORT:
+        on_host_transport(child, message->host_transport->name);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_READY:
+        on_pack_ready(child, message->pack_ready);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_STARTED:
+        on_pack_started(child, message->pack_started);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_WORKER_ENDED:
+        on_worker_ended(child, record);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG:
+        on_log(child, record);
+        break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_DONE:
+        child->done = true;
+        child_kill(child);
+        break;
+    default:
+        protocol_error(child, "unknown message");
+        break;
+    }
+}
+
+void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how)
+{
+    char message[160];
+    for (uint32_t i = 0; i < flare->worker_count; i++) {
+        struct node_worker *worker = &flare->workers[i];
+        if (worker->pack_id != pack_id || worker->ended)
+            continue;
+        worker->ended = true;
+        worker->signal = SIGKILL;
+        worker->ended_ns = covey_wall_ns();
+        worker->state = flare->state == FLARE_STOPPING
+                            ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
+                            : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
+        if (flare->state == FLARE_STOPPING)
+            (void)snprintf(message, sizeof(message), "rank %u was stopped: %.120s", worker->rank,
+                           flare->stop_reason);
+        else
+            (void)snprintf(message, sizeof(message), "rank %u was killed with its pack, which %s",
+                           worker->rank, how);
+        tell_ended(flare, worker, message, -1);
+    }
+}
+
+void flare_host_lost(struct node_flare *flare, const char *how)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__HostEnded ended = COVEY__V1__HOST_ENDED__INIT;
+    Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
+    static char status[] = "EPEER";
+    char message[160];
+    flare->host_ended = true;
+    (void)snprintf(message, sizeof(message), "the flare's host on node %s %s",
+                   flare->agent->options.name, how);
+    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED;
+    request.host_ended = &ended;
+    ended.flare_id = flare->text->flare_id;
+    ended.failure = &failure;
+    failure.status = status;
+    failure.message = message;
+    failure.rank = -1;
+    failure.node = flare->agent->options.name;
+    log_warn("%s flare=%s", message, flare->text->flare_id);
+    outbox_add(flare->agent, &request, -1, 0);
+}
+
+static void describe_exit(const struct node_child *child, char *text, size_t size_bytes)
+{
+    int signal_number = child->wait_status & 0x7f;
+    if (!child->wait_known)
+        (void)snprintf(text, size_bytes, "is gone");
+    else if (signal_number)
+        (void)snprintf(text, size_bytes, "was killed by signal %d (%s)", signal_number,
+                       strsignal(signal_number));
+    else if (child->role == CHILD_PACK && child->wait_status >> 8 == 128 + SIGABRT)
+        (void)snprintf(text, size_bytes, "was aborted (signal %d)", SIGABRT);
+    else
+        (void)snprintf(text, size_bytes, "exited with status %d", child->wait_status >> 8);
+}
+
+static void lost_while_preparing(struct node_child *child, const char *how)
+{
+    char message[160];
+    if (child->role == CHILD_HOST)
+        (void)snprintf(message, sizeof(message), "the host %s while it got ready", how);
+    else
+        (void)snprintf(message, sizeof(message), "definition %.63s: pack %u %s while it got ready",
+                       child->flare->text->definition, child->pack_id, how);
+    flare_withdraw(child->flare, "EFLARE", message, -1);
+}
+
+void flare_child_ended(struct node_child *child)
+{
+    struct node_flare *flare = child->flare;
+    char how[80];
+    describe_exit(child, how, sizeof(how));
+    flare->children--;
+    covey_list_remove(&child->node);
+    if (flare->host == child)
+        flare->host = NULL;
+    if (flare->state < FLARE_READY) {
+        /* The last one must not be the one that frees the flare under our feet. */
+        flare->children++;
+        lost_while_preparing(child, how);
+        flare->children--;
+    } else if (child->role == CHILD_HOST && flare->state < FLARE_STOPPING) {
+        flare_host_lost(flare, how);
+    } else if (child->role == CHILD_PACK && flare->state != FLARE_WITHDRAWN) {
+        flare_pack_lost(flare, child->pack_id, how);
+    }
+    child->flare = NULL;
+    flare_check_gone(flare);
+}

@@ -1,0 +1,19 @@
+#include "base/fault.h"
+#include "base/log.h"
+#include "service/node/node.h"
+
+#include <signal.h>
+
+int main(int argc, char **argv)
+{
+    struct node_options options;
+    struct covey_error error = {0};
+    covey_log_init("covey-node");
+    node_options_parse(&options, argc, argv);
+    if (covey_fault_init(&error) != COVEY_OK) {
+        log_error("%s", error.message);
+        return 2;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    return node_run(&options);
+}

@@ -1,0 +1,264 @@
+/* The agent's own life: start, shutdown, and what is everybody's. */
+#include "service/node/node.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* How long a shutdown waits for workers that handle SIGTERM, and then for the controller. */
+#define SHUTDOWN_GRACE_NS (500 * COVEY_NS_PER_MS)
+#define SHUTDOWN_MS       2500
+
+bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp)
+{
+    google__protobuf__timestamp__init(timestamp);
+    if (wall_ns <= 0)
+        return false;
+    timestamp->seconds = wall_ns / COVEY_NS_PER_S;
+    timestamp->nanos = (int32_t)(wall_ns % COVEY_NS_PER_S);
+    return true;
+}
+
+/* One agent a state folder; the lock goes with the process. */
+static enum covey_status take_lock(struct node *agent, struct covey_error *error)
+{
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/lock", agent->options.state_dir);
+    agent->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (agent->lock_fd < 0)
+        return covey_error_set_errno(error, errno, "cannot open %s", path);
+    if (flock(agent->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return COVEY_OK;
+    return covey_error_set(error, COVEY_EEXISTS, "another covey-node uses the state folder %s",
+                           agent->options.state_dir);
+}
+
+/* The machine's boot and this state folder: after a reboot nothing of a flare can be here. */
+static enum covey_status read_identity(struct node *agent, struct covey_error *error)
+{
+    char path[300];
+    char made[33];
+    uint8_t random[16];
+    struct covey_buffer boot = {0};
+    struct covey_buffer own = {0};
+    (void)snprintf(path, sizeof(path), "%s/identity", agent->options.state_dir);
+    if (covey_file_read(path, 64, &own, NULL) != COVEY_OK || own.length_bytes != 32) {
+        if (getrandom(random, sizeof(random), 0) != sizeof(random))
+            return covey_error_set_errno(error, errno, "no random numbers");
+        for (size_t i = 0; i < sizeof(random); i++)
+            (void)snprintf(made + 2 * i, 3, "%02x", random[i]);
+        covey_buffer_free(&own);
+        enum covey_status status = covey_file_write(path, made, 32, 0600, error);
+        if (!status)
+            status = covey_buffer_append(&own, made, 32);
+        if (status)
+            return status;
+    }
+    enum covey_status status =
+        covey_file_read("/proc/sys/kernel/random/boot_id", 64, &boot, error);
+    if (!status) {
+        int length = (int)boot.length_bytes;
+        while (length > 0 && boot.data[length - 1] == '\n')
+            length--;
+        (void)snprintf(agent->identity, sizeof(agent->identity), "%.*s/%.32s", length,
+                       (char *)boot.data, (char *)own.data);
+    }
+    covey_buffer_free(&boot);
+    covey_buffer_free(&own);
+    return status;
+}
+
+static enum covey_status open_folders(struct node *agent, struct covey_error *error)
+{
+    struct node_options *options = &agent->options;
+    char cache[300];
+    enum covey_status status = covey_make_dirs(options->state_dir, 0700, error);
+    if (!status)
+        status = covey_make_dirs(options->runtime_dir, 0700, error);
+    if (!status)
+        status = take_lock(agent, error);
+    if (!status)
+        status = read_identity(agent, error);
+    if (status)
+        return status;
+    agent->runtime_fd = open(options->runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (agent->runtime_fd < 0)
+        return covey_error_set_errno(error, errno, "cannot open %s", options->runtime_dir);
+    (void)snprintf(cache, sizeof(cache), "%s/code", options->state_dir);
+    return cache_open(cache, options->cache_bytes, &agent->cache, error);
+}
+
+static void kill_children(struct node *agent)
+{
+    covey_list_for_each(node, &agent->children)
+        child_kill(covey_container_of(node, struct node_child, all));
+}
+
+static void on_shutdown_late(uv_timer_t *timer)
+{
+    struct node *agent = timer->data;
+    agent->report_late = true;
+    kill_children(agent);
+    node_check_stopped(agent);
+}
+
+/* Every flare and pooled process ends; the reports still go out. */
+static void shut_down(struct node *agent, bool at_once)
+{
+    struct node_flare *flares[1024];
+    size_t count = 0;
+    size_t cursor = 0;
+    void *value;
+    if (!agent->stopping) {
+        (void)uv_timer_start(&agent->stop_timer, on_shutdown_late, at_once ? 0 : SHUTDOWN_MS, 0);
+        while (count < 1024 && covey_map_next(&agent->flares, &cursor, NULL, &value))
+            flares[count++] = value;
+    }
+    agent->stopping = true;
+    /* A flare may go while the others are told: only flares that are still there are named. */
+    for (size_t i = 0; i < count; i++)
+        flare_stop(agent, flares[i]->text->flare_id, at_once ? 0 : SHUTDOWN_GRACE_NS,
+                   "the node is shutting down");
+    covey_list_for_each(node, &agent->children)
+    {
+        struct node_child *child = covey_container_of(node, struct node_child, all);
+        if (!child->flare || at_once)
+            child_kill(child);
+    }
+    node_check_stopped(agent);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct node *agent = signal->data;
+    log_info("shutting down signal=%d", number);
+    shut_down(agent, agent->stopping);
+}
+
+static void on_lifeline(uv_poll_t *poll, int status, int events)
+{
+    struct node *agent = poll->data;
+    char byte;
+    (void)events;
+    if (status == 0 && !(events & UV_DISCONNECT)) {
+        ssize_t got = read(agent->options.lifeline_fd, &byte, 1);
+        if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+            return;
+    }
+    log_info("the lifeline is closed: everything ends");
+    (void)uv_poll_stop(poll);
+    shut_down(agent, true);
+}
+
+static enum covey_status watch_outside(struct node *agent, struct covey_error *error)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    for (int i = 0; i < 2; i++) {
+        (void)uv_signal_init(&agent->loop, &agent->signals[i]);
+        agent->signals[i].data = agent;
+        (void)uv_signal_start(&agent->signals[i], on_signal, numbers[i]);
+    }
+    (void)uv_timer_init(&agent->loop, &agent->stop_timer);
+    agent->stop_timer.data = agent;
+    if (agent->options.lifeline_fd < 0)
+        return COVEY_OK;
+    (void)fcntl(agent->options.lifeline_fd, F_SETFD, FD_CLOEXEC);
+    if (uv_poll_init(&agent->loop, &agent->lifeline, agent->options.lifeline_fd) < 0)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "descriptor %d is no pipe or socket, so no lifeline",
+                               agent->options.lifeline_fd);
+    agent->lifeline.data = agent;
+    agent->has_lifeline = true;
+    (void)uv_poll_start(&agent->lifeline, UV_READABLE | UV_DISCONNECT, on_lifeline);
+    return COVEY_OK;
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_all(struct node *agent)
+{
+    agent->closed = true;
+    warm_close(agent);
+    attach_close(agent);
+    for (int i = 0; i < 2; i++)
+        close_handle((uv_handle_t *)&agent->signals[i]);
+    close_handle((uv_handle_t *)&agent->stop_timer);
+    close_handle((uv_handle_t *)&agent->adopt_timer);
+    if (agent->has_lifeline)
+        close_handle((uv_handle_t *)&agent->lifeline);
+}
+
+void node_check_stopped(struct node *agent)
+{
+    bool told = covey_list_empty(&agent->outbox.reports) || agent->report_late ||
+                !agent->attach.registered;
+    if (!agent->stopping || agent->closed || agent->flares.count > 0 ||
+        !covey_list_empty(&agent->children) || !told)
+        return;
+    close_all(agent);
+}
+
+void node_adopted(struct node *agent)
+{
+    if (agent->stopping)
+        return;
+    attach_start(agent);
+    warm_refill_now(agent);
+}
+
+static enum covey_status start(struct node *agent, struct covey_error *error)
+{
+    enum covey_status status = open_folders(agent, error);
+    if (!status)
+        status = capacity_read(&agent->capacity, error);
+    if (!status)
+        status = tree_choose(agent, error);
+    if (!status)
+        status = watch_outside(agent, error);
+    if (!status)
+        status = attach_open(agent, error);
+    return status;
+}
+
+int node_run(const struct node_options *options)
+{
+    static struct node agent;
+    struct covey_error error = {0};
+    agent.options = *options;
+    agent.lock_fd = agent.runtime_fd = -1;
+    covey_list_init(&agent.children);
+    covey_list_init(&agent.fetches);
+    outbox_open(&agent.outbox);
+    if (uv_loop_init(&agent.loop) < 0)
+        return 1;
+    if (start(&agent, &error) != COVEY_OK) {
+        log_error("%s", error.message);
+        return 1;
+    }
+    warm_open(&agent);
+    log_info("started name=%s state=%s", options->name, options->state_dir);
+    adopt_start(&agent);
+    (void)uv_run(&agent.loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&agent.loop) < 0)
+        log_error("the loop still has handles at the end");
+    outbox_close(&agent.outbox);
+    covey_map_clear(&agent.flares);
+    cache_close(agent.cache);
+    covey_close(&agent.runtime_fd);
+    covey_close(&agent.lock_fd);
+    (void)rmdir(options->runtime_dir);
+    return agent.exit_status;
+}

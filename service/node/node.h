@@ -1,0 +1,340 @@
+/*
+ * The agent: one process, one thread, one loop. What hangs on it:
+ *
+ *   attach   the stream to the controller, and what comes on it
+ *   outbox   what is said to the controller, kept until it is acknowledged
+ *   warm     hosts and packs that wait to be used
+ *   child    one host or pack process: its pidfd, its socket
+ *   flare    one flare's share on this node, from Prepare to FlareGone
+ *   cache    code
+ */
+#ifndef SERVICE_NODE_NODE_H
+#define SERVICE_NODE_NODE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "covey/v1/node.pb-c.h"
+#include "rpc/rpc.h"
+#include "service/common/peer.h"
+#include "service/node/cache.h"
+#include "service/node/capacity.h"
+#include "service/node/options.h"
+
+#include <uv.h>
+
+struct node;
+struct node_flare;
+
+/* ---- child.c: host and pack processes ---- */
+
+enum child_role { CHILD_HOST, CHILD_PACK };
+
+enum child_state {
+    CHILD_STARTING, /* executed, or connected again; has not said hello */
+    CHILD_WARM,
+    CHILD_USED,
+    CHILD_ENDED,
+};
+
+struct node_child {
+    struct covey_list node; /* of the warm pool, or of the flare's packs */
+    struct covey_list all;  /* of node.children */
+    struct node *agent;
+    enum child_role role;
+    enum child_state state;
+    pid_t pid;
+    int pidfd;
+    bool ours; /* a child of this process: it can be waited for */
+    uv_poll_t pid_poll;
+    struct local_peer peer;
+    unsigned handles; /* open uv handles: freed with the last */
+    bool exited;
+    int wait_status;
+    bool wait_known;
+    char socket_name[64];
+    struct node_flare *flare;
+    /* A pack in use. */
+    uint32_t pack_id;
+    uint32_t first_rank;
+    uint32_t workers;
+    bool asked; /* PREPARE was passed on to it */
+    bool ready;
+    bool done;
+    uint64_t log_bytes; /* taken from it and not passed on */
+    int lifeline_fd;    /* its end, until it has it */
+    int parameters_fd;
+    uint64_t *parameter_bytes;
+    size_t parameter_count;
+    char cgroup[300]; /* its cgroup's folder, or empty */
+};
+
+/* Executes a host or pack with its socket; it is warm once it has said hello. */
+enum covey_status child_spawn(struct node *agent, enum child_role role, struct node_child **child,
+                              struct covey_error *error) COVEY_MUST_USE;
+
+/* Connects to the socket of one that another agent has started. Takes nothing over yet. ENOTFOUND
+ * where nobody listens. */
+enum covey_status child_connect(struct node *agent, const char *socket_name,
+                                struct node_child **child) COVEY_MUST_USE;
+
+/* Names the socket after the flare, so that whoever looks can tell. */
+enum covey_status child_rename(struct node_child *child, const char *socket_name) COVEY_MUST_USE;
+
+/* SIGKILL; a pack takes all that it has forked with it. The end is told as for any other. */
+void child_kill(struct node_child *child);
+
+/* ---- tree.c: holding a pack's descendants together ---- */
+
+/* Settles TREE_AUTO: the strongest kind that works here. EPRECONDITION where a kind that was asked
+ * for does not. */
+enum covey_status tree_choose(struct node *agent, struct covey_error *error) COVEY_MUST_USE;
+
+/* Forks with what the kind needs; the child returns 0, the agent its pid (and *pidfd). */
+enum covey_status tree_fork(struct node *agent, struct node_child *child, pid_t *pid,
+                            int *pidfd) COVEY_MUST_USE;
+
+/* SIGKILL to all that may be left of a pack. */
+void tree_kill(struct node_child *child);
+
+/* Whether something is left of a flare that only /proc can tell; kills it. */
+bool tree_sweep(const char *flare_id);
+
+/* ---- warm.c ---- */
+
+struct warm {
+    struct covey_list hosts;
+    struct covey_list packs;
+    uint32_t host_count;
+    uint32_t pack_count;
+    uint32_t failures; /* in a row */
+    uint32_t deferred; /* refills that were put off, in a row */
+    uv_timer_t timer;
+};
+
+void warm_open(struct node *agent);
+/* A child of the role, warm or still starting; executed now where none is there. */
+enum covey_status warm_take(struct node *agent, enum child_role role, struct node_child **child,
+                            struct covey_error *error) COVEY_MUST_USE;
+/* One of the pool has ended by itself. */
+void warm_lost(struct node_child *child);
+/* Fills up, soon, when nothing is being prepared. */
+void warm_refill(struct node *agent);
+void warm_refill_now(struct node *agent);
+void warm_close(struct node *agent);
+
+/* ---- flare.c, flare_make.c, flare_news.c, flare_end.c ---- */
+
+enum flare_state {
+    FLARE_FETCHING,  /* the code is on its way */
+    FLARE_HOST,      /* the host makes the arena */
+    FLARE_PACKS,     /* the packs make the workers */
+    FLARE_READY,     /* Prepared was said */
+    FLARE_RUNNING,   /* Start was received */
+    FLARE_STOPPING,  /* Stop was received: ends with FlareGone */
+    FLARE_WITHDRAWN, /* PREPARE failed: ends with PrepareFailed */
+};
+
+struct node_worker {
+    uint32_t rank;
+    uint32_t pack_id;
+    uint32_t pid;
+    int64_t started_ns;
+    bool start_told;
+    bool ended;
+    bool acknowledged;
+    Covey__V1__WorkerState state;
+    uint32_t exit_status;
+    uint32_t signal;
+    int64_t ended_ns;
+    uint64_t result_bytes;
+};
+
+struct node_flare {
+    struct node *agent;
+    enum flare_state state;
+    Covey__V1__LocalFlare *text;
+    int text_fd;
+    char code_sha256[CACHE_DIGEST_CHARACTERS + 1];
+    int code_fd;
+    uint8_t secret[32];
+    size_t secret_bytes;
+    int arena_fd;
+    int event_fd;
+    struct node_child *host;
+    bool host_ended; /* it has been, and is no more */
+    bool started;    /* Start was received */
+    bool stop_asked; /* FlareGone is owed */
+    bool gone;
+    bool settled; /* of an earlier agent, and all its processes have spoken */
+    char host_address[128];
+    char transport[64];
+    bool transport_told;
+    struct covey_list packs; /* node_child */
+    uint32_t pack_count;     /* on this node */
+    uint32_t packs_ready;
+    uint32_t children;           /* that have not ended */
+    struct node_worker *workers; /* of this node, by rank */
+    uint32_t worker_count;
+    uv_timer_t timer; /* of preparation, then of a stop */
+    uv_timer_t start_timer;
+    unsigned handles;
+    char failure_status[32];
+    char failure_message[COVEY_ERROR_MESSAGE_BYTES];
+    int32_t failure_rank;
+    char stop_reason[160];
+    int64_t received_ns;
+};
+
+/* What the controller says. */
+void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare);
+void flare_start(struct node *agent, const Covey__V1__Start *start);
+void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, const char *reason);
+void flare_peers_ended(struct node *agent, const Covey__V1__PeersEnded *ended);
+
+/* A flare without processes; its timers are initialised. NULL: out of memory. */
+struct node_flare *flare_new(struct node *agent) COVEY_MUST_USE;
+/* Takes the flare off the agent; it is freed when its handles are closed. */
+void flare_forget(struct node_flare *flare);
+/* From a Prepare, checked: the flare's text. */
+enum covey_status flare_describe(struct node_flare *flare, const Covey__V1__Prepare *prepare,
+                                 struct covey_error *error) COVEY_MUST_USE;
+/* From the text: the workers of this node, and how many packs. ENOMEM. */
+enum covey_status flare_make_workers(struct node_flare *flare) COVEY_MUST_USE;
+/* The processes, taken from the pool, with their parameters. */
+enum covey_status flare_take_processes(struct node_flare *flare, const Covey__V1__Prepare *prepare,
+                                       struct covey_error *error) COVEY_MUST_USE;
+
+/* The next step of preparation, where it is possible now. */
+void flare_go_on(struct node_flare *flare);
+/* The code has come, or not. */
+void flare_code_ready(struct node_flare *flare, enum covey_status status, const char *message);
+/* Rolls back; PrepareFailed follows when nothing is left. status_name: of enum covey_status. */
+void flare_withdraw(struct node_flare *flare, const char *status_name, const char *message,
+                    int32_t rank);
+
+/* What a flare's host or pack says, and its end. */
+void flare_on_record(struct node_child *child, struct local_record *record);
+void flare_child_ended(struct node_child *child);
+/* NULL for a rank that is not on this node. */
+struct node_worker *flare_worker(struct node_flare *flare, uint32_t rank);
+/* A pack is gone: so are those of its workers that had not ended. */
+void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how);
+void flare_host_lost(struct node_flare *flare, const char *how);
+void flare_fill_worker(const struct node_flare *flare, const struct node_worker *worker,
+                       Covey__V1__Worker *message, Google__Protobuf__Timestamp *started,
+                       Google__Protobuf__Timestamp *ended);
+void flare_tell_started(struct node_flare *flare);
+void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_t rank);
+
+/* Answers a Prepare of which nothing was begun, and forgets the flare. */
+void flare_refuse(struct node_flare *flare, const char *flare_id, const struct covey_error *error);
+/* Ends all processes of a flare at once. */
+void flare_kill(struct node_flare *flare);
+/* Says so and forgets the flare, where it is being ended and nothing of it is left. */
+void flare_check_gone(struct node_flare *flare);
+
+/* ---- outbox.c: reports ---- */
+
+struct outbox {
+    struct covey_list reports;
+    struct covey_list *next; /* the first that was not sent on this stream */
+    uint64_t sequence;       /* of the newest */
+    struct covey_list logs;
+};
+
+void outbox_open(struct outbox *outbox);
+void outbox_close(struct outbox *outbox);
+
+/* Queues a report, copied. result_fd (may be -1; taken) is sent before it as ResultChunks. */
+void outbox_add(struct node *agent, const Covey__V1__AttachRequest *report, int take_result_fd,
+                uint64_t result_bytes);
+/* Queues log, taken from pack; unacknowledged, so lost with a connection while it is under way. */
+void outbox_add_log(struct node *agent, struct node_child *pack, Covey__V1__PackLog *log);
+void outbox_drop_credit(struct node *agent, const struct node_child *pack);
+void outbox_acknowledge(struct node *agent, uint64_t sequence);
+/* From the first unacknowledged one again. */
+void outbox_rewind(struct outbox *outbox);
+/* Sends as much as the stream takes. */
+void outbox_pump(struct node *agent);
+
+/* ---- attach.c ---- */
+
+struct attach {
+    struct rpc_channel *channel;
+    struct rpc_call *call;
+    bool registered;
+    uint64_t epoch;
+    int64_t back_off_ns;
+    int64_t heartbeat_ns;
+    uv_timer_t retry;
+    uv_timer_t heartbeat;
+    bool closing;
+};
+
+enum covey_status attach_open(struct node *agent, struct covey_error *error) COVEY_MUST_USE;
+void attach_start(struct node *agent);
+void attach_close(struct node *agent);
+
+/* ---- register.c ---- */
+
+/* Says who this node is and what runs on it, first on a stream. */
+bool register_send(struct node *agent);
+
+/* ---- fetch.c ---- */
+
+/* Opens a blob, from the cache or the controller; flare_code_ready is called, later or at once. */
+void fetch_code(struct node_flare *flare);
+/* The flare does not wait for its code any more. */
+void fetch_forget(struct node_flare *flare);
+
+/* ---- adopt.c ---- */
+
+/* Connects to what runs in the runtime folder; node_adopted is called when all have said what they
+ * are. */
+void adopt_start(struct node *agent);
+/* One of them has said hello (or was lost: record NULL). */
+void adopt_hello(struct node_child *child, struct local_record *record);
+
+/* ---- node.c ---- */
+
+struct node {
+    uv_loop_t loop;
+    struct node_options options;
+    struct capacity capacity;
+    char identity[128];
+    int lock_fd;
+    int runtime_fd;
+    enum tree_kind tree;
+    char cgroup_folder[256];
+    struct cache *cache;
+    struct covey_map flares;
+    struct covey_list children;
+    uint64_t spawned; /* names sockets */
+    struct warm warm;
+    struct outbox outbox;
+    struct attach attach;
+    struct covey_list fetches;
+    uint32_t adopting;
+    bool adopted;
+    uv_timer_t adopt_timer;
+    uv_signal_t signals[2];
+    uv_poll_t lifeline;
+    bool has_lifeline;
+    bool stopping;
+    bool report_late; /* reports that are still unacknowledged are given up */
+    bool closed;
+    uv_timer_t stop_timer;
+    int exit_status;
+};
+
+/* Runs an agent to its end; the process's exit status. */
+int node_run(const struct node_options *options);
+/* Nothing is left to adopt: the controller may be told. */
+void node_adopted(struct node *agent);
+/* Moves on with a shutdown, when a flare or child has gone. */
+void node_check_stopped(struct node *agent);
+
+/* A timestamp of the wall clock; 0 gives one that is not set. */
+bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp);
+
+#endif

@@ -1,0 +1,297 @@
+#include "service/node/options.h"
+
+#include "base/buffer.h"
+#include "base/io.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum key {
+    KEY_NAME = 'n',
+    KEY_CONTROLLER = 'c',
+    KEY_SLOTS = 's',
+    KEY_MEMORY = 'm',
+    KEY_STATE_DIR = 256,
+    KEY_RUNTIME_DIR,
+    KEY_DATA_ADDRESS,
+    KEY_DATA_PORTS,
+    KEY_JOIN_TOKEN_FILE,
+    KEY_WARM_HOSTS,
+    KEY_WARM_PACKS,
+    KEY_CACHE_BYTES,
+    KEY_LIFELINE_FD,
+    KEY_ISOLATION,
+    KEY_CA_FILE,
+};
+
+static const struct argp_option rows[] = {
+    {"name", KEY_NAME, "NAME", 0, "Name of this node (default: the host's)", 0},
+    {"controller", KEY_CONTROLLER, "ADDRESS", 0, "HOST:PORT or unix:PATH of the controller", 0},
+    {"slots", KEY_SLOTS, "N", 0, "Workers it takes (default: the cores)", 0},
+    {"memory", KEY_MEMORY, "BYTES", 0, "Memory for workers, with K, M, G or T (default: all)", 0},
+    {"state-dir", KEY_STATE_DIR, "DIR", 0, "Code cache and identity", 0},
+    {"runtime-dir", KEY_RUNTIME_DIR, "DIR", 0, "Sockets of hosts and packs", 0},
+    {"data-address", KEY_DATA_ADDRESS, "IP", 0, "Where hosts listen (default: 127.0.0.1)", 0},
+    {"data-ports", KEY_DATA_PORTS, "FIRST-LAST", 0, "Ports of hosts (default: 8500-8599)", 0},
+    {"join-token-file", KEY_JOIN_TOKEN_FILE, "FILE", 0, "The cluster's join token", 0},
+    {"ca-file", KEY_CA_FILE, "FILE", 0, "Certificates to trust: TLS to the controller", 0},
+    {"warm-hosts", KEY_WARM_HOSTS, "N", 0, "Hosts kept ready (default: 1)", 0},
+    {"warm-packs", KEY_WARM_PACKS, "N", 0, "Packs kept ready (default: 2)", 0},
+    {"cache-bytes", KEY_CACHE_BYTES, "BYTES", 0, "Bound of the code cache (default: 4G)", 0},
+    {"lifeline-fd", KEY_LIFELINE_FD, "N", 0,
+     "End, with everything, when the other end of this descriptor closes", 0},
+    {"isolation", KEY_ISOLATION, "KIND", 0,
+     "How processes are held together: auto, pid-namespace, cgroup or environment", 0},
+    {0},
+};
+
+bool node_parse_bytes(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    unsigned long long number = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (*end) {
+        const char *unit = strchr(units, *end);
+        if (!unit || end[1])
+            return false;
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (errno != 0 || number > UINT64_MAX >> shift)
+        return false;
+    *bytes = (uint64_t)number << shift;
+    return true;
+}
+
+static bool parse_count(const char *text, uint32_t least, uint32_t most, uint32_t *number)
+{
+    uint64_t value;
+    if (!node_parse_bytes(text, &value) || value < least || value > most)
+        return false;
+    *number = (uint32_t)value;
+    return true;
+}
+
+bool node_parse_ports(const char *text, uint32_t *first, uint32_t *last)
+{
+    char copy[32];
+    uint32_t low;
+    uint32_t high;
+    if (strlen(text) >= sizeof(copy))
+        return false;
+    strcpy(copy, text);
+    char *dash = strchr(copy, '-');
+    if (dash)
+        *dash = '\0';
+    if (!parse_count(copy, 1, 65535, &low) || !parse_count(dash ? dash + 1 : copy, low, 65535, &high))
+        return false;
+    *first = low;
+    *last = high;
+    return true;
+}
+
+bool node_name_valid(const char *name)
+{
+    size_t length = strlen(name);
+    return length >= 1 && length <= 63 &&
+           strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-") ==
+               length;
+}
+
+static void copy_text(struct argp_state *state, char *to, size_t size_bytes, const char *from)
+{
+    if (strlen(from) >= size_bytes || !*from)
+        argp_error(state, "'%s' is empty or too long", from);
+    (void)snprintf(to, size_bytes, "%s", from);
+}
+
+static void read_token(struct argp_state *state, struct node_options *options, const char *path)
+{
+    struct covey_buffer contents = {0};
+    struct covey_error error = {0};
+    if (covey_file_read(path, sizeof(options->join_token) - 1, &contents, &error) != COVEY_OK)
+        argp_failure(state, 2, 0, "%s", error.message);
+    (void)snprintf(options->join_token, sizeof(options->join_token), "%.*s",
+                   (int)contents.length_bytes, contents.data ? (char *)contents.data : "");
+    options->join_token[strcspn(options->join_token, "\r\n")] = '\0';
+    covey_buffer_free(&contents);
+}
+
+static enum tree_kind parse_tree(struct argp_state *state, const char *text)
+{
+    static const char *const names[] = {"auto", "pid-namespace", "cgroup", "environment"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(names[i], text) == 0)
+            return (enum tree_kind)i;
+    }
+    argp_error(state, "--isolation is auto, pid-namespace, cgroup or environment, not '%s'", text);
+    return TREE_AUTO;
+}
+
+static void parse_lifeline(struct argp_state *state, struct node_options *options, const char *text)
+{
+    uint32_t fd;
+    if (!parse_count(text, 0, INT_MAX, &fd))
+        argp_error(state, "--lifeline-fd takes the number of an open descriptor, not '%s'", text);
+    options->lifeline_fd = (int)fd;
+}
+
+static error_t parse_count_option(struct argp_state *state, const char *what, const char *text,
+                                  uint32_t least, uint32_t most, uint32_t *number)
+{
+    if (!parse_count(text, least, most, number))
+        argp_error(state, "%s takes a number from %u to %u, not '%s'", what, least, most, text);
+    return 0;
+}
+
+static error_t parse_resource(int key, char *text, struct argp_state *state)
+{
+    struct node_options *options = state->input;
+    switch (key) {
+    case KEY_SLOTS:
+        return parse_count_option(state, "--slots", text, 1, 1023, &options->slots);
+    case KEY_MEMORY:
+        if (!node_parse_bytes(text, &options->memory_bytes) || options->memory_bytes == 0)
+            argp_error(state, "--memory takes a size, as 4G, not '%s'", text);
+        return 0;
+    case KEY_CACHE_BYTES:
+        if (!node_parse_bytes(text, &options->cache_bytes))
+            argp_error(state, "--cache-bytes takes a size, as 4G, not '%s'", text);
+        return 0;
+    case KEY_WARM_HOSTS:
+        return parse_count_option(state, "--warm-hosts", text, 0, 64, &options->warm_hosts);
+    case KEY_WARM_PACKS:
+        return parse_count_option(state, "--warm-packs", text, 0, 1024, &options->warm_packs);
+    case KEY_DATA_PORTS:
+        if (!node_parse_ports(text, &options->port_first, &options->port_last))
+            argp_error(state, "--data-ports takes FIRST-LAST within 1-65535, not '%s'", text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct node_options *options = state->input;
+    switch (key) {
+    case KEY_NAME:
+        if (!node_name_valid(text))
+            argp_error(state, "a node's name is 1 to 63 of letters, digits, '.', '_' and '-'");
+        copy_text(state, options->name, sizeof(options->name), text);
+        return 0;
+    case KEY_CONTROLLER:
+        copy_text(state, options->controller, sizeof(options->controller), text);
+        return 0;
+    case KEY_STATE_DIR:
+        copy_text(state, options->state_dir, sizeof(options->state_dir), text);
+        return 0;
+    case KEY_RUNTIME_DIR:
+        copy_text(state, options->runtime_dir, sizeof(options->runtime_dir), text);
+        return 0;
+    case KEY_DATA_ADDRESS:
+        copy_text(state, options->data_address, sizeof(options->data_address), text);
+        return 0;
+    case KEY_CA_FILE:
+        copy_text(state, options->ca_file, sizeof(options->ca_file), text);
+        return 0;
+    case KEY_JOIN_TOKEN_FILE:
+        read_token(state, options, text);
+        return 0;
+    case KEY_LIFELINE_FD:
+        parse_lifeline(state, options, text);
+        return 0;
+    case KEY_ISOLATION:
+        options->tree = parse_tree(state, text);
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "there is no argument '%s'", text);
+        return 0;
+    case ARGP_KEY_END:
+        if (!*options->controller)
+            argp_error(state, "--controller is needed");
+        return 0;
+    default:
+        return parse_resource(key, text, state);
+    }
+}
+
+static void set_folders(struct node_options *options)
+{
+    bool root = geteuid() == 0;
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *covey = getenv("COVEY_STATE_DIR");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *home = getenv("HOME");
+    int length = 0;
+    if (!*options->state_dir) {
+        if (covey)
+            length = snprintf(options->state_dir, sizeof(options->state_dir), "%s/nodes/%s", covey,
+                              options->name);
+        else if (root)
+            length = snprintf(options->state_dir, sizeof(options->state_dir),
+                              "/var/lib/covey/nodes/%s", options->name);
+        else if (state)
+            length = snprintf(options->state_dir, sizeof(options->state_dir), "%s/covey/nodes/%s",
+                              state, options->name);
+        else
+            length = snprintf(options->state_dir, sizeof(options->state_dir),
+                              "%s/.local/state/covey/nodes/%s", home ? home : "", options->name);
+    }
+    if (length >= (int)sizeof(options->state_dir))
+        options->state_dir[0] = '\0';
+    length = 0;
+    if (!*options->runtime_dir && (root || !runtime))
+        length = snprintf(options->runtime_dir, sizeof(options->runtime_dir), "%s/node-%s",
+                          root ? "/run/covey" : options->state_dir, options->name);
+    else if (!*options->runtime_dir)
+        length = snprintf(options->runtime_dir, sizeof(options->runtime_dir), "%s/covey/node-%s",
+                          runtime, options->name);
+    if (length >= (int)sizeof(options->runtime_dir))
+        options->runtime_dir[0] = '\0';
+}
+
+static void set_defaults(struct node_options *options)
+{
+    *options = (struct node_options){.port_first = 8500,
+                                     .port_last = 8599,
+                                     .warm_hosts = 1,
+                                     .warm_packs = 2,
+                                     .cache_bytes = 4ULL << 30,
+                                     .lifeline_fd = -1};
+    strcpy(options->data_address, "127.0.0.1");
+    if (gethostname(options->name, sizeof(options->name) - 1) < 0 ||
+        !node_name_valid(options->name))
+        strcpy(options->name, "node");
+    ssize_t length = readlink("/proc/self/exe", options->program_folder,
+                              sizeof(options->program_folder) - 1);
+    options->program_folder[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(options->program_folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+void node_options_parse(struct node_options *options, int argc, char **argv)
+{
+    static const struct argp parser = {
+        rows, parse_option, NULL,
+        "Offers this machine's slots to a Covey controller, and runs flares' workers on it.", NULL,
+        NULL, NULL};
+    argp_program_version = "covey-node " COVEY_VERSION;
+    argp_err_exit_status = 2;
+    set_defaults(options);
+    (void)argp_parse(&parser, argc, argv, 0, NULL, options);
+    set_folders(options);
+    if (!*options->state_dir || !*options->runtime_dir) {
+        (void)fprintf(stderr, "covey-node: the state or runtime folder's path is too long\n");
+        exit(2);
+    }
+}

@@ -1,0 +1,18 @@
+/* A flare's code: what it must be, and loading it. */
+#ifndef SERVICE_PACK_CODE_H
+#define SERVICE_PACK_CODE_H
+
+#include "covey/worker.h"
+
+typedef int (*code_entry)(struct covey_ctx *ctx);
+
+/*
+ * Checks that the file is a shared object for this machine, loads it and finds covey_work. EINVAL
+ * with a message that says what it is instead. It stays loaded for the life of the process.
+ */
+enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error) COVEY_MUST_USE;
+
+/* Checks that the file is a program for this machine, or a script, and executable. */
+enum covey_status code_check_program(int fd, struct covey_error *error) COVEY_MUST_USE;
+
+#endif

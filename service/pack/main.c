@@ -1,0 +1,125 @@
+/* covey-pack RUNTIME_FOLDER SOCKET_NAME: started by covey-node only, with its listening socket on
+ * descriptor 3. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "service/pack/pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FIRST_FREE_FD 16
+
+static void set_limits(void)
+{
+    struct rlimit files;
+    struct rlimit core = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &core);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    /* Where the pack is not the first process of a pid namespace, what its workers leave behind
+     * still comes to it. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* Low descriptors are where a worker gets its own. */
+static int out_of_the_way(int fd)
+{
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    close(fd);
+    return moved;
+}
+
+/* abort() does not end the first process of a pid namespace as it ends others. */
+static void on_abort(int number)
+{
+    _exit(128 + number);
+}
+
+static int watch_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -1;
+    signal(SIGABRT, on_abort);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool set_up(struct pack *pack)
+{
+    int type = 0;
+    socklen_t length = sizeof(type);
+    if (getsockopt(LOCAL_LISTEN_FD, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
+        type != SOCK_SEQPACKET) {
+        log_error("descriptor 3 is not the socket that an agent gives; covey-pack is started by "
+                  "covey-node");
+        return false;
+    }
+    for (size_t i = 0; i < PACK_FDS; i++)
+        pack->fds[i] = -1;
+    link_init(&pack->link);
+    pack->log_credit_bytes = LOCAL_LOG_WINDOW_BYTES;
+    pack->agent_deadline_ns = covey_now_ns() + LOCAL_RETURN_NS;
+    pack->stop_deadline_ns = COVEY_NEVER_NS;
+    pack->drain_deadline_ns = COVEY_NEVER_NS;
+    pack->agent.fd = pack->lifeline.fd = pack->threads_done.fd = -1;
+    pack->listener = (struct pack_source){.ready = pack_listener_ready,
+                                          .fd = out_of_the_way(LOCAL_LISTEN_FD)};
+    pack->epoll = out_of_the_way(epoll_create1(EPOLL_CLOEXEC));
+    pack->signals =
+        (struct pack_source){.ready = pack_signals_ready, .fd = out_of_the_way(watch_signals())};
+    /* Whoever connects later is told who listens, not who made the socket. */
+    if (pack->listener.fd < 0 || pack->epoll < 0 || pack->signals.fd < 0 ||
+        listen(pack->listener.fd, 8) < 0 ||
+        fcntl(pack->listener.fd, F_SETFL, O_NONBLOCK) < 0) {
+        log_error("cannot set up error=\"%s\"", strerror(errno));
+        return false;
+    }
+    return pack_watch(pack, &pack->listener, EPOLLIN) == COVEY_OK &&
+           pack_watch(pack, &pack->signals, EPOLLIN) == COVEY_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct pack pack;
+    struct covey_error error = {0};
+    covey_log_init("covey-pack");
+    if (argc != 3 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
+        (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
+        return 2;
+    }
+    if (covey_fault_init(&error) != COVEY_OK) {
+        log_error("%s", error.message);
+        return 2;
+    }
+    pack.runtime_folder = argv[1];
+    (void)snprintf(pack.socket_name, sizeof(pack.socket_name), "%s", argv[2]);
+    (void)pthread_mutex_init(&pack.threads_lock, NULL);
+    set_limits();
+    if (!set_up(&pack))
+        return 1;
+    enum covey_status status = pack_run(&pack);
+    if (status)
+        log_error("the pack's loop failed status=%s", covey_status_name(status));
+    /* Not exit(): the code's destructors are the workers' affair, and worker threads may be
+     * running. */
+    _exit(status ? 1 : 0);
+}

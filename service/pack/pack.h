@@ -1,0 +1,181 @@
+/*
+ * A pack: loads a flare's code once, makes its workers and reaps them. One thread (beside worker
+ * threads, where workers are threads), one epoll.
+ *
+ *   warm --PackPrepare--> ready --the arena's gate opens--> running --PackStop--> stopping --> gone
+ */
+#ifndef SERVICE_PACK_PACK_H
+#define SERVICE_PACK_PACK_H
+
+#include "service/common/link.h"
+#include "service/common/local.h"
+#include "service/pack/code.h"
+#include "service/pack/lines.h"
+#include "transport/core/arena.h"
+#include "worker/setup.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct pack;
+
+/* Something in the epoll. ready is called with the epoll's events. */
+struct pack_source {
+    int fd; /* -1: none */
+    bool watched;
+    void (*ready)(struct pack *pack, struct pack_source *source, uint32_t events);
+};
+
+struct pack_worker;
+
+/* The read end of a worker's standard output or error. */
+struct pack_output {
+    struct pack_source source;
+    struct pack_worker *worker;
+    uint32_t stream;
+    struct lines lines;
+};
+
+struct pack_worker {
+    uint32_t rank;
+    pid_t pid;          /* in this process's pid namespace; 0: a thread */
+    uint32_t outer_pid; /* in the agent's */
+    pthread_t thread;
+    struct pack *pack;
+    struct pack_source control;
+    struct pack_output outputs[2];
+    int64_t started_ns; /* by the wall clock; 0: not yet */
+    bool start_told;
+    bool ended;
+    bool acknowledged;
+    bool stopped;
+    uint32_t exit_status;
+    uint32_t signal;
+    int64_t ended_ns;
+    int result_fd;
+    uint64_t result_bytes;
+    char message[160];
+};
+
+/* Descriptors that a prepared pack keeps; those that workers need first. */
+enum pack_fd {
+    PACK_FD_ARENA,
+    PACK_FD_EVENT,
+    PACK_FD_PARAMETERS,
+    PACK_FD_CODE,
+    PACK_FD_LIFELINE,
+    PACK_FD_FLARE,
+    PACK_FDS
+};
+
+struct pack {
+    int epoll;
+    bool finished;
+    const char *runtime_folder;
+    char socket_name[64];
+    struct pack_source listener;
+    struct pack_source agent;
+    struct pack_source lifeline;
+    struct pack_source signals;
+    struct pack_source threads_done;
+    struct local_link link;
+    int64_t agent_deadline_ns; /* the agent must be back by then */
+    int64_t stop_deadline_ns;  /* SIGKILL then */
+    int64_t drain_deadline_ns; /* the log is cut off then */
+    bool prepared;
+    bool stopping;
+    bool host_gone;
+    bool told_done;
+    int fds[PACK_FDS];
+    Covey__V1__LocalFlare *flare;
+    Covey__V1__LocalPack here;
+    struct arena *arena;
+    code_entry entry;
+    struct worker_setup setup; /* what is the same for all */
+    uint64_t *parameter_bytes;
+    size_t parameter_count;
+    struct pack_worker *workers;
+    size_t running;
+    char stop_reason[160];
+    /* The log on its way to the agent. */
+    Covey__V1__LocalLogLine **log_lines;
+    size_t log_count;
+    size_t log_capacity;
+    size_t log_bytes;
+    size_t log_credit_bytes;
+    bool log_held; /* outputs are not watched, for want of credit */
+    /* Ends of worker threads. */
+    pthread_mutex_t threads_lock;
+    struct thread_end *thread_ends;
+};
+
+/* ---- loop.c ---- */
+
+/* Runs until the pack is finished. */
+enum covey_status pack_run(struct pack *pack) COVEY_MUST_USE;
+enum covey_status pack_watch(struct pack *pack, struct pack_source *source,
+                             uint32_t events) COVEY_MUST_USE;
+void pack_unwatch(struct pack *pack, struct pack_source *source);
+/* Stops watching and closes. */
+void pack_drop(struct pack *pack, struct pack_source *source);
+
+/* ---- report.c: what is said to the agent ---- */
+
+/* Sends; a broken connection is noticed by the loop, and what matters is said again to the next
+ * agent. */
+void pack_send(struct pack *pack, const local_message *message, const int *fds, size_t fd_count);
+void pack_hello(struct pack *pack);
+void pack_tell_ready(struct pack *pack);
+void pack_tell_started(struct pack *pack);
+void pack_tell_ended(struct pack *pack, struct pack_worker *worker);
+void pack_fail(struct pack *pack, const struct covey_error *error, int32_t rank);
+void pack_log_line(const uint8_t *text, size_t length_bytes, bool partial, void *output);
+void pack_log_flush(struct pack *pack);
+/* Watches outputs again after credit has come. */
+void pack_log_credit(struct pack *pack, uint64_t bytes);
+void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+
+/* ---- control.c: what the agent and the workers say ---- */
+
+void pack_agent_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+void pack_lifeline_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+void pack_control_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* Reads everything that is on a worker's control socket. */
+void pack_control_drain(struct pack *pack, struct pack_source *source);
+
+/* ---- prepare.c ---- */
+
+/* Answers PackPrepare. After a failure the pack is finished. */
+void pack_prepare(struct pack *pack, struct local_record *record);
+
+/* ---- process.c, threads.c: making workers ---- */
+
+enum covey_status pack_fork(struct pack *pack, struct pack_worker *worker,
+                            struct covey_error *error) COVEY_MUST_USE;
+enum covey_status pack_make_threads(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+void pack_threads_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* A process's id as the agent sees it; 0 where it cannot be found. */
+uint32_t pack_outer_pid(pid_t pid);
+/* The setup of one worker. */
+struct worker_setup pack_worker_setup(const struct pack *pack, uint32_t index, int control_fd);
+
+/* ---- reap.c ---- */
+
+void pack_signals_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* A worker has ended: marks it in the arena, wakes whoever waits for it, and tells the agent. */
+void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t exit_status,
+                       uint32_t signal);
+
+/* ---- stop.c ---- */
+
+void pack_stop(struct pack *pack, int64_t grace_ns, const char *reason);
+/* Ends everything in the pack but itself, at once. */
+void pack_kill_all(struct pack *pack);
+/* Moves on with a stop; called once a turn of the loop. */
+void pack_stop_progress(struct pack *pack, int64_t now_ns);
+/* Removes the sockets of the flare, for want of an agent that would. */
+void pack_remove_sockets(const struct pack *pack);
+
+#endif

@@ -1,0 +1,93 @@
+/* Ends of workers: the news goes into the arena first, since their peers wait for it. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "service/pack/pack.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void describe(struct pack *pack, struct pack_worker *worker)
+{
+    worker->message[0] = '\0';
+    if (worker->signal == 0 && worker->exit_status == 0)
+        return;
+    if (worker->stopped)
+        (void)snprintf(worker->message, sizeof(worker->message), "rank %u was stopped: %.120s",
+                       worker->rank, pack->stop_reason);
+    else
+        local_describe_end(worker->message, sizeof(worker->message), worker->rank, worker->signal,
+                           worker->exit_status);
+}
+
+void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t exit_status,
+                       uint32_t signal)
+{
+    if (worker->ended)
+        return;
+    worker->exit_status = exit_status;
+    worker->signal = signal;
+    worker->stopped = pack->stopping && (exit_status != 0 || signal != 0);
+    describe(pack, worker);
+    bool succeeded = exit_status == 0 && signal == 0;
+    arena_mark_ended(pack->arena, worker->rank, succeeded ? ARENA_DONE : ARENA_DIED,
+                     succeeded ? "it has ended" : worker->message);
+    arena_reap(pack->arena, worker->rank);
+    if (worker->pid != 0)
+        pack_control_drain(pack, &worker->control);
+    else
+        pack_control_drain(pack, &pack->workers[0].control);
+    worker->ended = true;
+    worker->ended_ns = covey_wall_ns();
+    if (worker->pid != 0)
+        pack_drop(pack, &worker->control);
+    if (!succeeded)
+        covey_close(&worker->result_fd);
+    if (worker->result_fd < 0)
+        worker->result_bytes = 0;
+    pack->running--;
+    /* What it wrote before it ended comes before its end, as far as the log is open. */
+    for (int k = 0; k < 2; k++) {
+        if (worker->outputs[k].source.watched)
+            pack_output_ready(pack, &worker->outputs[k].source, 0);
+    }
+    pack_tell_started(pack);
+    pack_log_flush(pack);
+    pack_tell_ended(pack, worker);
+}
+
+static struct pack_worker *worker_by_pid(struct pack *pack, pid_t pid)
+{
+    for (uint32_t i = 0; pack->workers && i < pack->here.workers; i++) {
+        if (pack->workers[i].pid == pid && !pack->workers[i].ended)
+            return &pack->workers[i];
+    }
+    return NULL;
+}
+
+void pack_signals_ready(struct pack *pack, struct pack_source *source, uint32_t events)
+{
+    struct signalfd_siginfo news[16];
+    (void)events;
+    while (read(source->fd, news, sizeof(news)) > 0)
+        ;
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid <= 0)
+            return;
+        struct pack_worker *worker = worker_by_pid(pack, pid);
+        if (!worker)
+            continue; /* what a worker left behind */
+        if (covey_fault(COVEY_FAULT_PACK_REAP)) {
+            pack_kill_all(pack);
+            pack->finished = true;
+            return;
+        }
+        pack_worker_ended(pack, worker, WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0,
+                          WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0);
+    }
+}

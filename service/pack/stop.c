@@ -1,0 +1,152 @@
+/* Ending a flare's workers, and the pack with them. */
+#include "base/log.h"
+#include "service/pack/pack.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What has been written to the log may take so long to be passed on. */
+#define DRAIN_NS (300 * COVEY_NS_PER_MS)
+
+static void signal_workers(struct pack *pack, int signal_number)
+{
+    for (uint32_t i = 0; i < pack->here.workers; i++) {
+        const struct pack_worker *worker = &pack->workers[i];
+        /* Its process group, which is its own. */
+        if (worker->pid > 0 && !worker->ended)
+            (void)kill(-worker->pid, signal_number);
+    }
+}
+
+void pack_kill_all(struct pack *pack)
+{
+    /* The first process of a pid namespace reaches all of it, and nothing else. */
+    if (getpid() == 1)
+        (void)kill(-1, SIGKILL);
+    else if (pack->workers)
+        signal_workers(pack, SIGKILL);
+}
+
+void pack_stop(struct pack *pack, int64_t grace_ns, const char *reason)
+{
+    int64_t now_ns = covey_now_ns();
+    if (!pack->prepared) {
+        pack->finished = true;
+        return;
+    }
+    int64_t deadline_ns = covey_deadline_ns(now_ns, grace_ns > 0 ? grace_ns : 0);
+    if (!pack->stopping) {
+        (void)snprintf(pack->stop_reason, sizeof(pack->stop_reason), "%s", reason);
+        arena_shut_gate(pack->arena);
+    }
+    /* A later stop can only be more urgent. */
+    if (deadline_ns < pack->stop_deadline_ns)
+        pack->stop_deadline_ns = deadline_ns;
+    if (!pack->stopping && grace_ns > 0)
+        signal_workers(pack, SIGTERM);
+    pack->stopping = true;
+}
+
+/* Threads cannot be ended one by one: they go with the process. */
+static void end_threads(struct pack *pack)
+{
+    for (uint32_t i = 0; i < pack->here.workers; i++) {
+        if (pack->workers[i].pid == 0)
+            pack_worker_ended(pack, &pack->workers[i], 0, SIGKILL);
+    }
+}
+
+static bool outputs_closed(const struct pack *pack)
+{
+    for (uint32_t i = 0; i < pack->here.workers; i++) {
+        for (int k = 0; k < 2; k++) {
+            if (pack->workers[i].outputs[k].source.fd >= 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool children_gone(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
+static void cut_outputs(struct pack *pack)
+{
+    for (uint32_t i = 0; i < pack->here.workers; i++) {
+        for (int k = 0; k < 2; k++) {
+            struct pack_output *output = &pack->workers[i].outputs[k];
+            if (output->source.fd < 0)
+                continue;
+            lines_finish(&output->lines, pack_log_line, output);
+            pack_drop(pack, &output->source);
+        }
+    }
+}
+
+static void tell_done(struct pack *pack)
+{
+    Covey__V1__PackDone done = COVEY__V1__PACK_DONE__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_DONE;
+    message.pack_done = &done;
+    pack_log_flush(pack);
+    pack_send(pack, &message, NULL, 0);
+    pack->told_done = true;
+}
+
+void pack_stop_progress(struct pack *pack, int64_t now_ns)
+{
+    if (!pack->stopping)
+        return;
+    if (pack->running > 0 && now_ns >= pack->stop_deadline_ns) {
+        pack_kill_all(pack);
+        pack->stop_deadline_ns = COVEY_NEVER_NS;
+        end_threads(pack);
+    }
+    if (pack->running > 0 || pack->told_done)
+        return;
+    if (pack->drain_deadline_ns == COVEY_NEVER_NS) {
+        pack->stop_deadline_ns = COVEY_NEVER_NS;
+        pack->drain_deadline_ns = now_ns + DRAIN_NS;
+        pack_kill_all(pack);
+        if (pack->threads_done.fd >= 0)
+            cut_outputs(pack);
+    }
+    bool drained = outputs_closed(pack) && children_gone();
+    if (!drained && now_ns < pack->drain_deadline_ns)
+        return;
+    if (!drained)
+        log_warn("the log is cut off: it was not passed on in time flare=%s",
+                 pack->flare->flare_id);
+    cut_outputs(pack);
+    pack->drain_deadline_ns = COVEY_NEVER_NS;
+    tell_done(pack);
+}
+
+void pack_remove_sockets(const struct pack *pack)
+{
+    char prefix[64];
+    char own[sizeof(pack->socket_name) + 8];
+    int folder = open(pack->runtime_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = folder >= 0 ? fdopendir(folder) : NULL;
+    if (!names) {
+        covey_close(&folder);
+        return;
+    }
+    (void)snprintf(own, sizeof(own), "%s", pack->socket_name);
+    (void)snprintf(prefix, sizeof(prefix), "%s.", pack->flare ? pack->flare->flare_id : "\n");
+    for (struct dirent *entry = readdir(names); entry; entry = readdir(names)) {
+        if (strcmp(entry->d_name, own) == 0 || strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            (void)unlinkat(dirfd(names), entry->d_name, 0);
+    }
+    closedir(names);
+}

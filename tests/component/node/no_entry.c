@@ -1,0 +1,6 @@
+int something_else(void);
+
+int something_else(void)
+{
+    return 0;
+}
