@@ -40,8 +40,7 @@ static enum covey_status check_packs(const Covey__V1__LocalFlare *flare, struct 
         here = here || pack->node_index == flare->node_index;
     }
     if (rank != flare->workers_total)
-        return covey_error_set(error, COVEY_EINVAL,
-                               "the packs have %llu workers, the flare has %u",
+        return covey_error_set(error, COVEY_EINVAL, "the packs have %llu workers, the flare has %u",
                                (unsigned long long)rank, flare->workers_total);
     if (!here)
         return covey_error_set(error, COVEY_EINVAL, "no pack of the flare is on this node");
@@ -73,8 +72,7 @@ enum covey_status local_flare_check(const Covey__V1__LocalFlare *flare, struct c
     return check_packs(flare, error);
 }
 
-enum covey_status local_flare_read(int fd, Covey__V1__LocalFlare **flare,
-                                   struct covey_error *error)
+enum covey_status local_flare_read(int fd, Covey__V1__LocalFlare **flare, struct covey_error *error)
 {
     void *bytes;
     size_t length_bytes;
