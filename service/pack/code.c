@@ -73,7 +73,8 @@ static enum covey_status check_machine(const Elf64_Ehdr *header, struct covey_er
                                    : machine_name(header->e_machine),
                                machine_name(OUR_MACHINE));
     if (header->e_ident[EI_CLASS] != OUR_CLASS)
-        return covey_error_set(error, COVEY_EINVAL, "the code has another word size than this node");
+        return covey_error_set(error, COVEY_EINVAL,
+                               "the code has another word size than this node");
     return COVEY_OK;
 }
 

@@ -153,8 +153,8 @@ static void take_result(struct pack *pack, struct pack_worker *worker, int *fd)
     const int seals = F_SEAL_SHRINK | F_SEAL_WRITE;
     if (worker->ended || *fd < 0)
         return;
-    if ((fcntl(*fd, F_GET_SEALS) & seals) != seals || fstat(*fd, &facts) < 0 ||
-        facts.st_size < 0 || (uint64_t)facts.st_size > pack->flare->max_result_bytes) {
+    if ((fcntl(*fd, F_GET_SEALS) & seals) != seals || fstat(*fd, &facts) < 0 || facts.st_size < 0 ||
+        (uint64_t)facts.st_size > pack->flare->max_result_bytes) {
         log_error("a result is not sealed or over the limit: dropped rank=%u", worker->rank);
         return;
     }

@@ -81,15 +81,14 @@ static bool set_up(struct pack *pack)
     pack->stop_deadline_ns = COVEY_NEVER_NS;
     pack->drain_deadline_ns = COVEY_NEVER_NS;
     pack->agent.fd = pack->lifeline.fd = pack->threads_done.fd = -1;
-    pack->listener = (struct pack_source){.ready = pack_listener_ready,
-                                          .fd = out_of_the_way(LOCAL_LISTEN_FD)};
+    pack->listener =
+        (struct pack_source){.ready = pack_listener_ready, .fd = out_of_the_way(LOCAL_LISTEN_FD)};
     pack->epoll = out_of_the_way(epoll_create1(EPOLL_CLOEXEC));
     pack->signals =
         (struct pack_source){.ready = pack_signals_ready, .fd = out_of_the_way(watch_signals())};
     /* Whoever connects later is told who listens, not who made the socket. */
     if (pack->listener.fd < 0 || pack->epoll < 0 || pack->signals.fd < 0 ||
-        listen(pack->listener.fd, 8) < 0 ||
-        fcntl(pack->listener.fd, F_SETFL, O_NONBLOCK) < 0) {
+        listen(pack->listener.fd, 8) < 0 || fcntl(pack->listener.fd, F_SETFL, O_NONBLOCK) < 0) {
         log_error("cannot set up error=\"%s\"", strerror(errno));
         return false;
     }

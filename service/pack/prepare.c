@@ -133,16 +133,17 @@ static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct c
     bool threads = pack->flare->worker_kind == COVEY__V1__WORKER_KIND__WORKER_KIND_THREAD;
     pack->workers = covey_calloc(pack->here.workers, sizeof(*pack->workers));
     if (!pack->workers)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for %u workers",
-                               pack->here.workers);
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for %u workers", pack->here.workers);
     for (uint32_t i = 0; i < pack->here.workers; i++) {
         struct pack_worker *worker = &pack->workers[i];
         worker->rank = pack->here.first_rank + i;
         worker->pack = pack;
         worker->result_fd = worker->control.fd = -1;
         for (uint32_t k = 0; k < 2; k++)
-            worker->outputs[k] = (struct pack_output){
-                .source = {.fd = -1, .ready = pack_output_ready}, .worker = worker, .stream = k + 1};
+            worker->outputs[k] =
+                (struct pack_output){.source = {.fd = -1, .ready = pack_output_ready},
+                                     .worker = worker,
+                                     .stream = k + 1};
     }
     if (threads)
         return pack_make_threads(pack, error);

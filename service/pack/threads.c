@@ -103,8 +103,7 @@ static enum covey_status share_control(struct pack *pack, int *workers_end,
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
         fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
         return covey_error_set_errno(error, errno, "cannot make the workers' channel");
-    pack->workers[0].control =
-        (struct pack_source){.fd = ends[0], .ready = pack_control_ready};
+    pack->workers[0].control = (struct pack_source){.fd = ends[0], .ready = pack_control_ready};
     *workers_end = ends[1];
     pack->threads_done = (struct pack_source){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                                               .ready = pack_threads_ready};
@@ -134,8 +133,8 @@ static enum covey_status make_thread(struct pack *pack, uint32_t index, int cont
     if (failed) {
         free(start);
         free(end);
-        return covey_error_set_errno(error, failed, "cannot make worker thread %u of %u",
-                                     index + 1, pack->here.workers);
+        return covey_error_set_errno(error, failed, "cannot make worker thread %u of %u", index + 1,
+                                     pack->here.workers);
     }
     pack->running++;
     return COVEY_OK;
