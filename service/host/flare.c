@@ -166,8 +166,7 @@ static void mark_peers(struct host *host, const Covey__V1__HostPeersEnded *ended
         const Covey__V1__LocalPeerEnd *peer = ended->peers[i];
         if (peer->rank >= host->flare->workers_total)
             continue;
-        arena_mark_ended(host->arena, peer->rank, peer->succeeded ? ARENA_DONE : ARENA_DIED,
-                         peer->reason);
+        host_network_mark_ended(host, peer->rank, peer->succeeded, peer->reason);
     }
 }
 

@@ -47,7 +47,7 @@ int host_run(const char *runtime_folder, const char *socket_name)
         log_error("no loop");
         return 1;
     }
-    enum covey_status status = host_network_warm(&host, &error);
+    enum covey_status status = host_network_warm(&error);
     if (!status)
         status = host_listen(&host, &error);
     if (status) {

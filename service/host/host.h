@@ -35,6 +35,7 @@ struct host {
     int flare_fd;
     struct arena *arena;
     struct host_port *port;
+    struct host_network *network; /* NULL: the flare is on this node only */
     struct host_lifeline *lifelines;
     uint32_t lifeline_count;
     uint32_t lifelines_open;
@@ -65,13 +66,15 @@ void host_on_record(struct host *host, struct local_record *record);
 
 /* ---- network.c: messages between nodes ---- */
 
-/* What is slow: done while the host is warm. */
-enum covey_status host_network_warm(struct host *host, struct covey_error *error) COVEY_MUST_USE;
+/* Loads and initialises what is slow, while the host is warm. */
+enum covey_status host_network_warm(struct covey_error *error) COVEY_MUST_USE;
 /* Listens, where the flare is on several nodes; fills in host->address. */
 enum covey_status host_network_open(struct host *host, const Covey__V1__HostPrepare *prepare,
                                     struct covey_error *error) COVEY_MUST_USE;
 /* The other hosts' addresses, by node index. */
 enum covey_status host_network_start(struct host *host, const Covey__V1__HostStart *start,
                                      struct covey_error *error) COVEY_MUST_USE;
+/* A rank of another node has ended. */
+void host_network_mark_ended(struct host *host, uint32_t rank, bool succeeded, const char *reason);
 
 #endif
