@@ -19,8 +19,7 @@
 
 static bool has_pack(const struct node_flare *flare, uint32_t pack_id)
 {
-    covey_list_for_each(node, &flare->packs)
-    {
+    covey_list_for_each (node, &flare->packs) {
         if (covey_container_of(node, struct node_child, node)->pack_id == pack_id)
             return true;
     }
@@ -159,8 +158,8 @@ static bool adopt(struct node_child *child, struct local_record *record)
     struct node_flare *flare = flare_from_text(child->agent, text_fd);
     if (!flare || flare->settled || strcmp(flare->text->flare_id, hello->flare_id) != 0)
         return false;
-    bool taken = child->role == CHILD_HOST ? take_host(flare, child, hello)
-                                           : take_pack(flare, child, hello);
+    bool taken =
+        child->role == CHILD_HOST ? take_host(flare, child, hello) : take_pack(flare, child, hello);
     if (!taken)
         return false;
     child->flare = flare;
@@ -177,8 +176,7 @@ void adopt_hello(struct node_child *child, struct local_record *record)
     if (record && child->state != CHILD_STARTING)
         return;
     if (record && !adopt(child, record)) {
-        log_warn("a process of an earlier agent is of no use: ended socket=%s",
-                 child->socket_name);
+        log_warn("a process of an earlier agent is of no use: ended socket=%s", child->socket_name);
         child->state = CHILD_USED;
         child_kill(child);
     }
@@ -190,8 +188,7 @@ static void on_timeout(uv_timer_t *timer)
     struct node *agent = timer->data;
     if (agent->adopted)
         return;
-    covey_list_for_each(node, &agent->children)
-    {
+    covey_list_for_each (node, &agent->children) {
         struct node_child *child = covey_container_of(node, struct node_child, all);
         if (!child->ours && child->state == CHILD_STARTING) {
             log_warn("a process of an earlier agent says nothing: ended socket=%s",

@@ -155,10 +155,9 @@ void attach_start(struct node *agent)
     struct attach *attach = &agent->attach;
     if (attach->closing || attach->call)
         return;
-    enum covey_status status =
-        rpc_channel_call(attach->channel, "/covey.v1.Node/Attach",
-                         &covey__v1__attach_response__descriptor, &events, agent, NULL,
-                         &attach->call);
+    enum covey_status status = rpc_channel_call(attach->channel, "/covey.v1.Node/Attach",
+                                                &covey__v1__attach_response__descriptor, &events,
+                                                agent, NULL, &attach->call);
     if (status) {
         attach->call = NULL;
         log_error("cannot call the controller status=%s", covey_status_name(status));

@@ -67,8 +67,7 @@ static void forget(struct cache *cache, struct entry *entry, bool remove)
 
 static void shrink(struct cache *cache, const struct entry *keep)
 {
-    covey_list_for_each_safe(node, after, &cache->used)
-    {
+    covey_list_for_each_safe (node, after, &cache->used) {
         struct entry *entry = covey_container_of(node, struct entry, node);
         if (cache->total_bytes <= cache->limit_bytes)
             return;

@@ -212,11 +212,21 @@ static enum covey_status listen_at(struct node *agent, const char *name, int *fd
 /* What hosts and packs need of the agent's environment, and the room for the flare's id. */
 static char **child_environment(void)
 {
-    static const char *const kept[] = {"PATH=",          "HOME=",         "USER=",
-                                       "LANG=",          "LC_",           "TZ=",
-                                       "TMPDIR=",        "LD_LIBRARY_PATH=", "COVEY_LOG=",
-                                       "COVEY_FAULT=",   "COVEY_TRANSPORT",  "UCX_",
-                                       "ASAN_OPTIONS=",  "UBSAN_OPTIONS=",   "LSAN_OPTIONS=",
+    static const char *const kept[] = {"PATH=",
+                                       "HOME=",
+                                       "USER=",
+                                       "LANG=",
+                                       "LC_",
+                                       "TZ=",
+                                       "TMPDIR=",
+                                       "LD_LIBRARY_PATH=",
+                                       "COVEY_LOG=",
+                                       "COVEY_FAULT=",
+                                       "COVEY_TRANSPORT",
+                                       "UCX_",
+                                       "ASAN_OPTIONS=",
+                                       "UBSAN_OPTIONS=",
+                                       "LSAN_OPTIONS=",
                                        "TSAN_OPTIONS="};
     size_t count = 0;
     for (char **entry = environ; *entry; entry++)

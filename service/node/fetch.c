@@ -112,8 +112,7 @@ static enum covey_status start(struct fetch *fetch)
 
 static struct fetch *find(struct node *agent, const char *sha256)
 {
-    covey_list_for_each(node, &agent->fetches)
-    {
+    covey_list_for_each (node, &agent->fetches) {
         struct fetch *fetch = covey_container_of(node, struct fetch, node);
         if (strcmp(fetch->sha256, sha256) == 0)
             return fetch;
@@ -159,11 +158,9 @@ void fetch_code(struct node_flare *flare)
 
 void fetch_forget(struct node_flare *flare)
 {
-    covey_list_for_each(node, &flare->agent->fetches)
-    {
+    covey_list_for_each (node, &flare->agent->fetches) {
         struct fetch *fetch = covey_container_of(node, struct fetch, node);
-        covey_list_for_each_safe(entry, after, &fetch->waiters)
-        {
+        covey_list_for_each_safe (entry, after, &fetch->waiters) {
             struct waiter *waiter = covey_container_of(entry, struct waiter, node);
             if (waiter->flare != flare)
                 continue;

@@ -90,8 +90,8 @@ static int64_t duration_ns(const Google__Protobuf__Duration *duration, int64_t o
 static void describe_options(Covey__V1__LocalFlare *text, const Covey__V1__Prepare *prepare)
 {
     const Covey__V1__FlareOptions *options = prepare->options;
-    text->communication_timeout_ns = duration_ns(options ? options->communication_timeout : NULL,
-                                                 COMMUNICATION_TIMEOUT_NS);
+    text->communication_timeout_ns =
+        duration_ns(options ? options->communication_timeout : NULL, COMMUNICATION_TIMEOUT_NS);
     text->grace_ns = duration_ns(options ? options->failure_grace : NULL, FAILURE_GRACE_NS);
     text->max_result_bytes = prepare->max_result_bytes;
     text->shared_parameter = prepare->shared_parameter;

@@ -50,7 +50,7 @@ void flare_refuse(struct node_flare *flare, const char *flare_id, const struct c
 
 void flare_kill(struct node_flare *flare)
 {
-    covey_list_for_each(node, &flare->packs)
+    covey_list_for_each (node, &flare->packs)
         child_kill(covey_container_of(node, struct node_child, node));
     if (flare->host)
         child_kill(flare->host);
@@ -124,15 +124,13 @@ static void stop_packs(struct node_flare *flare, int64_t grace_ns)
     message.pack_stop = &stop;
     stop.grace_ns = grace_ns;
     stop.reason = flare->stop_reason;
-    covey_list_for_each(node, &flare->packs)
-    {
+    covey_list_for_each (node, &flare->packs) {
         struct node_child *pack = covey_container_of(node, struct node_child, node);
         if (peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)
             child_kill(pack);
     }
     uint64_t kill_ms = (uint64_t)(grace_ns / COVEY_NS_PER_MS) + STOP_SLACK_MS;
-    if (!uv_is_active((uv_handle_t *)&flare->timer) ||
-        uv_timer_get_due_in(&flare->timer) > kill_ms)
+    if (!uv_is_active((uv_handle_t *)&flare->timer) || uv_timer_get_due_in(&flare->timer) > kill_ms)
         (void)uv_timer_start(&flare->timer, on_grace_over, kill_ms, 0);
 }
 

@@ -30,8 +30,8 @@ static void on_timeout(uv_timer_t *timer)
 }
 
 /* One memfd of the parameters of one pack. index: of its first worker among this node's. */
-static enum covey_status make_parameters(struct node_child *pack,
-                                         const Covey__V1__Prepare *prepare, size_t index)
+static enum covey_status make_parameters(struct node_child *pack, const Covey__V1__Prepare *prepare,
+                                         size_t index)
 {
     size_t count = prepare->shared_parameter ? 1 : pack->workers;
     struct iovec *parts = covey_calloc(count, sizeof(*parts));
@@ -42,8 +42,8 @@ static enum covey_status make_parameters(struct node_child *pack,
     }
     size_t first = prepare->shared_parameter ? 0 : index;
     for (size_t i = 0; i < count && first + i < prepare->n_parameters; i++) {
-        parts[i] = (struct iovec){prepare->parameters[first + i].data,
-                                  prepare->parameters[first + i].len};
+        parts[i] =
+            (struct iovec){prepare->parameters[first + i].data, prepare->parameters[first + i].len};
         pack->parameter_bytes[i] = prepare->parameters[first + i].len;
     }
     pack->parameter_count = count;
@@ -179,8 +179,7 @@ static enum covey_status send_lifelines(struct node_flare *flare)
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_HOST_LIFELINES;
     message.host_lifelines = &lifelines;
     lifelines.pack_ids = ids;
-    covey_list_for_each(node, &flare->packs)
-    {
+    covey_list_for_each (node, &flare->packs) {
         struct node_child *pack = covey_container_of(node, struct node_child, node);
         int ends[2];
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -238,8 +237,7 @@ static enum covey_status ask_pack(struct node_flare *flare, struct node_child *p
     prepare.parameter_bytes = pack->parameter_bytes;
     prepare.n_parameter_bytes = pack->parameter_count;
     pack->asked = true;
-    enum covey_status status =
-        peer_send(&pack->peer, &message, fds, sizeof(fds) / sizeof(*fds));
+    enum covey_status status = peer_send(&pack->peer, &message, fds, sizeof(fds) / sizeof(*fds));
     covey_close(&pack->parameters_fd);
     covey_close(&pack->lifeline_fd);
     return status;
@@ -248,8 +246,7 @@ static enum covey_status ask_pack(struct node_flare *flare, struct node_child *p
 /* Those that are warm; the others follow when they are. */
 static void ask_packs(struct node_flare *flare)
 {
-    covey_list_for_each(node, &flare->packs)
-    {
+    covey_list_for_each (node, &flare->packs) {
         struct node_child *pack = covey_container_of(node, struct node_child, node);
         if (pack->asked || pack->state != CHILD_USED)
             continue;
@@ -265,8 +262,7 @@ static void tell_prepared(struct node_flare *flare)
     Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
     Covey__V1__Prepared prepared = COVEY__V1__PREPARED__INIT;
     Covey__V1__Worker *workers = covey_calloc(flare->worker_count, sizeof(*workers));
-    Covey__V1__Worker **pointers =
-        covey_calloc(flare->worker_count, sizeof(Covey__V1__Worker *));
+    Covey__V1__Worker **pointers = covey_calloc(flare->worker_count, sizeof(Covey__V1__Worker *));
     if (!workers || !pointers) {
         free(workers);
         free(pointers);

@@ -26,9 +26,8 @@ static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *
     struct node_flare *flare = child->flare;
     char message[COVEY_ERROR_MESSAGE_BYTES];
     if (flare->state >= FLARE_READY) {
-        log_error("a %s failed flare=%s reason=\"%s\"",
-                  child->role == CHILD_HOST ? "host" : "pack", flare->text->flare_id,
-                  failure->message);
+        log_error("a %s failed flare=%s reason=\"%s\"", child->role == CHILD_HOST ? "host" : "pack",
+                  flare->text->flare_id, failure->message);
         return;
     }
     if (child->role == CHILD_PACK)
@@ -227,8 +226,7 @@ void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_ACKNOWLEDGE;
     message.pack_acknowledge = &acknowledge;
     acknowledge.rank = rank;
-    covey_list_for_each(node, &flare->packs)
-    {
+    covey_list_for_each (node, &flare->packs) {
         struct node_child *pack = covey_container_of(node, struct node_child, node);
         if (pack->pack_id == worker->pack_id &&
             peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)

@@ -63,8 +63,7 @@ static enum covey_status read_identity(struct node *agent, struct covey_error *e
         if (status)
             return status;
     }
-    enum covey_status status =
-        covey_file_read("/proc/sys/kernel/random/boot_id", 64, &boot, error);
+    enum covey_status status = covey_file_read("/proc/sys/kernel/random/boot_id", 64, &boot, error);
     if (!status) {
         int length = (int)boot.length_bytes;
         while (length > 0 && boot.data[length - 1] == '\n')
@@ -99,7 +98,7 @@ static enum covey_status open_folders(struct node *agent, struct covey_error *er
 
 static void kill_children(struct node *agent)
 {
-    covey_list_for_each(node, &agent->children)
+    covey_list_for_each (node, &agent->children)
         child_kill(covey_container_of(node, struct node_child, all));
 }
 
@@ -128,8 +127,7 @@ static void shut_down(struct node *agent, bool at_once)
     for (size_t i = 0; i < count; i++)
         flare_stop(agent, flares[i]->text->flare_id, at_once ? 0 : SHUTDOWN_GRACE_NS,
                    "the node is shutting down");
-    covey_list_for_each(node, &agent->children)
-    {
+    covey_list_for_each (node, &agent->children) {
         struct node_child *child = covey_container_of(node, struct node_child, all);
         if (!child->flare || at_once)
             child_kill(child);
@@ -203,8 +201,8 @@ static void close_all(struct node *agent)
 
 void node_check_stopped(struct node *agent)
 {
-    bool told = covey_list_empty(&agent->outbox.reports) || agent->report_late ||
-                !agent->attach.registered;
+    bool told =
+        covey_list_empty(&agent->outbox.reports) || agent->report_late || !agent->attach.registered;
     if (!agent->stopping || agent->closed || agent->flares.count > 0 ||
         !covey_list_empty(&agent->children) || !told)
         return;

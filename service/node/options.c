@@ -91,7 +91,8 @@ bool node_parse_ports(const char *text, uint32_t *first, uint32_t *last)
     char *dash = strchr(copy, '-');
     if (dash)
         *dash = '\0';
-    if (!parse_count(copy, 1, 65535, &low) || !parse_count(dash ? dash + 1 : copy, low, 65535, &high))
+    if (!parse_count(copy, 1, 65535, &low) ||
+        !parse_count(dash ? dash + 1 : copy, low, 65535, &high))
         return false;
     *first = low;
     *last = high;
@@ -271,8 +272,8 @@ static void set_defaults(struct node_options *options)
     if (gethostname(options->name, sizeof(options->name) - 1) < 0 ||
         !node_name_valid(options->name))
         strcpy(options->name, "node");
-    ssize_t length = readlink("/proc/self/exe", options->program_folder,
-                              sizeof(options->program_folder) - 1);
+    ssize_t length =
+        readlink("/proc/self/exe", options->program_folder, sizeof(options->program_folder) - 1);
     options->program_folder[length > 0 ? length : 0] = '\0';
     char *slash = strrchr(options->program_folder, '/');
     if (slash)
@@ -282,9 +283,10 @@ static void set_defaults(struct node_options *options)
 void node_options_parse(struct node_options *options, int argc, char **argv)
 {
     static const struct argp parser = {
-        rows, parse_option, NULL,
-        "Offers this machine's slots to a Covey controller, and runs flares' workers on it.", NULL,
-        NULL, NULL};
+        rows, parse_option,
+        NULL, "Offers this machine's slots to a Covey controller, and runs flares' workers on it.",
+        NULL, NULL,
+        NULL};
     argp_program_version = "covey-node " COVEY_VERSION;
     argp_err_exit_status = 2;
     set_defaults(options);

@@ -112,7 +112,7 @@ void outbox_acknowledge(struct node *agent, uint64_t sequence)
 void outbox_rewind(struct outbox *outbox)
 {
     outbox->next = outbox->reports.next;
-    covey_list_for_each(node, &outbox->reports)
+    covey_list_for_each (node, &outbox->reports)
         covey_container_of(node, struct report, node)->sent_bytes = 0;
 }
 
@@ -149,8 +149,7 @@ void outbox_add_log(struct node *agent, struct node_child *pack, Covey__V1__Pack
 
 void outbox_drop_credit(struct node *agent, const struct node_child *pack)
 {
-    covey_list_for_each(node, &agent->outbox.logs)
-    {
+    covey_list_for_each (node, &agent->outbox.logs) {
         struct queued_log *log = covey_container_of(node, struct queued_log, node);
         if (log->pack == pack)
             log->pack = NULL;
@@ -177,8 +176,7 @@ static bool send_chunk(struct node *agent, struct report *report)
     size_t want = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
     ssize_t got = pread(report->result_fd, bytes, want, (off_t)report->sent_bytes);
     if (got <= 0) {
-        log_error("a result cannot be read rank=%u",
-                  report->message->worker_ended->worker->rank);
+        log_error("a result cannot be read rank=%u", report->message->worker_ended->worker->rank);
         report->sent_bytes = report->result_bytes;
         return true;
     }

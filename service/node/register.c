@@ -40,8 +40,7 @@ static bool fill_workers(struct scratch **scratch, const struct node_flare *flar
     if (!workers || !times || !running->workers)
         return false;
     for (size_t i = 0; i < count; i++) {
-        flare_fill_worker(flare, &flare->workers[i], &workers[i], &times[2 * i],
-                          &times[2 * i + 1]);
+        flare_fill_worker(flare, &flare->workers[i], &workers[i], &times[2 * i], &times[2 * i + 1]);
         running->workers[i] = &workers[i];
     }
     running->n_workers = count;
@@ -112,8 +111,8 @@ bool register_send(struct node *agent)
     registration.identity = agent->identity;
     registration.capacity = &capacity;
     capacity.slots = agent->options.slots ? agent->options.slots : agent->capacity.cores;
-    capacity.memory_bytes = agent->options.memory_bytes ? agent->options.memory_bytes
-                                                        : agent->capacity.memory_bytes;
+    capacity.memory_bytes =
+        agent->options.memory_bytes ? agent->options.memory_bytes : agent->capacity.memory_bytes;
     capacity.cores = agent->capacity.cores;
     capacity.processing_units = agent->capacity.processing_units;
     capacity.numa_nodes = agent->capacity.numa_nodes;

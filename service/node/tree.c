@@ -25,9 +25,8 @@
 
 static pid_t clone_process(uint64_t flags, int *pidfd)
 {
-    struct clone_args arguments = {.flags = flags | CLONE_PIDFD,
-                                   .pidfd = (uint64_t)(uintptr_t)pidfd,
-                                   .exit_signal = SIGCHLD};
+    struct clone_args arguments = {
+        .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = SIGCHLD};
     return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
 }
 
@@ -163,9 +162,9 @@ enum covey_status tree_choose(struct node *agent, struct covey_error *error)
 
 static bool make_cgroup(struct node *agent, struct node_child *child)
 {
-    int length = snprintf(child->cgroup, sizeof(child->cgroup), "%s/covey-%s-%d-%llu",
-                          agent->cgroup_folder, agent->options.name, (int)getpid(),
-                          (unsigned long long)agent->spawned);
+    int length =
+        snprintf(child->cgroup, sizeof(child->cgroup), "%s/covey-%s-%d-%llu", agent->cgroup_folder,
+                 agent->options.name, (int)getpid(), (unsigned long long)agent->spawned);
     if (length < (int)sizeof(child->cgroup) && mkdir(child->cgroup, 0755) == 0)
         return true;
     child->cgroup[0] = '\0';

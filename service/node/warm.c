@@ -3,7 +3,7 @@
 #include "service/node/node.h"
 
 /* After the last one was taken: not while a flare is being prepared. */
-#define REFILL_MS 40
+#define REFILL_MS    40
 
 #define DEFERRED_MAX 25
 
@@ -98,8 +98,7 @@ enum covey_status warm_take(struct node *agent, enum child_role role, struct nod
 {
     struct covey_list *pool = pool_of(agent, role);
     struct node_child *found = NULL;
-    covey_list_for_each(node, pool)
-    {
+    covey_list_for_each (node, pool) {
         struct node_child *child = covey_container_of(node, struct node_child, node);
         if (!found || (child->state == CHILD_WARM && found->state != CHILD_WARM))
             found = child;
