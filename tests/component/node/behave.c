@@ -17,8 +17,8 @@ static void wait_for_ever(void)
 static int hello(struct covey_ctx *ctx)
 {
     char text[64];
-    int length = snprintf(text, sizeof(text), "result of %d of %d", covey_rank(ctx),
-                          covey_size(ctx));
+    int length =
+        snprintf(text, sizeof(text), "result of %d of %d", covey_rank(ctx), covey_size(ctx));
     printf("hello from %d of %d in pack %d of %d\n", covey_rank(ctx), covey_size(ctx),
            covey_pack_id(ctx), covey_pack_count(ctx));
     fflush(stdout);
@@ -36,9 +36,9 @@ static int wait_for_rank_0(struct covey_ctx *ctx)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     char text[300];
-    int length = snprintf(text, sizeof(text), "%s at %lld: %s", covey_status_name(status),
-                          (long long)now.tv_sec * 1000000000LL + now.tv_nsec,
-                          covey_error_text(ctx));
+    int length =
+        snprintf(text, sizeof(text), "%s at %lld: %s", covey_status_name(status),
+                 (long long)now.tv_sec * 1000000000LL + now.tv_nsec, covey_error_text(ctx));
     if (covey_set_result(ctx, text, (size_t)length) != COVEY_OK)
         return 9;
     return 0;

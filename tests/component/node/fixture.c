@@ -185,9 +185,9 @@ static const struct rpc_call_events *on_get_call(struct rpc_call *call, void *se
     return &events;
 }
 
-static const struct rpc_method node_methods[] = {
-    {"Attach", &covey__v1__attach_request__descriptor, &covey__v1__attach_response__descriptor,
-     true, true, on_attach}};
+static const struct rpc_method node_methods[] = {{"Attach", &covey__v1__attach_request__descriptor,
+                                                  &covey__v1__attach_response__descriptor, true,
+                                                  true, on_attach}};
 static const struct rpc_method blob_methods[] = {{"Get", &covey__v1__get_request__descriptor,
                                                   &covey__v1__get_response__descriptor, false, true,
                                                   on_get_call}};
@@ -421,7 +421,7 @@ void fixture_prepare(struct fixture *fixture, const struct flare_plan *plan)
         rank += plan->packs[i].workers;
         pointers[i] = &packs[i];
     }
-    definition.name = (char *)(uintptr_t)"test";
+    definition.name = (char *)(uintptr_t) "test";
     definition.code_kind = plan->code_kind;
     definition.worker_kind = plan->worker_kind;
     definition.code_sha256 =
@@ -573,7 +573,7 @@ void fixture_stop_flare(struct fixture *fixture, const struct flare_plan *plan, 
     response.stop = &stop;
     stop.flare_id = (char *)(uintptr_t)plan->id;
     stop.grace = grace_ns > 0 ? &grace : NULL;
-    stop.reason = (char *)(uintptr_t)"the test is over";
+    stop.reason = (char *)(uintptr_t) "the test is over";
     for (int i = 0; i < FIXTURE_NODES; i++) {
         if (plan_uses(plan, i) && fixture->nodes[i].call)
             tell(fixture, i, &response);
@@ -615,8 +615,8 @@ static uint32_t count_started(struct fixture *fixture, const char *flare_id)
 {
     uint32_t count = 0;
     const struct said *said;
-    for (size_t n = 0; (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED,
-                                            flare_id, n));
+    for (size_t n = 0; (said = fixture_find(
+                            fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, flare_id, n));
          n++)
         count += (uint32_t)said->message->workers_started->n_workers;
     return count;

@@ -1,16 +1,16 @@
 /*
- * A controller for tests: serves covey.v1.Node and covey.v1.Blobs as told, on a unix socket, to real
- * covey-node processes, and keeps everything they say. One thread; everything happens inside the
- * functions of this header.
+ * A controller for tests: serves covey.v1.Node and covey.v1.Blobs as told, on a unix socket, to
+ * real covey-node processes, and keeps everything they say. One thread; everything happens inside
+ * the functions of this header.
  */
 #ifndef TESTS_COMPONENT_NODE_FIXTURE_H
 #define TESTS_COMPONENT_NODE_FIXTURE_H
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "covey/v1/node.pb-c.h"
 #include "rpc/rpc.h"
-#include "base/io.h"
 #include "tests/harness/harness.h"
 
 #include <stdbool.h>

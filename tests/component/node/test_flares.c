@@ -89,8 +89,7 @@ static void flare__program__gets_arguments_and_its_end_is_told(void)
     TEST_EQUAL_STRING((char *)result.data, "result of 2 of 3");
     covey_buffer_free(&result);
     end_flare(fixture, &plan);
-    TEST_TRUE(fixture_logged(fixture, plan.id, 1,
-                             "program with 1 arguments, last the-argument"));
+    TEST_TRUE(fixture_logged(fixture, plan.id, 1, "program with 1 arguments, last the-argument"));
     TEST_TRUE(fixture_logged(fixture, plan.id, 1, "hello from 1 of 3"));
 }
 
@@ -214,9 +213,8 @@ static void flare__much_log__all_of_it_comes_before_the_flare_is_gone(void)
     end_flare(fixture, &plan);
     size_t lines = 0;
     const struct said *said;
-    for (size_t n = 0; (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK,
-                                            plan.id, n));
-         n++)
+    for (size_t n = 0;
+         (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, n)); n++)
         lines += said->message->log_chunk->n_lines;
     TEST_EQUAL(lines, 9000);
 }
@@ -271,7 +269,8 @@ static void stop__before_the_start__nothing_ran(void)
     struct flare_plan plan = plan_of("EARLY", "hello", 4);
     fixture->looked_from = fixture->said_count;
     fixture_prepare(fixture, &plan);
-    TEST_REQUIRE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARED, plan.id, 0, 5 * S));
+    TEST_REQUIRE(
+        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARED, plan.id, 0, 5 * S));
     end_flare(fixture, &plan);
     TEST_TRUE(fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, plan.id, 0) ==
               NULL);
