@@ -98,12 +98,11 @@ void local_flare_free(Covey__V1__LocalFlare *flare)
         covey__v1__local_flare__free_unpacked(flare, NULL);
 }
 
-void local_describe_end(char *text, size_t size_bytes, uint32_t rank, uint32_t signal,
-                        uint32_t exit_status)
+void local_describe_end(char *text, size_t size_bytes, uint32_t signal, uint32_t exit_status)
 {
     if (signal)
-        (void)snprintf(text, size_bytes, "rank %u was killed by signal %u (%s)", rank, signal,
+        (void)snprintf(text, size_bytes, "killed by signal %u (%s)", signal,
                        strsignal((int)signal));
     else
-        (void)snprintf(text, size_bytes, "rank %u exited with status %u", rank, exit_status);
+        (void)snprintf(text, size_bytes, "exited with status %u", exit_status);
 }

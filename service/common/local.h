@@ -77,8 +77,7 @@ const Covey__V1__LocalPack *local_flare_pack(const Covey__V1__LocalFlare *flare,
 /* True for 1 to 26 characters of [0-9A-Za-z_-]. */
 bool local_flare_id_valid(const char *id);
 
-/* What a worker's signal says to a person: "rank 3 was killed by signal 9 (Killed)". */
-void local_describe_end(char *text, size_t size_bytes, uint32_t rank, uint32_t signal,
-                        uint32_t exit_status);
+/* One phrase for a worker's peers: "killed by signal 9 (Killed)", "exited with status 3". */
+void local_describe_end(char *text, size_t size_bytes, uint32_t signal, uint32_t exit_status);
 
 #endif

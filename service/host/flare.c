@@ -63,8 +63,6 @@ static enum covey_status prepare(struct host *host, struct local_record *record,
     if (!host->lifelines)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for the packs");
     status = make_arena(host, error);
-    if (!status && covey_fault(COVEY_FAULT_HOST_NETWORK))
-        status = covey_error_set(error, COVEY_EIO, "fault host_network");
     if (!status && host->flare->n_nodes > 1)
         status = host_network_open(host, record->message->host_prepare, error);
     return status;

@@ -103,6 +103,7 @@ static struct node_flare *flare_from_text(struct node *agent, int take_fd)
     flare->text = text;
     flare->text_fd = take_fd;
     flare->state = FLARE_READY;
+    flare->prepared = true;
     if (flare_make_workers(flare) == COVEY_OK &&
         covey_map_set(&agent->flares, text->flare_id, flare) == COVEY_OK)
         return flare;

@@ -6,6 +6,7 @@
 #define BACK_OFF_MAX_NS  (2 * COVEY_NS_PER_S)
 #define HEARTBEAT_MIN_NS (10 * COVEY_NS_PER_MS)
 #define HEARTBEAT_NS     (250 * COVEY_NS_PER_MS)
+#define WITHDRAWING_MS   5
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -42,6 +43,7 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
     attach->call = NULL;
     attach->registered = false;
     (void)uv_timer_stop(&attach->heartbeat);
+    flare_withdraw_unprepared(agent);
     retry(agent);
     node_check_stopped(agent);
 }
@@ -155,6 +157,11 @@ void attach_start(struct node *agent)
     struct attach *attach = &agent->attach;
     if (attach->closing || attach->call)
         return;
+    /* What is on its way out is not to be taken for what runs. */
+    if (flare_withdrawing(agent)) {
+        (void)uv_timer_start(&attach->retry, on_retry, WITHDRAWING_MS, 0);
+        return;
+    }
     enum covey_status status = rpc_channel_call(attach->channel, "/covey.v1.Node/Attach",
                                                 &covey__v1__attach_response__descriptor, &events,
                                                 agent, NULL, &attach->call);

@@ -73,6 +73,37 @@ void flare_withdraw(struct node_flare *flare, const char *status_name, const cha
     flare_check_gone(flare);
 }
 
+static struct node_flare *find_unprepared(struct node *agent)
+{
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&agent->flares, &cursor, NULL, &value)) {
+        struct node_flare *flare = value;
+        if (flare->state < FLARE_READY)
+            return flare;
+    }
+    return NULL;
+}
+
+void flare_withdraw_unprepared(struct node *agent)
+{
+    struct node_flare *flare;
+    while ((flare = find_unprepared(agent)))
+        flare_withdraw(flare, "EUNAVAILABLE", "the controller was lost while it was prepared", -1);
+}
+
+bool flare_withdrawing(const struct node *agent)
+{
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&agent->flares, &cursor, NULL, &value)) {
+        const struct node_flare *flare = value;
+        if (flare->state == FLARE_WITHDRAWN || (flare->state == FLARE_STOPPING && !flare->prepared))
+            return true;
+    }
+    return false;
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     flare_check_gone(timer->data);

@@ -276,6 +276,7 @@ static void tell_prepared(struct node_flare *flare)
         pointers[i] = &workers[i];
     }
     flare->state = FLARE_READY;
+    flare->prepared = true;
     request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_PREPARED;
     request.prepared = &prepared;
     prepared.flare_id = flare->text->flare_id;

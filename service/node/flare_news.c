@@ -25,6 +25,8 @@ static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *
 {
     struct node_flare *flare = child->flare;
     char message[COVEY_ERROR_MESSAGE_BYTES];
+    if (flare->state >= FLARE_STOPPING)
+        return;
     if (flare->state >= FLARE_READY) {
         log_error("a %s failed flare=%s reason=\"%s\"", child->role == CHILD_HOST ? "host" : "pack",
                   flare->text->flare_id, failure->message);
@@ -302,11 +304,9 @@ void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how
                             ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
                             : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
         if (flare->state == FLARE_STOPPING)
-            (void)snprintf(message, sizeof(message), "rank %u was stopped: %.120s", worker->rank,
-                           flare->stop_reason);
+            (void)snprintf(message, sizeof(message), "stopped: %.120s", flare->stop_reason);
         else
-            (void)snprintf(message, sizeof(message), "rank %u was killed with its pack, which %s",
-                           worker->rank, how);
+            (void)snprintf(message, sizeof(message), "its pack %s", how);
         tell_ended(flare, worker, message, -1);
     }
 }
@@ -347,15 +347,18 @@ static void describe_exit(const struct node_child *child, char *text, size_t siz
         (void)snprintf(text, size_bytes, "exited with status %d", child->wait_status >> 8);
 }
 
+/* A host ends by Covey's fault or the machine's, and another attempt may help; a pack has loaded
+ * the flare's code. */
 static void lost_while_preparing(struct node_child *child, const char *how)
 {
     char message[160];
-    if (child->role == CHILD_HOST)
+    bool host = child->role == CHILD_HOST;
+    if (host)
         (void)snprintf(message, sizeof(message), "the host %s while it got ready", how);
     else
         (void)snprintf(message, sizeof(message), "definition %.63s: pack %u %s while it got ready",
                        child->flare->text->definition, child->pack_id, how);
-    flare_withdraw(child->flare, "EFLARE", message, -1);
+    flare_withdraw(child->flare, host ? "ENODE" : "EFLARE", message, -1);
 }
 
 void flare_child_ended(struct node_child *child)

@@ -162,6 +162,7 @@ struct node_flare {
     int event_fd;
     struct node_child *host;
     bool host_ended; /* it has been, and is no more */
+    bool prepared;   /* Prepared was said */
     bool started;    /* Start was received */
     bool stop_asked; /* FlareGone is owed */
     bool gone;
@@ -228,6 +229,11 @@ void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_
 
 /* Answers a Prepare of which nothing was begun, and forgets the flare. */
 void flare_refuse(struct node_flare *flare, const char *flare_id, const struct covey_error *error);
+/* The controller is lost: it may place anew what was not ready. */
+void flare_withdraw_unprepared(struct node *agent);
+/* Whether something that was never ready is still being removed. */
+bool flare_withdrawing(const struct node *agent);
+
 /* Ends all processes of a flare at once. */
 void flare_kill(struct node_flare *flare);
 /* Says so and forgets the flare, where it is being ended and nothing of it is left. */

@@ -158,7 +158,7 @@ static error_t parse_resource(int key, char *text, struct argp_state *state)
     struct node_options *options = state->input;
     switch (key) {
     case KEY_SLOTS:
-        return parse_count_option(state, "--slots", text, 1, 1023, &options->slots);
+        return parse_count_option(state, "--slots", text, 1, 65536, &options->slots);
     case KEY_MEMORY:
         if (!node_parse_bytes(text, &options->memory_bytes) || options->memory_bytes == 0)
             argp_error(state, "--memory takes a size, as 4G, not '%s'", text);

@@ -82,7 +82,7 @@ static bool fill_flares(struct scratch **scratch, const struct node *agent,
     while (covey_map_next(&agent->flares, &cursor, NULL, &value)) {
         struct node_flare *flare = value;
         Covey__V1__RunningFlare *running = &flares[registration->n_flares];
-        if (!flare->text)
+        if (!flare->prepared || flare->state == FLARE_WITHDRAWN)
             continue;
         covey__v1__running_flare__init(running);
         running->flare_id = flare->text->flare_id;

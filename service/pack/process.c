@@ -142,7 +142,8 @@ static void run_program(const struct pack *pack, uint32_t index)
     if (!arguments)
         fail_child("memory");
     arguments[0] = pack->flare->definition;
-    memcpy(arguments + 1, pack->flare->arguments, count * sizeof(*arguments));
+    for (size_t i = 0; i < count; i++)
+        arguments[i + 1] = pack->flare->arguments[i];
     (void)snprintf(number, sizeof(number), "%d", CHILD_CONTROL);
     if (setenv(WORKER_FD_VARIABLE, number, 1) != 0)
         fail_child("environment");

@@ -10,19 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void describe(struct pack *pack, struct pack_worker *worker)
-{
-    worker->message[0] = '\0';
-    if (worker->signal == 0 && worker->exit_status == 0)
-        return;
-    if (worker->stopped)
-        (void)snprintf(worker->message, sizeof(worker->message), "rank %u was stopped: %.120s",
-                       worker->rank, pack->stop_reason);
-    else
-        local_describe_end(worker->message, sizeof(worker->message), worker->rank, worker->signal,
-                           worker->exit_status);
-}
-
 void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t exit_status,
                        uint32_t signal)
 {
@@ -31,10 +18,15 @@ void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t e
     worker->exit_status = exit_status;
     worker->signal = signal;
     worker->stopped = pack->stopping && (exit_status != 0 || signal != 0);
-    describe(pack, worker);
     bool succeeded = exit_status == 0 && signal == 0;
-    arena_mark_ended(pack->arena, worker->rank, succeeded ? ARENA_DONE : ARENA_DIED,
-                     succeeded ? "it has ended" : worker->message);
+    char how[ARENA_REASON_BYTES] = "";
+    if (worker->stopped)
+        (void)snprintf(how, sizeof(how), "stopped: %.120s", pack->stop_reason);
+    else if (!succeeded)
+        local_describe_end(how, sizeof(how), signal, exit_status);
+    arena_mark_ended(pack->arena, worker->rank, succeeded ? ARENA_DONE : ARENA_DIED, how);
+    if (worker->stopped)
+        (void)snprintf(worker->message, sizeof(worker->message), "%s", how);
     arena_reap(pack->arena, worker->rank);
     if (worker->pid != 0)
         pack_control_drain(pack, &worker->control);

