@@ -21,3 +21,8 @@ foreach(object deaths faults flares nodes restart)
   add_dependencies(test_node_${object} covey-node covey-host covey-pack
     covey_test_behave covey_test_behave_program covey_test_no_entry)
 endforeach()
+
+covey_unit_test(node cache DEPENDS covey_node_parts)
+covey_unit_test(node lines DEPENDS covey_pack_parts)
+covey_unit_test(node local DEPENDS covey_local)
+covey_unit_test(node options DEPENDS covey_node_parts)

@@ -1,0 +1,56 @@
+#include "service/node/options.h"
+#include "tests/harness/harness.h"
+
+#include <string.h>
+
+static void node_parse_bytes__table(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"0", 0},        {"512", 512},       {"4K", 4096},
+                {"3M", 3 << 20}, {"2G", 2ULL << 30}, {"16777215T", 16777215ULL << 40}};
+    static const char *const bad[] = {"",   "K",  "-1",        "+1",
+                                      " 1", "1k", "1KB",       "1.5",
+                                      "x",  "1 ", "16777216T", "99999999999999999999"};
+    uint64_t bytes = 7;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        TEST_TRUE(node_parse_bytes(good[i].text, &bytes));
+        TEST_EQUAL(bytes, good[i].bytes);
+    }
+    bytes = 7;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        TEST_TRUE(!node_parse_bytes(bad[i], &bytes) && bytes == 7);
+}
+
+static void node_parse_ports__table(void)
+{
+    static const char *const bad[] = {"",  "0",     "0-5",  "5-4", "65536", "1-65536",
+                                      "a", "1-2-3", "-5-6", "1-",  "-",     "1K-5M"};
+    uint32_t first = 1;
+    uint32_t last = 2;
+    TEST_TRUE(node_parse_ports("8500-8599", &first, &last) && first == 8500 && last == 8599);
+    TEST_TRUE(node_parse_ports("9000", &first, &last) && first == 9000 && last == 9000);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        TEST_TRUE(!node_parse_ports(bad[i], &first, &last) && first == 9000 && last == 9000);
+}
+
+static void node_name_valid__table(void)
+{
+    char name[65];
+    memset(name, 'n', 64);
+    name[64] = '\0';
+    TEST_TRUE(!node_name_valid(name));
+    name[63] = '\0';
+    TEST_TRUE(node_name_valid(name) && node_name_valid("a.b-c_9"));
+    TEST_TRUE(!node_name_valid("") && !node_name_valid("a/b") && !node_name_valid("a b"));
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(node_parse_bytes__table),
+    TEST_CASE(node_parse_ports__table),
+    TEST_CASE(node_name_valid__table),
+    {0},
+};
+
+const struct test_suite test_suites[] = {{"options", cases, NULL, NULL}, {0}};
