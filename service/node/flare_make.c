@@ -154,6 +154,7 @@ void flare_code_ready(struct node_flare *flare, enum covey_status status, const 
         return;
     }
     flare->state = FLARE_HOST;
+    flare->code_ns = covey_now_ns();
     flare_go_on(flare);
 }
 
@@ -292,8 +293,10 @@ void flare_go_on(struct node_flare *flare)
 {
     if (flare->state == FLARE_HOST && flare->host->state == CHILD_USED && !flare->host->asked)
         ask_host(flare);
-    if (flare->state == FLARE_HOST && flare->arena_fd >= 0)
+    if (flare->state == FLARE_HOST && flare->arena_fd >= 0) {
         flare->state = FLARE_PACKS;
+        flare->host_ns = covey_now_ns();
+    }
     if (flare->state == FLARE_PACKS)
         ask_packs(flare);
     if (flare->state != FLARE_PACKS || flare->packs_ready < flare->pack_count)
@@ -306,7 +309,10 @@ void flare_go_on(struct node_flare *flare)
         flare_withdraw(flare, "EIO", "fault node_ready", -1);
         return;
     }
-    log_debug("prepared flare=%s workers=%u us=%lld", flare->text->flare_id, flare->worker_count,
-              (long long)(covey_now_ns() - flare->received_ns) / COVEY_NS_PER_US);
+    log_debug("prepared flare=%s workers=%u code_us=%lld host_us=%lld packs_us=%lld",
+              flare->text->flare_id, flare->worker_count,
+              (long long)(flare->code_ns - flare->received_ns) / COVEY_NS_PER_US,
+              (long long)(flare->host_ns - flare->code_ns) / COVEY_NS_PER_US,
+              (long long)(covey_now_ns() - flare->host_ns) / COVEY_NS_PER_US);
     tell_prepared(flare);
 }

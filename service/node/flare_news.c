@@ -351,7 +351,7 @@ static void describe_exit(const struct node_child *child, char *text, size_t siz
  * the flare's code. */
 static void lost_while_preparing(struct node_child *child, const char *how)
 {
-    char message[160];
+    char message[256];
     bool host = child->role == CHILD_HOST;
     if (host)
         (void)snprintf(message, sizeof(message), "the host %s while it got ready", how);

@@ -183,7 +183,10 @@ struct node_flare {
     char failure_message[COVEY_ERROR_MESSAGE_BYTES];
     int32_t failure_rank;
     char stop_reason[160];
+    /* When Prepare came, and when each step was done; for the log. */
     int64_t received_ns;
+    int64_t code_ns;
+    int64_t host_ns;
 };
 
 /* What the controller says. */

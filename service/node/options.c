@@ -139,7 +139,7 @@ static enum tree_kind parse_tree(struct argp_state *state, const char *text)
 
 static void parse_lifeline(struct argp_state *state, struct node_options *options, const char *text)
 {
-    uint32_t fd;
+    uint32_t fd = 0;
     if (!parse_count(text, 0, INT_MAX, &fd))
         argp_error(state, "--lifeline-fd takes the number of an open descriptor, not '%s'", text);
     options->lifeline_fd = (int)fd;

@@ -67,13 +67,13 @@ static enum covey_status open_channels(struct channels *channels, struct covey_e
     return COVEY_OK;
 }
 
+/* What the pack has set for itself, as main.c shows. */
 static void reset_signals(void)
 {
+    static const int changed[] = {SIGABRT, SIGPIPE, SIGINT, SIGTERM, SIGHUP};
     sigset_t none;
-    for (int number = 1; number < NSIG; number++) {
-        if (number != SIGKILL && number != SIGSTOP)
-            (void)signal(number, SIG_DFL);
-    }
+    for (size_t i = 0; i < sizeof(changed) / sizeof(*changed); i++)
+        (void)signal(changed[i], SIG_DFL);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -142,7 +142,7 @@ static enum covey_status make_thread(struct pack *pack, uint32_t index, int cont
 
 enum covey_status pack_make_threads(struct pack *pack, struct covey_error *error)
 {
-    int control_fd;
+    int control_fd = -1;
     enum covey_status status = share_control(pack, &control_fd, error);
     if (!status)
         status = redirect_outputs(pack, error);
