@@ -155,8 +155,8 @@ enum covey_status tree_choose(struct node *agent, struct covey_error *error)
                                    "user, or run as root)");
     }
     agent->tree = TREE_ENVIRONMENT;
-    log_warn("neither pid namespaces nor cgroups can be used: processes are found by their "
-             "environment, and one that changes it escapes");
+    log_warn("processes are held together by their environment only%s: one that changes it escapes",
+             asked == TREE_AUTO ? ", for want of pid namespaces and cgroups" : "");
     return COVEY_OK;
 }
 

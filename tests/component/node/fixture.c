@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -337,6 +338,9 @@ void fixture_spawn(struct fixture *fixture, int i, const char *const *arguments,
     TEST_REQUIRE(node->pid >= 0);
     if (node->pid == 0) {
         fcntl(lifeline[0], F_SETFD, 0);
+        if (fixture->run_as &&
+            (setgroups(0, NULL) < 0 || setgid(fixture->run_as) < 0 || setuid(fixture->run_as) < 0))
+            _exit(126);
         if (environment)
             putenv(strdup(environment));
         execv(full[0], (char *const *)(uintptr_t)full);
