@@ -34,16 +34,16 @@ static bool add(struct node *agent, enum child_role role)
     return true;
 }
 
-/* Preparing one would be slowed down by an exec beside it. */
-static bool preparing(const struct node *agent)
+/* A flare on its way in or out would be slowed down by an exec beside it. */
+static bool busy(const struct node *agent)
 {
     size_t cursor = 0;
     void *value;
     while (covey_map_next(&agent->flares, &cursor, NULL, &value)) {
         const struct node_flare *flare = value;
-        if (flare->state < FLARE_RUNNING)
+        if (flare->state != FLARE_RUNNING)
             return true;
-        for (uint32_t i = 0; flare->state == FLARE_RUNNING && i < flare->worker_count; i++) {
+        for (uint32_t i = 0; i < flare->worker_count; i++) {
             if (flare->workers[i].started_ns == 0 && !flare->workers[i].ended)
                 return true;
         }
@@ -56,7 +56,7 @@ static void on_timer(uv_timer_t *timer)
     struct node *agent = timer->data;
     if (agent->stopping)
         return;
-    if (agent->warm.deferred < DEFERRED_MAX && preparing(agent)) {
+    if (agent->warm.deferred < DEFERRED_MAX && busy(agent)) {
         agent->warm.deferred++;
         warm_refill(agent);
         return;
