@@ -26,6 +26,15 @@ static void retry(struct node *agent)
                          (uint64_t)(attach->back_off_ns / COVEY_NS_PER_MS), 0);
 }
 
+/* What trying again does not cure: the options are wrong, or the versions. Where flares run it is
+ * tried all the same, for their sake. */
+static bool is_final(const struct node *agent, enum rpc_code code)
+{
+    return agent->attach.epoch == 0 && agent->flares.count == 0 &&
+           (code == RPC_UNAUTHENTICATED || code == RPC_INVALID_ARGUMENT ||
+            code == RPC_FAILED_PRECONDITION || code == RPC_UNIMPLEMENTED);
+}
+
 static void on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)
 {
     struct node *agent = data;
@@ -34,6 +43,14 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
     if (attach->closing) {
         attach->call = NULL;
         attach->registered = false;
+        return;
+    }
+    if (is_final(agent, code)) {
+        log_error("the controller refuses this node controller=%s code=%s reason=\"%s\"",
+                  agent->options.controller, rpc_code_name(code), message);
+        attach->call = NULL;
+        agent->exit_status = 1;
+        node_shut_down(agent, true);
         return;
     }
     if (attach->registered || attach->back_off_ns == 0 ||

@@ -110,8 +110,7 @@ static void on_shutdown_late(uv_timer_t *timer)
     node_check_stopped(agent);
 }
 
-/* Every flare and pooled process ends; the reports still go out. */
-static void shut_down(struct node *agent, bool at_once)
+void node_shut_down(struct node *agent, bool at_once)
 {
     struct node_flare *flares[1024];
     size_t count = 0;
@@ -139,7 +138,7 @@ static void on_signal(uv_signal_t *signal, int number)
 {
     struct node *agent = signal->data;
     log_info("shutting down signal=%d", number);
-    shut_down(agent, agent->stopping);
+    node_shut_down(agent, agent->stopping);
 }
 
 static void on_lifeline(uv_poll_t *poll, int status, int events)
@@ -154,7 +153,7 @@ static void on_lifeline(uv_poll_t *poll, int status, int events)
     }
     log_info("the lifeline is closed: everything ends");
     (void)uv_poll_stop(poll);
-    shut_down(agent, true);
+    node_shut_down(agent, true);
 }
 
 static enum covey_status watch_outside(struct node *agent, struct covey_error *error)

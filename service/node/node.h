@@ -340,6 +340,8 @@ struct node {
 int node_run(const struct node_options *options);
 /* Nothing is left to adopt: the controller may be told. */
 void node_adopted(struct node *agent);
+/* Every flare and pooled process ends; unless at once, with a grace and time for the reports. */
+void node_shut_down(struct node *agent, bool at_once);
 /* Moves on with a shutdown, when a flare or child has gone. */
 void node_check_stopped(struct node *agent);
 

@@ -86,6 +86,11 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
     if (request->body_case == COVEY__V1__ATTACH_REQUEST__BODY_REGISTER) {
         node = node_by_name(the_fixture, request->register_->name);
         TEST_REQUIRE(node != NULL);
+        if (the_fixture->refuse) {
+            the_fixture->refusals++;
+            rpc_call_finish(call, RPC_UNAUTHENTICATED, "the join token is wrong");
+            return;
+        }
         rpc_call_set_data(call, node);
         node->call = call;
         keep(node, request);

@@ -52,7 +52,9 @@ struct fixture {
     bool withhold_acknowledgements;
     bool pause_reading;
     const char *unknown_flare; /* named as unknown to whoever registers */
-    uid_t run_as;              /* 0: as the test */
+    unsigned refusals;
+    bool refuse;  /* answers a registration with UNAUTHENTICATED */
+    uid_t run_as; /* 0: as the test */
     unsigned blob_calls;
     bool stopped;
 };

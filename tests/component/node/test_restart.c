@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static struct fixture *fixture;
 
@@ -141,6 +142,13 @@ static bool is_attached(struct fixture *unused, void *data)
     return fixture->nodes[0].call != NULL;
 }
 
+static bool refused_twice(struct fixture *unused, void *data)
+{
+    (void)unused;
+    (void)data;
+    return fixture->refusals >= 2;
+}
+
 static void reconnect__same_agent__flare_goes_on_and_reports_are_repeated(void)
 {
     struct flare_plan plan = plan_of("RECONNECT", "peer", 2);
@@ -176,6 +184,35 @@ static void restart__second_agent_on_the_same_folder__refused(void)
     fixture->nodes[0].lifeline = lifeline;
 }
 
+static void register__refused_for_good__agent_ends_with_the_reason(void)
+{
+    TEST_EQUAL(kill(fixture->nodes[0].pid, SIGTERM), 0);
+    TEST_EQUAL(fixture_reap(fixture, 0, 5 * S), 0);
+    fixture->refuse = true;
+    fixture_spawn(fixture, 0, NULL, NULL);
+    int status = fixture_reap(fixture, 0, 5 * S);
+    TEST_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    TEST_TRUE(access(fixture->nodes[0].runtime_dir, F_OK) < 0);
+    fixture->refuse = false;
+    fixture_start_node(fixture, 0, NULL, NULL);
+}
+
+/* A returning agent that the controller does not want (yet) keeps its flares and tries again. */
+static void register__refused_while_a_flare_runs__tried_again(void)
+{
+    struct flare_plan plan = plan_of("REFUSED", "wait", 2);
+    TEST_REQUIRE(fixture_run(fixture, &plan));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 2, 5 * S));
+    kill_agent();
+    fixture->refuse = true;
+    fixture_spawn(fixture, 0, NULL, NULL);
+    TEST_TRUE(fixture_until(fixture, refused_twice, NULL, 5 * S));
+    fixture->refuse = false;
+    TEST_TRUE(fixture_until(fixture, is_attached, NULL, 5 * S));
+    TEST_EQUAL(newest_registration()->n_flares, 1);
+    end_flare(fixture, &plan);
+}
+
 static void no_return__hosts_and_packs_end_by_themselves(void)
 {
     struct flare_plan plan = plan_of("NORETURN", "wait", 2);
@@ -199,6 +236,8 @@ static const struct test_case restarts[] = {
     TEST_CASE(restart__flare_is_unknown_to_the_controller__ends),
     TEST_CASE(reconnect__same_agent__flare_goes_on_and_reports_are_repeated),
     TEST_CASE(restart__second_agent_on_the_same_folder__refused),
+    TEST_CASE(register__refused_for_good__agent_ends_with_the_reason),
+    TEST_CASE(register__refused_while_a_flare_runs__tried_again),
     TEST_CASE(no_return__hosts_and_packs_end_by_themselves),
     TEST_CASE(node__terminated__leaves_nothing),
     {0},
