@@ -11,7 +11,7 @@ endforeach()
 target_link_libraries(covey_test_behave PRIVATE covey_worker)
 target_link_libraries(covey_test_behave_program PRIVATE covey_worker)
 
-add_library(covey_node_fixture STATIC ${node_dir}/fixture.c ${node_dir}/processes.c)
+add_library(covey_node_fixture STATIC ${node_dir}/fixture.c ${node_dir}/fixture_look.c ${node_dir}/processes.c)
 target_compile_definitions(covey_node_fixture PUBLIC
   TEST_BIN="${CMAKE_BINARY_DIR}/bin" TEST_FILES="${CMAKE_BINARY_DIR}/tests" TEST_SOURCES="${node_dir}")
 target_link_libraries(covey_node_fixture PUBLIC covey_harness covey_rpc covey_proto)
