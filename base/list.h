@@ -63,7 +63,9 @@ static inline struct covey_list *covey_list_pop_front(struct covey_list *list)
     if (covey_list_empty(list))
         return NULL;
     struct covey_list *node = list->next;
-    covey_list_remove(node);
+    list->next = node->next;
+    node->next->previous = list;
+    covey_list_init(node);
     return node;
 }
 

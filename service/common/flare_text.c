@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FLARE_LIMIT_BYTES (4U * 1024U * 1024U)
+#define FLARE_LIMIT_BYTES ((size_t)4 << 20)
 
 bool local_flare_id_valid(const char *id)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUE_LIMIT_BYTES (8U * 1024U * 1024U)
+#define QUEUE_LIMIT_BYTES ((size_t)8 << 20)
 
 struct queued {
     struct covey_list node;
@@ -86,15 +86,15 @@ enum covey_status link_send(struct local_link *link, const local_message *messag
 
 enum covey_status link_flush(struct local_link *link)
 {
-    while (!covey_list_empty(&link->queue)) {
-        struct queued *queued = covey_container_of(link->queue.next, struct queued, node);
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&link->queue))) {
+        struct queued *queued = covey_container_of(node, struct queued, node);
         enum covey_status status = covey_send_fds(link->fd, queued->bytes, queued->length_bytes,
                                                   queued->fds, queued->fd_count);
-        if (status == COVEY_EAGAIN)
-            return COVEY_OK;
-        if (status)
-            return status;
-        covey_list_remove(&queued->node);
+        if (status) {
+            covey_list_push_front(&link->queue, node);
+            return status == COVEY_EAGAIN ? COVEY_OK : status;
+        }
         link->queued_bytes -= queued->length_bytes;
         queued_free(queued);
     }
@@ -104,9 +104,8 @@ enum covey_status link_flush(struct local_link *link)
 void link_close(struct local_link *link)
 {
     covey_close(&link->fd);
-    while (!covey_list_empty(&link->queue)) {
-        struct covey_list *node = covey_list_pop_front(&link->queue);
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&link->queue)))
         queued_free(covey_container_of(node, struct queued, node));
-    }
     link->queued_bytes = 0;
 }

@@ -15,10 +15,10 @@
 #include <stddef.h>
 
 /* The largest record. */
-#define LOCAL_RECORD_BYTES (96U * 1024U)
+#define LOCAL_RECORD_BYTES ((size_t)96 * 1024)
 
 /* Log that a pack may have under way to the agent without credit. */
-#define LOCAL_LOG_WINDOW_BYTES (256U * 1024U)
+#define LOCAL_LOG_WINDOW_BYTES ((size_t)256 * 1024)
 
 /* How long a host or pack in use waits for its agent to come back. */
 #define LOCAL_RETURN_NS (10 * COVEY_NS_PER_S)

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,8 +119,8 @@ static bool take_host(struct node_flare *flare, struct node_child *child,
         strlen(hello->transport) >= sizeof(flare->transport))
         return false;
     flare->host = child;
-    (void)strcpy(flare->host_address, hello->host_address);
-    (void)strcpy(flare->transport, hello->transport);
+    (void)snprintf(flare->host_address, sizeof(flare->host_address), "%s", hello->host_address);
+    (void)snprintf(flare->transport, sizeof(flare->transport), "%s", hello->transport);
     flare->started = flare->started || hello->started;
     return true;
 }

@@ -157,7 +157,7 @@ enum covey_status attach_open(struct node *agent, struct covey_error *error)
     struct rpc_tls tls = {.ca_file = agent->options.ca_file};
     rpc_channel_options_init(&options);
     /* A Prepare brings the parameters of all workers. */
-    options.limits.message_bytes = 64U * 1024 * 1024;
+    options.limits.message_bytes = (size_t)64 << 20;
     if (*agent->options.join_token)
         options.token = agent->options.join_token;
     if (*agent->options.ca_file)

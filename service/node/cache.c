@@ -116,9 +116,9 @@ static enum covey_status sort_by_use(struct cache *cache)
     struct entry **entries = covey_calloc(cache->entries.count + 1, sizeof(struct entry *));
     if (!entries)
         return COVEY_ENOMEM;
-    while (!covey_list_empty(&cache->used))
-        entries[count++] =
-            covey_container_of(covey_list_pop_front(&cache->used), struct entry, node);
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&cache->used)))
+        entries[count++] = covey_container_of(node, struct entry, node);
     qsort(entries, count, sizeof(struct entry *), older_first);
     for (size_t i = 0; i < count; i++)
         covey_list_push_back(&cache->used, &entries[i]->node);
@@ -277,7 +277,7 @@ enum covey_status cache_write(struct cache_writer *writer, const void *bytes, si
 enum covey_status cache_write_end(struct cache_writer *writer)
 {
     struct cache *cache = writer->cache;
-    struct stat facts;
+    struct stat facts = {0};
     struct entry *entry;
     enum covey_status status = COVEY_OK;
     if (!digest_matches(writer->digest, writer->sha256))

@@ -30,9 +30,9 @@ struct fetch {
 static void finish(struct fetch *fetch, enum covey_status status, const char *message)
 {
     covey_list_remove(&fetch->node);
-    while (!covey_list_empty(&fetch->waiters)) {
-        struct waiter *waiter =
-            covey_container_of(covey_list_pop_front(&fetch->waiters), struct waiter, node);
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&fetch->waiters))) {
+        struct waiter *waiter = covey_container_of(node, struct waiter, node);
         struct node_flare *flare = waiter->flare;
         free(waiter);
         enum covey_status got = status;

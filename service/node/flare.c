@@ -5,6 +5,7 @@
 #include "service/common/memfd.h"
 #include "service/node/node.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,7 +200,8 @@ enum covey_status flare_describe(struct node_flare *flare, const Covey__V1__Prep
     enum covey_status status = check_environment(prepare->definition, error);
     if (status)
         return status;
-    (void)strcpy(flare->code_sha256, prepare->definition->code_sha256);
+    (void)snprintf(flare->code_sha256, sizeof(flare->code_sha256), "%s",
+                   prepare->definition->code_sha256);
     if (make_parts(&parts, prepare))
         status = describe(flare, prepare, &parts, error);
     else

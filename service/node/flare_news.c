@@ -50,7 +50,7 @@ static void on_host_ready(struct node_child *child, struct local_record *record)
             protocol_error(child, "HostReady");
         return;
     }
-    (void)strcpy(flare->host_address, address);
+    (void)snprintf(flare->host_address, sizeof(flare->host_address), "%s", address);
     flare->arena_fd = local_take_fd(record, 0);
     flare->event_fd = local_take_fd(record, 1);
     flare_go_on(flare);
@@ -63,7 +63,7 @@ static void on_host_transport(struct node_child *child, const char *name)
         protocol_error(child, "HostTransport");
         return;
     }
-    (void)strcpy(flare->transport, name);
+    (void)snprintf(flare->transport, sizeof(flare->transport), "%s", name);
     flare->transport_told = false;
     if (flare->state == FLARE_RUNNING)
         flare_tell_started(flare);
@@ -108,7 +108,8 @@ void flare_tell_started(struct node_flare *flare)
             continue;
         worker->start_told = true;
         pointers[started.n_workers] = &workers[i];
-        flare_fill_worker(flare, worker, &workers[i], &times[2 * i], &times[2 * i + 1]);
+        flare_fill_worker(flare, worker, &workers[i], &times[2 * (size_t)i],
+                          &times[2 * (size_t)i + 1]);
         started.n_workers++;
     }
     bool transport_news = *flare->transport && !flare->transport_told;

@@ -87,7 +87,7 @@ bool node_parse_ports(const char *text, uint32_t *first, uint32_t *last)
     uint32_t high;
     if (strlen(text) >= sizeof(copy))
         return false;
-    strcpy(copy, text);
+    (void)snprintf(copy, sizeof(copy), "%s", text);
     char *dash = strchr(copy, '-');
     if (dash)
         *dash = '\0';
@@ -268,10 +268,10 @@ static void set_defaults(struct node_options *options)
                                      .warm_packs = 2,
                                      .cache_bytes = 4ULL << 30,
                                      .lifeline_fd = -1};
-    strcpy(options->data_address, "127.0.0.1");
+    (void)snprintf(options->data_address, sizeof(options->data_address), "127.0.0.1");
     if (gethostname(options->name, sizeof(options->name) - 1) < 0 ||
         !node_name_valid(options->name))
-        strcpy(options->name, "node");
+        (void)snprintf(options->name, sizeof(options->name), "node");
     ssize_t length =
         readlink("/proc/self/exe", options->program_folder, sizeof(options->program_folder) - 1);
     options->program_folder[length > 0 ? length : 0] = '\0';

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES (512U * 1024U)
+#define CHUNK_BYTES ((size_t)512 * 1024)
 
 struct report {
     struct covey_list node;
@@ -53,11 +53,11 @@ static void free_log(struct queued_log *log)
 
 void outbox_close(struct outbox *outbox)
 {
-    while (!covey_list_empty(&outbox->reports))
-        free_report(
-            covey_container_of(covey_list_pop_front(&outbox->reports), struct report, node));
-    while (!covey_list_empty(&outbox->logs))
-        free_log(covey_container_of(covey_list_pop_front(&outbox->logs), struct queued_log, node));
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&outbox->reports)))
+        free_report(covey_container_of(node, struct report, node));
+    while ((node = covey_list_pop_front(&outbox->logs)))
+        free_log(covey_container_of(node, struct queued_log, node));
 }
 
 static Covey__V1__AttachRequest *copy(const Covey__V1__AttachRequest *request)
@@ -96,14 +96,17 @@ void outbox_add(struct node *agent, const Covey__V1__AttachRequest *request, int
 void outbox_acknowledge(struct node *agent, uint64_t sequence)
 {
     struct outbox *outbox = &agent->outbox;
-    while (!covey_list_empty(&outbox->reports)) {
-        struct report *report = covey_container_of(outbox->reports.next, struct report, node);
-        if (report->message->sequence > sequence || outbox->next == &report->node)
+    struct covey_list *node;
+    while ((node = covey_list_pop_front(&outbox->reports))) {
+        struct report *report = covey_container_of(node, struct report, node);
+        const Covey__V1__AttachRequest *message = report->message;
+        if (message->sequence > sequence || outbox->next == node) {
+            covey_list_push_front(&outbox->reports, node);
             break;
-        if (report->message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED)
-            flare_worker_acknowledged(agent, report->message->worker_ended->flare_id,
-                                      report->message->worker_ended->worker->rank);
-        covey_list_remove(&report->node);
+        }
+        if (message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED)
+            flare_worker_acknowledged(agent, message->worker_ended->flare_id,
+                                      message->worker_ended->worker->rank);
         free_report(report);
     }
     node_check_stopped(agent);

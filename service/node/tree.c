@@ -25,9 +25,12 @@
 
 static pid_t clone_process(uint64_t flags, int *pidfd)
 {
+    int made = -1;
     struct clone_args arguments = {
-        .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = SIGCHLD};
-    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+        .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&made, .exit_signal = SIGCHLD};
+    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    *pidfd = pid > 0 ? made : -1;
+    return pid;
 }
 
 static bool write_text(const char *path, const char *text)

@@ -81,7 +81,7 @@ static enum covey_status check_machine(const Elf64_Ehdr *header, struct covey_er
 enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error)
 {
     Elf64_Ehdr header;
-    bool elf;
+    bool elf = false;
     enum covey_status status = read_header(fd, &header, &elf);
     if (status)
         return covey_error_set(error, status, "the code cannot be read");
@@ -113,7 +113,7 @@ enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error
 enum covey_status code_check_program(int fd, struct covey_error *error)
 {
     Elf64_Ehdr header;
-    bool elf;
+    bool elf = false;
     struct stat facts;
     enum covey_status status = read_header(fd, &header, &elf);
     if (!status && fstat(fd, &facts) < 0)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* A longer line is passed on in parts. */
-#define LINES_MAX_BYTES (16U * 1024U)
+#define LINES_MAX_BYTES ((size_t)16 * 1024)
 
 struct lines {
     uint8_t *held; /* the beginning of a line that has no end yet */

@@ -9,9 +9,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BATCH_BYTES   (32U * 1024U)
+#define BATCH_BYTES   ((size_t)32 * 1024)
 #define LINE_OVERHEAD 48U
-#define READ_BYTES    (64U * 1024U)
+#define READ_BYTES    ((size_t)64 * 1024)
 
 void pack_send(struct pack *pack, const local_message *message, const int *fds, size_t fd_count)
 {
@@ -172,7 +172,7 @@ static bool room_for_line(struct pack *pack)
     if (pack->log_count < pack->log_capacity)
         return true;
     size_t capacity = pack->log_capacity ? pack->log_capacity * 2 : 64;
-    void *grown = covey_reallocarray(pack->log_lines, capacity, sizeof(*pack->log_lines));
+    void *grown = covey_reallocarray(pack->log_lines, capacity, sizeof(Covey__V1__LocalLogLine *));
     if (!grown)
         return false;
     pack->log_lines = grown;
