@@ -1,0 +1,300 @@
+/* Nodes come and go. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/internal.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 253
+#define SLOTS_MAX      (1U << 20)
+
+/* Digests of equal length are compared, so that time says nothing about the token. */
+static bool is_token(const char *given, const char *expected)
+{
+    unsigned char a[SHA256_DIGEST_LENGTH];
+    unsigned char b[SHA256_DIGEST_LENGTH];
+    (void)SHA256((const unsigned char *)given, strlen(given), a);
+    (void)SHA256((const unsigned char *)expected, strlen(expected), b);
+    return CRYPTO_memcmp(a, b, sizeof a) == 0;
+}
+
+static enum covey_status check_token(const struct controller *controller,
+                                     const Covey__V1__Register *registration, bool trusted,
+                                     struct covey_error *error)
+{
+    if (trusted)
+        return COVEY_OK;
+    if (!controller->join_token)
+        return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                               "this controller takes no nodes of other machines or users: start "
+                               "it with --join-token-file");
+    if (!is_token(registration->join_token, controller->join_token))
+        return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                               "the join token is wrong: give the agent the controller's");
+    return COVEY_OK;
+}
+
+static enum covey_status check_registration(const Covey__V1__Register *registration,
+                                            struct covey_error *error)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(registration->name);
+    if (length == 0 || length > NAME_MAX_BYTES || strspn(registration->name, allowed) != length)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "'%.64s' is no node's name: use 1 to %d letters, digits, '.', '_' "
+                               "and '-'",
+                               registration->name, NAME_MAX_BYTES);
+    if (!*registration->identity || strlen(registration->identity) > 1024)
+        return covey_error_set(error, COVEY_EINVAL, "node %s does not say its identity",
+                               registration->name);
+    if (strcmp(registration->version, COVEY_VERSION) != 0)
+        return covey_error_set(error, COVEY_EVERSION,
+                               "node %s has version %.32s, the controller " COVEY_VERSION
+                               ": install the same",
+                               registration->name, registration->version);
+    if (!registration->capacity || registration->capacity->slots == 0 ||
+        registration->capacity->slots > SLOTS_MAX)
+        return covey_error_set(error, COVEY_EINVAL, "node %s must have from 1 to %u slots",
+                               registration->name, SLOTS_MAX);
+    return COVEY_OK;
+}
+
+/* The same machine and state folder, or one whose predecessor is gone. */
+static enum covey_status check_identity(const struct controller_node *node,
+                                        const Covey__V1__Register *registration,
+                                        struct covey_error *error)
+{
+    if (!*node->identity || node->state == NODE_DOWN ||
+        strcmp(node->identity, registration->identity) == 0)
+        return COVEY_OK;
+    return covey_error_set(error, COVEY_EEXISTS,
+                           "a node named %s is there already, on another machine or with another "
+                           "state folder: choose another name%s",
+                           node->name,
+                           node->state == NODE_LOST ? ", or wait until it is down" : "");
+}
+
+static enum covey_status take_facts(struct controller *controller, struct controller_node *node,
+                                    const Covey__V1__Register *registration)
+{
+    Covey__V1__Capacity *capacity = message_copy(&registration->capacity->base);
+    if (!capacity || !message_set_string(&node->identity, registration->identity) ||
+        !message_set_string(&node->data_address, registration->data_address) ||
+        !message_set_string(&node->version, registration->version)) {
+        message_free(capacity);
+        return COVEY_ENOMEM;
+    }
+    message_free(node->capacity);
+    node->capacity = capacity;
+    node->epoch++;
+    node->earlier_sequence = node->sequence;
+    node->sequence = 0;
+    node->acknowledged = 0;
+    node->same_life = false;
+    node->heard_ns = now_of(controller);
+    node->seen_wall_ns = wall_of(controller);
+    return COVEY_OK;
+}
+
+static enum covey_status answer(struct controller *controller, struct controller_node *node,
+                                char **unknown, size_t unknown_count)
+{
+    Google__Protobuf__Duration interval = message_duration(controller->limits.heartbeat_ns);
+    Covey__V1__Registered registered = COVEY__V1__REGISTERED__INIT;
+    registered.epoch = node->epoch;
+    registered.heartbeat_interval = &interval;
+    registered.n_unknown_flare_ids = unknown_count;
+    registered.unknown_flare_ids = unknown;
+    Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
+    message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_REGISTERED;
+    message.registered = &registered;
+    return node_send(controller, node, &message);
+}
+
+/* Registers a node whose claim to its name was checked. */
+static enum covey_status admit(struct controller *controller, struct controller_node *node,
+                               struct controller_link *link,
+                               const Covey__V1__Register *registration, struct covey_error *error)
+{
+    char **unknown = covey_calloc(registration->n_flares + 1, sizeof *unknown);
+    size_t unknown_count = 0;
+    enum covey_status status = unknown ? take_facts(controller, node, registration) : COVEY_ENOMEM;
+    if (status) {
+        (void)covey_error_set(error, status, "no memory for node %s", node->name);
+        goto free_unknown;
+    }
+    enum node_event event =
+        *node->drain_reason ? NODE_EVENT_REGISTERED_DRAINED : NODE_EVENT_REGISTERED;
+    status = node_update_sched(controller, node, error);
+    if (!status)
+        status = node_transition(controller, node, event, error);
+    if (status)
+        goto free_unknown;
+    node->down_at_ns = COVEY_NEVER_NS;
+    node->forget_at_ns = COVEY_NEVER_NS;
+    status = node_reconcile(controller, node, registration, unknown, &unknown_count);
+    node->link = link;
+    if (!status)
+        status = answer(controller, node, unknown, unknown_count);
+    if (status) {
+        (void)covey_error_set(error, status, "node %s cannot register: %s", node->name,
+                              covey_status_text(status));
+        node_lose(controller, node, "its registration failed");
+    } else {
+        node_resume(controller, node);
+    }
+free_unknown:
+    free(unknown);
+    return status;
+}
+
+enum covey_status controller_attach(struct controller *controller, struct controller_link *link,
+                                    const Covey__V1__Register *registration, bool trusted,
+                                    struct controller_node **node, struct covey_error *error)
+{
+    *node = NULL;
+    enum covey_status status = check_token(controller, registration, trusted, error);
+    if (!status)
+        status = check_registration(registration, error);
+    if (status)
+        return status;
+    struct controller_node *known = node_find(controller, registration->name);
+    bool is_new = known == NULL;
+    if (!known)
+        known = node_create(controller, registration->name);
+    if (!known)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a node");
+    status = check_identity(known, registration, error);
+    if (!status && known->link) {
+        struct controller_link *old = known->link;
+        node_lose(controller, known, "its agent registered again");
+        old->close(old, COVEY_EPRECONDITION, "a newer registration of this node has come");
+    }
+    if (!status)
+        status = admit(controller, known, link, registration, error);
+    if (!status) {
+        *node = known;
+    } else if (is_new && known->state == NODE_NONE) {
+        (void)covey_map_remove(&controller->nodes, known->name);
+        if (known->in_sched && sched_node_remove(controller->sched, known->sched_id) != COVEY_OK)
+            log_error("the scheduler cannot forget a node node=%s", known->name);
+        node_destroy(known);
+    }
+    return status;
+}
+
+void controller_detach(struct controller *controller, struct controller_node *node, const char *why)
+{
+    node_lose(controller, node, why);
+}
+
+/* ---- for operators ---- */
+
+enum covey_status controller_drain_node(struct controller *controller, const char *name, bool drain,
+                                        const char *reason, struct covey_error *error)
+{
+    struct controller_node *node = node_find(controller, name);
+    if (!node)
+        return covey_error_set(error, COVEY_ENOTFOUND, "no node is named %.64s", name);
+    if (drain && !*reason)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "a reason is needed to drain a node: it is shown to everyone");
+    char *earlier = covey_strdup(node->drain_reason);
+    if (!earlier || !message_set_string(&node->drain_reason, drain ? reason : "")) {
+        free(earlier);
+        return covey_error_set(error, COVEY_ENOMEM, "no memory to drain a node");
+    }
+    enum covey_status status =
+        node_transition(controller, node, drain ? NODE_EVENT_DRAINED : NODE_EVENT_UNDRAINED, error);
+    if (status) {
+        free(node->drain_reason);
+        node->drain_reason = earlier;
+        return status;
+    }
+    free(earlier);
+    return COVEY_OK;
+}
+
+static bool list_flares(const struct controller_node *node, Covey__V1__NodeInfo *info)
+{
+    size_t count = 0;
+    covey_list_for_each (link, &node->shares)
+        count++;
+    info->flare_ids = covey_calloc(count + 1, sizeof *info->flare_ids);
+    if (!info->flare_ids)
+        return false;
+    covey_list_for_each (link, &node->shares) {
+        const struct share *share = covey_container_of(link, struct share, node_link);
+        char *id = covey_strdup(share->flare->id);
+        if (!id)
+            return false;
+        info->flare_ids[info->n_flare_ids++] = id;
+    }
+    return true;
+}
+
+static bool show_node(const struct controller *controller, const struct controller_node *node,
+                      Covey__V1__NodeInfo *info)
+{
+    info->state = (Covey__V1__NodeState)node->state;
+    info->epoch = node->epoch;
+    info->capacity = message_copy(&node->capacity->base);
+    struct sched_node_info claims;
+    if (node->in_sched && sched_node_get(controller->sched, node->sched_id, &claims) == COVEY_OK) {
+        info->slots_used = (uint32_t)claims.claimed.amount[SCHED_SLOTS];
+        info->memory_used_bytes = claims.claimed.amount[SCHED_MEMORY_BYTES];
+    }
+    return info->capacity && message_set_string(&info->name, node->name) &&
+           message_set_string(&info->data_address, node->data_address) &&
+           message_set_string(&info->drain_reason, node->drain_reason) &&
+           message_set_string(&info->version, node->version) &&
+           message_set_time(&info->last_seen_at, node->seen_wall_ns) && list_flares(node, info);
+}
+
+Covey__V1__NodeInfo *controller_node_info(struct controller *controller, const char *name)
+{
+    const struct controller_node *node = node_find(controller, name);
+    Covey__V1__NodeInfo *info = node ? message_new(&covey__v1__node_info__descriptor) : NULL;
+    if (info && !show_node(controller, node, info)) {
+        message_free(info);
+        return NULL;
+    }
+    return info;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(Covey__V1__NodeInfo *const *)a)->name,
+                  (*(Covey__V1__NodeInfo *const *)b)->name);
+}
+
+enum covey_status controller_nodes(struct controller *controller, Covey__V1__NodeInfo ***nodes,
+                                   size_t *count)
+{
+    *count = 0;
+    *nodes = covey_calloc(controller->nodes.count + 1, sizeof **nodes);
+    if (!*nodes)
+        return COVEY_ENOMEM;
+    size_t cursor = 0;
+    const char *name;
+    void *value;
+    while (covey_map_next(&controller->nodes, &cursor, &name, &value)) {
+        Covey__V1__NodeInfo *info = controller_node_info(controller, name);
+        if (!info) {
+            while (*count > 0)
+                message_free((*nodes)[--*count]);
+            free(*nodes);
+            *nodes = NULL;
+            return COVEY_ENOMEM;
+        }
+        (*nodes)[(*count)++] = info;
+    }
+    qsort(*nodes, *count, sizeof **nodes, compare_names);
+    return COVEY_OK;
+}

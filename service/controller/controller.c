@@ -1,0 +1,113 @@
+/* The controller's core: made, turned, destroyed. */
+#include "service/controller/controller.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "service/controller/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct controller *create(struct store *store, const struct controller_options *options)
+{
+    struct controller *controller = covey_calloc(1, sizeof *controller);
+    if (!controller)
+        return NULL;
+    controller->store = store;
+    controller->limits = options->limits;
+    controller->clock = options->clock;
+    controller->on_news = options->on_news;
+    controller->data = options->data;
+    controller->retry_journal_ns = COVEY_NEVER_NS;
+    covey_list_init(&controller->active);
+    covey_list_init(&controller->news);
+    covey_list_init(&controller->ended);
+    covey_list_init(&controller->pending);
+    controller->retention_ns = now_of(controller);
+    if (options->join_token)
+        controller->join_token = covey_strdup(options->join_token);
+    if ((options->join_token && !controller->join_token) ||
+        sched_create(&controller->sched) != COVEY_OK) {
+        controller_destroy(controller);
+        return NULL;
+    }
+    return controller;
+}
+
+enum covey_status controller_create(struct store *store, const struct controller_options *options,
+                                    struct controller **controller, struct covey_error *error)
+{
+    *controller = create(store, options);
+    if (!*controller)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for the controller");
+    enum covey_status status = replay_journal(*controller, error);
+    if (status) {
+        controller_destroy(*controller);
+        *controller = NULL;
+    }
+    return status;
+}
+
+static void free_ended(struct controller *controller)
+{
+    for (struct covey_list *link; (link = covey_list_pop_front(&controller->ended)) != NULL;)
+        flare_destroy(covey_container_of(link, struct flare, active_link));
+}
+
+void controller_destroy(struct controller *controller)
+{
+    if (!controller)
+        return;
+    journal_retry(controller);
+    journal_clear(controller);
+    free_ended(controller);
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&controller->flares, &cursor, NULL, &value))
+        flare_destroy(value);
+    covey_map_clear(&controller->flares);
+    cursor = 0;
+    while (covey_map_next(&controller->nodes, &cursor, NULL, &value))
+        node_destroy(value);
+    covey_map_clear(&controller->nodes);
+    sched_destroy(controller->sched);
+    if (controller->join_token)
+        explicit_bzero(controller->join_token, strlen(controller->join_token));
+    free(controller->join_token);
+    free(controller);
+}
+
+const struct controller_limits *controller_limits(const struct controller *controller)
+{
+    return &controller->limits;
+}
+
+void controller_drain(struct controller *controller)
+{
+    controller->draining = true;
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {
+        struct controller_node *node = value;
+        struct controller_link *link = node->link;
+        if (!link)
+            continue;
+        node_lose(controller, node, "the controller is being stopped");
+        link->close(link, COVEY_EUNAVAILABLE, "the controller is being stopped: register again");
+    }
+}
+
+void controller_turn(struct controller *controller)
+{
+    tick_run(controller);
+    if (controller->place)
+        gang_place(controller);
+    ending_tell_peers(controller);
+    free_ended(controller);
+}
+
+int64_t controller_deadline_ns(const struct controller *controller)
+{
+    return tick_deadline_ns(controller);
+}

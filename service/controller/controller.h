@@ -1,0 +1,184 @@
+/*
+ * The controller's core: flares, nodes, the journal and the scheduler put together. No loop, no
+ * sockets, no clock of its own: calls and agents' messages come in, messages to agents and news for
+ * watchers go out, time is what the clock given says. Everything belongs to one thread.
+ *
+ * Whoever drives it calls controller_turn after each batch of inputs and when
+ * controller_deadline_ns has come.
+ */
+#ifndef SERVICE_CONTROLLER_CONTROLLER_H
+#define SERVICE_CONTROLLER_CONTROLLER_H
+
+#include "covey/v1/covey.pb-c.h"
+#include "covey/v1/node.pb-c.h"
+#include "service/controller/messages.h"
+#include "service/controller/ulid.h"
+#include "service/store/store.h"
+
+struct controller;
+
+struct controller_clock {
+    int64_t (*now_ns)(void *data);  /* monotonic */
+    int64_t (*wall_ns)(void *data); /* since 1970 */
+    void *data;
+};
+
+struct controller_limits {
+    uint64_t max_workers;
+    uint64_t max_parameter_bytes; /* of one worker */
+    uint64_t max_result_bytes;    /* of one worker */
+    uint64_t max_log_bytes;       /* of one flare */
+    uint64_t max_blob_bytes;
+    uint64_t max_message_bytes;
+    uint64_t max_queued; /* flares that have not ended */
+    int64_t max_time_limit_ns;
+    int64_t heartbeat_ns;
+    uint64_t heartbeats_missed;
+    int64_t node_grace_ns; /* from lost to down */
+    int64_t prepare_timeout_ns;
+    uint64_t prepare_attempts; /* before a flare fails for want of a node that can prepare it */
+    int64_t stop_grace_ns;     /* between SIGTERM and SIGKILL */
+    int64_t failure_grace_ns;  /* default of the option */
+    int64_t keep_flares_ns;    /* after their end */
+    uint64_t keep_bytes;       /* of results and logs of ended flares */
+    int64_t keep_blobs_ns;     /* that no definition names */
+    int64_t keep_nodes_ns;     /* that are down */
+};
+
+/* The defaults; docs/configuration.md lists them. */
+void controller_limits_init(struct controller_limits *limits);
+
+/* Who calls. */
+struct controller_identity {
+    char tenant[64];
+    bool is_operator; /* sees every tenant's flares, and nodes */
+};
+
+enum controller_news {
+    CONTROLLER_NEWS_EVENT, /* an event is in the journal */
+    CONTROLLER_NEWS_LOG    /* log lines came */
+};
+
+struct controller_options {
+    struct controller_limits limits;
+    struct controller_clock clock;
+    const char *join_token; /* NULL: agents of other users and machines are refused; copied */
+    /* Something happened to a flare; called inside of other calls, so it only makes a note. */
+    void (*on_news)(const char *flare, enum controller_news news, void *data);
+    void *data;
+};
+
+/* Replays the journal (borrowed for the controller's life). */
+enum covey_status controller_create(struct store *store, const struct controller_options *options,
+                                    struct controller **controller,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+/* Forgets everything in memory; flares that run go on on their nodes. NULL is accepted. */
+void controller_destroy(struct controller *controller);
+
+/* Does what is due: deadlines, placement, news to nodes. */
+void controller_turn(struct controller *controller);
+
+/* When controller_turn is due next without any input; COVEY_NEVER_NS: not at all. */
+int64_t controller_deadline_ns(const struct controller *controller);
+
+const struct controller_limits *controller_limits(const struct controller *controller);
+
+/* No new flares are accepted, none is placed any more and agents are sent away: the program ends.
+ */
+void controller_drain(struct controller *controller);
+
+/* ---- calls of users; each fills *error with the sentence for the user ---- */
+
+/* *flare is the accepted one, owned by the caller (message_free). */
+enum covey_status controller_submit(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    const Covey__V1__FlareRequest *request, flare_message **flare,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+enum covey_status controller_cancel(struct controller *controller,
+                                    const struct controller_identity *caller, const char *id,
+                                    const char *reason, flare_message **flare,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+/* One flare, with its workers or without. */
+enum covey_status controller_get(struct controller *controller,
+                                 const struct controller_identity *caller, const char *id,
+                                 bool with_workers, flare_message **flare,
+                                 struct covey_error *error) COVEY_MUST_USE;
+
+/* Fills *response (owned strings and flares; controller_list_clear). */
+enum covey_status controller_list(struct controller *controller,
+                                  const struct controller_identity *caller,
+                                  const Covey__V1__ListFlaresRequest *request,
+                                  Covey__V1__ListFlaresResponse *response,
+                                  struct covey_error *error) COVEY_MUST_USE;
+void controller_list_clear(Covey__V1__ListFlaresResponse *response);
+
+/* Fills *response; controller_plan_clear. */
+enum covey_status controller_plan(struct controller *controller,
+                                  const struct controller_identity *caller,
+                                  const Covey__V1__FlareRequest *request,
+                                  Covey__V1__PlanFlareResponse *response,
+                                  struct covey_error *error) COVEY_MUST_USE;
+void controller_plan_clear(Covey__V1__PlanFlareResponse *response);
+
+/* The caller may see this flare, and whether it has ended. ENOTFOUND otherwise. */
+enum covey_status controller_find(struct controller *controller,
+                                  const struct controller_identity *caller, const char *id,
+                                  bool *ended, struct covey_error *error) COVEY_MUST_USE;
+
+/* Owned definition, as stored. */
+enum covey_status controller_deploy(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    const definition_message *definition,
+                                    definition_message **stored,
+                                    struct covey_error *error) COVEY_MUST_USE;
+/* version 0: the newest. */
+enum covey_status controller_definition(struct controller *controller,
+                                        const struct controller_identity *caller, const char *name,
+                                        uint32_t version, definition_message **definition,
+                                        struct covey_error *error) COVEY_MUST_USE;
+
+/* ---- nodes ---- */
+
+struct controller_node;
+
+/* The stream to one agent. Borrowed from attach until it is closed or detached. */
+struct controller_link {
+    /* Queues a message; a failure means that the stream is over. */
+    enum covey_status (*send)(struct controller_link *link, const Covey__V1__AttachResponse *out);
+    /* Ends the stream; it is not used any more. */
+    void (*close)(struct controller_link *link, enum covey_status status, const char *message);
+};
+
+/*
+ * A Register came. trusted: it is from a unix socket of root or of our own user, and needs no
+ * token. On success Registered was sent and *node is valid until the link is closed.
+ */
+enum covey_status controller_attach(struct controller *controller, struct controller_link *link,
+                                    const Covey__V1__Register *registration, bool trusted,
+                                    struct controller_node **node,
+                                    struct covey_error *error) COVEY_MUST_USE;
+
+/* A later message. After an error the caller ends the stream with it and calls
+ * controller_detach. */
+enum covey_status controller_receive(struct controller *controller, struct controller_node *node,
+                                     const Covey__V1__AttachRequest *message,
+                                     struct covey_error *error) COVEY_MUST_USE;
+
+/* The stream is over: the node is lost at once. Not after close. */
+void controller_detach(struct controller *controller, struct controller_node *node,
+                       const char *why);
+
+enum covey_status controller_drain_node(struct controller *controller, const char *name, bool drain,
+                                        const char *reason,
+                                        struct covey_error *error) COVEY_MUST_USE;
+
+/* An owned NodeInfo (message_free); NULL: no such node, or no memory. */
+Covey__V1__NodeInfo *controller_node_info(struct controller *controller, const char *name);
+/* An array of owned NodeInfo; ENOMEM. */
+enum covey_status controller_nodes(struct controller *controller, Covey__V1__NodeInfo ***nodes,
+                                   size_t *count) COVEY_MUST_USE;
+
+#endif

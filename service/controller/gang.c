@@ -1,0 +1,355 @@
+/* A gang's start: placed, prepared on every node of it, started on all of them, or undone. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- placing ---- */
+
+/* The packs of a placement as the API shows them; names are borrowed. */
+static enum covey_status list_packs(struct controller *controller,
+                                    const struct sched_placement *placement, flare_message *delta)
+{
+    pack_message *packs = covey_calloc(placement->pack_count, sizeof *packs);
+    delta->packs = covey_calloc(placement->pack_count, sizeof *delta->packs);
+    if (!packs || !delta->packs) {
+        free(packs);
+        free(delta->packs);
+        delta->packs = NULL;
+        return COVEY_ENOMEM;
+    }
+    for (uint32_t i = 0; i < placement->pack_count; i++) {
+        const struct sched_pack *from = &placement->packs[i];
+        struct sched_node_info info = {.name = ""};
+        if (sched_node_get(controller->sched, from->node, &info) != COVEY_OK)
+            info.name = "";
+        packs[i] = (pack_message)COVEY__V1__PACK__INIT;
+        packs[i].id = from->id;
+        packs[i].node = (char *)(uintptr_t)info.name;
+        packs[i].first_rank = from->first_rank;
+        packs[i].workers = from->workers;
+        delta->packs[i] = &packs[i];
+    }
+    delta->n_packs = placement->pack_count;
+    return COVEY_OK;
+}
+
+static enum covey_status journal_placed(struct controller *controller, struct flare *flare,
+                                        const struct sched_placement *placement,
+                                        struct covey_error *error)
+{
+    Google__Protobuf__Timestamp at = message_time(wall_of(controller));
+    Covey__V1__Timeline timeline = COVEY__V1__TIMELINE__INIT;
+    timeline.placed_at = &at;
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.timeline = &timeline;
+    enum covey_status status = list_packs(controller, placement, &delta);
+    if (status)
+        return covey_error_set(error, status, "no memory for a placement");
+    char message[128];
+    (void)snprintf(message, sizeof message, "%u workers in %u packs on %u nodes",
+                   placement->workers, placement->pack_count, placement->node_count);
+    bool applied;
+    const struct transition transition = {FLARE_EVENT_PLACED, &delta, message, false};
+    status = flare_transition(controller, flare, &transition, &applied, error);
+    free(delta.packs[0]);
+    free(delta.packs);
+    return status;
+}
+
+enum covey_status gang_make_shares(struct controller *controller, struct flare *flare)
+{
+    const flare_message *view = flare->view;
+    flare->shares = covey_calloc(view->n_packs, sizeof *flare->shares);
+    if (!flare->shares)
+        return COVEY_ENOMEM;
+    flare->share_count = 0;
+    for (size_t i = 0; i < view->n_packs; i++) {
+        const pack_message *pack = view->packs[i];
+        if (i > 0 && strcmp(view->packs[i - 1]->node, pack->node) == 0) {
+            flare->shares[flare->share_count - 1].workers += pack->workers;
+            continue;
+        }
+        struct controller_node *node = node_find(controller, pack->node);
+        struct share *share = &flare->shares[flare->share_count++];
+        share->flare = flare;
+        share->node = node;
+        share->first_rank = pack->first_rank;
+        share->workers = pack->workers;
+        covey_list_init(&share->node_link);
+        if (!node)
+            share->state = SHARE_GONE; /* forgotten: nothing of it can be there */
+        else
+            covey_list_push_back(&node->shares, &share->node_link);
+    }
+    covey_list_push_back(&controller->active, &flare->active_link);
+    return COVEY_OK;
+}
+
+static void drop_shares(struct flare *flare)
+{
+    for (uint32_t i = 0; i < flare->share_count; i++) {
+        covey_list_remove(&flare->shares[i].node_link);
+        free(flare->shares[i].host_address);
+    }
+    free(flare->shares);
+    flare->shares = NULL;
+    flare->share_count = 0;
+    covey_list_remove(&flare->active_link);
+}
+
+struct share *gang_share(const struct flare *flare, const struct controller_node *node)
+{
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].node == node)
+            return &flare->shares[i];
+    return NULL;
+}
+
+/* ---- preparing ---- */
+
+static void fill_parameters(const struct share *share, Covey__V1__Prepare *prepare)
+{
+    Covey__V1__FlareRequest *request = share->flare->request;
+    if (request->n_parameters) {
+        prepare->n_parameters = share->workers;
+        prepare->parameters = request->parameters + share->first_rank;
+    } else {
+        prepare->n_parameters = 1;
+        prepare->parameters = &request->parameter;
+        prepare->shared_parameter = true;
+    }
+}
+
+static enum covey_status send_prepare(struct controller *controller, struct share *share)
+{
+    struct flare *flare = share->flare;
+    Covey__V1__Prepare prepare = COVEY__V1__PREPARE__INIT;
+    prepare.flare_id = flare->id;
+    prepare.definition = flare->definition;
+    prepare.options = flare->view->options;
+    prepare.n_packs = flare->view->n_packs;
+    prepare.packs = flare->view->packs;
+    prepare.workers_total = flare->view->workers_total;
+    prepare.secret = (ProtobufCBinaryData){SECRET_BYTES, flare->secret};
+    prepare.max_result_bytes = controller->limits.max_result_bytes;
+    fill_parameters(share, &prepare);
+    Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
+    message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE;
+    message.prepare = &prepare;
+    return node_send(controller, share->node, &message);
+}
+
+static failure_message node_failure(const char *status, char *message, const char *node)
+{
+    failure_message failure = COVEY__V1__FAILURE__INIT;
+    failure.status = (char *)(uintptr_t)status;
+    failure.message = message;
+    failure.node = (char *)(uintptr_t)node;
+    failure.rank = -1;
+    return failure;
+}
+
+/* A share that cannot be sent: where the code is at fault (its parameters are too long) the flare
+ * fails. */
+static void prepare_failed(struct controller *controller, struct flare *flare, const char *node,
+                           enum covey_status status)
+{
+    char text[256];
+    (void)snprintf(text, sizeof text, "its share of node %s cannot be sent: %s", node,
+                   covey_status_text(status));
+    const failure_message failure = node_failure(covey_status_name(status), text, node);
+    gang_roll_back(controller, flare, &failure, status == COVEY_ELIMIT);
+}
+
+static void prepare(struct controller *controller, struct flare *flare)
+{
+    if (gang_make_shares(controller, flare) != COVEY_OK ||
+        getrandom(flare->secret, sizeof flare->secret, 0) != sizeof flare->secret ||
+        covey_fault(COVEY_FAULT_CONTROLLER_PREPARE)) {
+        char text[] = "the controller failed before PREPARE";
+        const failure_message failure = node_failure("EINTERNAL", text, "");
+        gang_roll_back(controller, flare, &failure, false);
+        return;
+    }
+    flare->prepare_by_ns =
+        covey_deadline_ns(now_of(controller), controller->limits.prepare_timeout_ns);
+    for (uint32_t i = 0; i < flare->share_count; i++) {
+        struct share *share = &flare->shares[i];
+        enum covey_status status = send_prepare(controller, share);
+        if (status) {
+            prepare_failed(controller, flare, share->node->name, status);
+            return;
+        }
+        share->state = SHARE_PREPARING;
+    }
+}
+
+/* Frees the gang's claims and queues it at its old place. After a restart the scheduler has it as
+ * running. */
+static void return_to_queue(struct controller *controller, struct flare *flare)
+{
+    if (sched_rollback(controller->sched, flare->id) == COVEY_OK)
+        return;
+    const struct sched_request request =
+        flare_sched_request(flare->id, flare->view->options, flare->view->workers_total,
+                            message_time_ns(flare->view->timeline->accepted_at));
+    struct covey_error error = {0};
+    enum covey_status status = sched_release(controller->sched, flare->id);
+    if (status == COVEY_OK || status == COVEY_ENOTFOUND)
+        status = sched_resubmit(controller->sched, &request, &error);
+    if (status)
+        log_error("a flare is not queued until a restart: %s flare=%s", error.message, flare->id);
+}
+
+void gang_place(struct controller *controller)
+{
+    controller->place = false;
+    const struct sched_placement *placement;
+    while (!controller->draining && journal_is_whole(controller) &&
+           sched_next(controller->sched, now_of(controller), &placement) == COVEY_OK && placement) {
+        struct flare *flare = flare_find(controller, placement->flare);
+        struct covey_error error = {0};
+        if (journal_placed(controller, flare, placement, &error) == COVEY_OK) {
+            prepare(controller, flare);
+            continue;
+        }
+        log_warn("a flare waits for the journal: %s flare=%s", error.message, flare->id);
+        return_to_queue(controller, flare);
+        controller->retry_journal_ns = now_of(controller) + COVEY_NS_PER_S;
+        return;
+    }
+}
+
+/* ---- starting ---- */
+
+static bool all_ready(const struct flare *flare)
+{
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].state != SHARE_READY)
+            return false;
+    return true;
+}
+
+enum covey_status gang_send_start(struct controller *controller, struct share *share)
+{
+    struct flare *flare = share->flare;
+    Covey__V1__HostAddress *hosts = covey_calloc(flare->share_count, sizeof *hosts);
+    Covey__V1__HostAddress **list = covey_calloc(flare->share_count, sizeof *list);
+    enum covey_status status = COVEY_ENOMEM;
+    if (hosts && list) {
+        Covey__V1__Start start = COVEY__V1__START__INIT;
+        for (uint32_t i = 0; i < flare->share_count; i++) {
+            hosts[i] = (Covey__V1__HostAddress)COVEY__V1__HOST_ADDRESS__INIT;
+            hosts[i].node = flare->shares[i].node->name;
+            hosts[i].address = flare->shares[i].host_address;
+            list[i] = &hosts[i];
+        }
+        start.flare_id = flare->id;
+        start.n_hosts = flare->share_count;
+        start.hosts = list;
+        Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
+        message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_START;
+        message.start = &start;
+        status = node_send(controller, share->node, &message);
+    }
+    free(hosts);
+    free(list);
+    if (!status)
+        share->state = SHARE_STARTED;
+    return status;
+}
+
+static void start(struct controller *controller, struct flare *flare)
+{
+    char text[COVEY_ERROR_MESSAGE_BYTES] = "the controller failed before START";
+    struct covey_error error = {0};
+    enum covey_status status = COVEY_EINTERNAL;
+    if (!covey_fault(COVEY_FAULT_CONTROLLER_START)) {
+        Google__Protobuf__Timestamp at = message_time(wall_of(controller));
+        Covey__V1__Timeline timeline = COVEY__V1__TIMELINE__INIT;
+        timeline.ready_at = &at;
+        timeline.started_at = &at;
+        flare_message delta = COVEY__V1__FLARE__INIT;
+        delta.timeline = &timeline;
+        bool applied;
+        const struct transition transition = {FLARE_EVENT_STARTED, &delta, NULL, false};
+        status = flare_transition(controller, flare, &transition, &applied, &error);
+        (void)snprintf(text, sizeof text, "%s", error.message);
+    }
+    if (status) {
+        const failure_message failure = node_failure(covey_status_name(status), text, "");
+        gang_roll_back(controller, flare, &failure, false);
+        return;
+    }
+    int64_t limit_ns;
+    (void)message_duration_ns(flare->view->options->time_limit,
+                              controller->limits.max_time_limit_ns, &limit_ns);
+    flare->prepare_by_ns = COVEY_NEVER_NS;
+    flare->limit_at_ns = covey_deadline_ns(now_of(controller), limit_ns);
+    if (sched_commit(controller->sched, flare->id) != COVEY_OK)
+        log_error("the scheduler does not know a flare that was placed flare=%s", flare->id);
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        (void)gang_send_start(controller, &flare->shares[i]);
+}
+
+void gang_prepared(struct controller *controller, struct share *share)
+{
+    share->state = SHARE_READY;
+    if (share->flare->state == FLARE_PREPARING && !share->flare->rolling_back &&
+        all_ready(share->flare))
+        start(controller, share->flare);
+}
+
+/* ---- undoing ---- */
+
+bool gang_is_gone(const struct flare *flare)
+{
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].state != SHARE_GONE)
+            return false;
+    return true;
+}
+
+void gang_roll_back(struct controller *controller, struct flare *flare,
+                    const failure_message *failure, bool code_at_fault)
+{
+    if (flare->state != FLARE_PREPARING)
+        return;
+    if (code_at_fault) {
+        ending_begin(controller, flare, FLARE_EVENT_FAILING, failure, NULL);
+        return;
+    }
+    if (!flare->rolling_back) {
+        flare_message delta = COVEY__V1__FLARE__INIT;
+        if (flare->attempts >= controller->limits.prepare_attempts) {
+            ending_begin(controller, flare, FLARE_EVENT_FAILING, failure, NULL);
+            return;
+        }
+        flare->prepare_by_ns = COVEY_NEVER_NS;
+        (void)flare_must(controller, flare, FLARE_EVENT_ROLLING_BACK, &delta, failure->message);
+        ending_stop(controller, flare, 0);
+    }
+    gang_rolled_back(controller, flare);
+}
+
+void gang_rolled_back(struct controller *controller, struct flare *flare)
+{
+    if (flare->state != FLARE_PREPARING || !flare->rolling_back || !gang_is_gone(flare))
+        return;
+    (void)flare_must(controller, flare, FLARE_EVENT_REQUEUED, NULL, NULL);
+    drop_shares(flare);
+    free(flare->stop_reason);
+    flare->stop_reason = NULL;
+    flare->gone_by_ns = COVEY_NEVER_NS;
+    explicit_bzero(flare->secret, sizeof flare->secret);
+    return_to_queue(controller, flare);
+    controller->place = true;
+}

@@ -1,0 +1,198 @@
+#include "service/controller/identity.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX_BYTES (1 << 20)
+
+/* Digests, so that a comparison takes the same time whatever was sent. */
+struct token {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    struct identity identity;
+};
+
+struct tokens {
+    struct token *rows;
+    size_t count;
+};
+
+static enum covey_status add(struct tokens *tokens, const char *token,
+                             const struct identity *identity)
+{
+    struct token *rows = covey_reallocarray(tokens->rows, tokens->count + 1, sizeof *rows);
+    if (!rows)
+        return COVEY_ENOMEM;
+    tokens->rows = rows;
+    (void)SHA256((const unsigned char *)token, strlen(token), rows[tokens->count].digest);
+    rows[tokens->count++].identity = *identity;
+    return COVEY_OK;
+}
+
+static enum covey_status check_mode(const char *path, struct covey_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return covey_error_set_errno(error, errno, "cannot read %s", path);
+    if (info.st_mode & (S_IRWXO | S_IWGRP))
+        return covey_error_set(error, COVEY_EACCES,
+                               "%s holds secrets and others may read or write it: chmod 600 it",
+                               path);
+    return COVEY_OK;
+}
+
+static enum covey_status read_secret_file(const char *path, struct covey_buffer *contents,
+                                          struct covey_error *error)
+{
+    enum covey_status status = check_mode(path, error);
+    if (!status)
+        status = covey_file_read(path, FILE_MAX_BYTES, contents, error);
+    if (!status)
+        status = covey_buffer_append(contents, "", 1);
+    return status;
+}
+
+static void free_secret(struct covey_buffer *contents)
+{
+    if (contents->data)
+        explicit_bzero(contents->data, contents->length_bytes);
+    covey_buffer_free(contents);
+}
+
+enum covey_status token_file_read(const char *path, char **token, struct covey_error *error)
+{
+    struct covey_buffer contents = {0};
+    *token = NULL;
+    enum covey_status status = read_secret_file(path, &contents, error);
+    if (!status) {
+        char *text = (char *)contents.data;
+        text[strcspn(text, "\r\n")] = '\0';
+        if (!*text)
+            status = covey_error_set(error, COVEY_EINVAL, "%s: its first line, the token, is empty",
+                                     path);
+        else if (!(*token = covey_strdup(text)))
+            status = covey_error_set(error, COVEY_ENOMEM, "no memory for a token");
+    }
+    free_secret(&contents);
+    return status;
+}
+
+static enum covey_status take_line(struct tokens *tokens, const char *path, unsigned number,
+                                   char *line, struct covey_error *error)
+{
+    char *save = NULL;
+    line[strcspn(line, "#")] = '\0';
+    const char *token = strtok_r(line, " \t\r", &save);
+    if (!token)
+        return COVEY_OK;
+    const char *tenant = strtok_r(NULL, " \t\r", &save);
+    const char *role = strtok_r(NULL, " \t\r", &save);
+    struct identity identity = {0};
+    if (!tenant || !role || strtok_r(NULL, " \t\r", &save))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "%s:%u: a line is TOKEN TENANT and user or operator", path, number);
+    if (strlen(tenant) >= sizeof identity.caller.tenant || strncmp(tenant, "uid:", 4) == 0)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "%s:%u: a tenant has at most %zu bytes and does not start with uid:",
+                               path, number, sizeof identity.caller.tenant - 1);
+    if (strcmp(role, "user") != 0 && strcmp(role, "operator") != 0)
+        return covey_error_set(error, COVEY_EINVAL, "%s:%u: %.32s is neither user nor operator",
+                               path, number, role);
+    (void)snprintf(identity.caller.tenant, sizeof identity.caller.tenant, "%s", tenant);
+    identity.caller.is_operator = strcmp(role, "operator") == 0;
+    return add(tokens, token, &identity);
+}
+
+static enum covey_status take_file(struct tokens *tokens, const char *path,
+                                   struct covey_error *error)
+{
+    struct covey_buffer contents = {0};
+    enum covey_status status = read_secret_file(path, &contents, error);
+    char *rest = (char *)contents.data;
+    for (unsigned number = 1; !status && rest; number++) {
+        char *line = rest;
+        rest = strchr(line, '\n');
+        if (rest)
+            *rest++ = '\0';
+        status = take_line(tokens, path, number, line, error);
+    }
+    free_secret(&contents);
+    return status;
+}
+
+enum covey_status tokens_load(const char *path, const char *join_token, struct tokens **tokens,
+                              struct covey_error *error)
+{
+    static const struct identity node = {{"node", false}, true};
+    *tokens = covey_calloc(1, sizeof **tokens);
+    if (!*tokens)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for tokens");
+    enum covey_status status = path ? take_file(*tokens, path, error) : COVEY_OK;
+    if (!status && join_token)
+        status = add(*tokens, join_token, &node);
+    if (status) {
+        tokens_free(*tokens);
+        *tokens = NULL;
+    }
+    return status;
+}
+
+void tokens_free(struct tokens *tokens)
+{
+    if (!tokens)
+        return;
+    free(tokens->rows);
+    free(tokens);
+}
+
+bool identity_is_trusted(const struct rpc_peer *peer)
+{
+    return peer->is_unix && (peer->uid == 0 || peer->uid == geteuid());
+}
+
+/* Every row is looked at, so that time does not say which one it was. */
+static const struct token *find_token(const struct tokens *tokens, const char *given)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    const struct token *found = NULL;
+    (void)SHA256((const unsigned char *)given, strlen(given), digest);
+    for (size_t i = 0; i < tokens->count; i++)
+        if (CRYPTO_memcmp(digest, tokens->rows[i].digest, sizeof digest) == 0)
+            found = &tokens->rows[i];
+    return found;
+}
+
+enum covey_status identity_find(const struct tokens *tokens, const struct rpc_peer *peer,
+                                const char *authorization, struct identity *identity,
+                                struct covey_error *error)
+{
+    static const char scheme[] = "Bearer ";
+    *identity = (struct identity){0};
+    if (authorization) {
+        const struct token *token = NULL;
+        if (strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
+            token = find_token(tokens, authorization + sizeof scheme - 1);
+        if (!token)
+            return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                                   "the token is not known to this controller");
+        *identity = token->identity;
+        return COVEY_OK;
+    }
+    if (!peer->is_unix)
+        return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                               "a token is needed over TCP: give one that is in the controller's "
+                               "tokens file");
+    (void)snprintf(identity->caller.tenant, sizeof identity->caller.tenant, "uid:%u", peer->uid);
+    identity->caller.is_operator = identity_is_trusted(peer);
+    return COVEY_OK;
+}

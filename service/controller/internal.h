@@ -1,0 +1,285 @@
+/* What the files of the controller's core share. */
+#ifndef SERVICE_CONTROLLER_INTERNAL_H
+#define SERVICE_CONTROLLER_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "scheduler/scheduler.h"
+#include "service/controller/controller.h"
+#include "service/controller/flare_states.h"
+#include "service/controller/node_states.h"
+
+#define SECRET_BYTES 32
+
+struct controller_node {
+    char *name;
+    char *identity;
+    char *drain_reason; /* "": not drained */
+    char *data_address;
+    char *version;
+    Covey__V1__Capacity *capacity;
+    enum node_state state;
+    uint64_t epoch;
+    uint64_t sequence;         /* of the last report of this registration */
+    uint64_t earlier_sequence; /* of the last report of the one before */
+    uint64_t acknowledged;     /* of this registration */
+    bool same_life;            /* the agent did not restart between the two */
+    uint32_t sched_id;
+    bool in_sched;
+    int64_t heard_ns;
+    int64_t seen_wall_ns;
+    int64_t down_at_ns;           /* when lost */
+    int64_t forget_at_ns;         /* when down */
+    struct controller_link *link; /* NULL: not connected */
+    bool broken;                  /* sending failed: it is lost in the next turn */
+    struct covey_list shares;     /* of share.node_link */
+};
+
+enum share_state {
+    SHARE_NEW,       /* nothing was sent */
+    SHARE_PREPARING, /* PREPARE was sent, or may have been */
+    SHARE_READY,     /* Prepared came */
+    SHARE_STARTED,   /* START was sent */
+    SHARE_GONE       /* nothing of it is left there */
+};
+
+/* A flare's part on one node. */
+struct share {
+    struct covey_list node_link;
+    struct flare *flare;
+    struct controller_node *node;
+    enum share_state state;
+    uint32_t first_rank;
+    uint32_t workers;
+    char *host_address;
+};
+
+/* A rank whose end other nodes have not been told. */
+struct ended_peer {
+    uint32_t rank;
+    bool succeeded;
+    const struct share *origin;
+    char *reason;
+};
+
+/* A flare that has not ended. */
+struct flare {
+    char id[ULID_BYTES];
+    char tenant[64];
+    enum flare_state state;
+    enum flare_state outcome; /* once ENDING */
+    uint64_t sequence;        /* of its last event */
+    flare_message *view;      /* what its events have made of it */
+    Covey__V1__FlareRequest *request;
+    definition_message *definition;
+    uint32_t workers_started;
+    uint32_t workers_ended;
+    uint32_t attempts;
+    bool rolling_back;
+    bool code_at_fault; /* the roll-back ends in failure */
+    int64_t prepare_by_ns;
+    int64_t limit_at_ns;
+    int64_t stop_at_ns; /* when those left are stopped */
+    int64_t gone_by_ns; /* when Stop is repeated */
+    char *stop_reason;
+    struct share *shares;
+    uint32_t share_count;
+    struct ended_peer *ended_peers;
+    size_t ended_peer_count;
+    uint8_t secret[SECRET_BYTES];
+    struct covey_list active_link; /* on controller.active while it has shares */
+    struct covey_list news_link;   /* on controller.news while peers are to be told */
+};
+
+struct pending_event;
+
+struct controller {
+    struct store *store;
+    struct sched *sched;
+    struct controller_limits limits;
+    struct controller_clock clock;
+    char *join_token;
+    void (*on_news)(const char *flare, enum controller_news news, void *data);
+    void *data;
+    struct ulid_source ids;
+    struct covey_map flares; /* that have not ended, by id */
+    struct covey_map nodes;  /* by name */
+    struct covey_list active;
+    struct covey_list news;
+    struct covey_list ended;   /* flares to be freed at the end of the turn */
+    struct covey_list pending; /* events that the journal has no room for, in order */
+    int64_t retry_journal_ns;  /* when pending is tried again */
+    int64_t retention_ns;      /* when the next clean-up is due */
+    bool place;                /* something changed that may let a flare start */
+    bool draining;
+    bool refuse_append; /* a fault point: the next append fails */
+};
+
+static inline int64_t now_of(const struct controller *controller)
+{
+    return controller->clock.now_ns(controller->clock.data);
+}
+
+static inline int64_t wall_of(const struct controller *controller)
+{
+    return controller->clock.wall_ns(controller->clock.data);
+}
+
+/* ---- flare.c ---- */
+
+/* A flare in state NONE from what a call or the journal says; takes request and definition also
+ * when it fails (NULL: no memory). */
+struct flare *flare_create(const char *id, const char *tenant,
+                           Covey__V1__FlareRequest *take_request,
+                           definition_message *take_definition);
+void flare_destroy(struct flare *flare);
+
+/* Makes an event's delta part of the flare: what both a transition and its replay do. */
+enum covey_status flare_apply(struct flare *flare, enum flare_event event, enum flare_state state,
+                              int64_t at_ns, const flare_message *delta);
+
+/* The view alone, for flares that are only shown. */
+enum covey_status flare_apply_view(flare_message *view, enum flare_event event,
+                                   enum flare_state state, int64_t at_ns,
+                                   const flare_message *delta);
+
+/* The options as resolved from request, definition and defaults; NULL: no memory. */
+options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
+                                       const definition_message *definition,
+                                       const struct controller_limits *limits);
+uint32_t flare_worker_count(const Covey__V1__FlareRequest *request);
+struct flare *flare_find(const struct controller *controller, const char *id);
+worker_message *flare_worker(const struct flare *flare, uint32_t rank);
+static inline bool worker_has_ended(const worker_message *worker)
+{
+    return worker->state >= COVEY__V1__WORKER_STATE__WORKER_STATE_DONE;
+}
+/* The scheduler's request of a flare; borrows from it. */
+struct sched_request flare_sched_request(const char *id, const options_message *options,
+                                         uint32_t workers, int64_t submit_ns);
+
+/* ---- transition.c: the one function that changes a flare ---- */
+
+/*
+ * Looks the event up, journals it, applies it and tells watchers. delta (may be NULL) is what
+ * changes; it stays the caller's. *applied is false where the table says that the event is ignored.
+ * A failed append changes nothing; but where `must` is set the event happens anyway and is
+ * journalled when there is room again.
+ */
+struct transition {
+    enum flare_event event;
+    const flare_message *delta;
+    const char *message;
+    bool must;
+};
+enum covey_status flare_transition(struct controller *controller, struct flare *flare,
+                                   const struct transition *transition, bool *applied,
+                                   struct covey_error *error);
+
+/* As flare_transition with `must`; true where it was applied. */
+bool flare_must(struct controller *controller, struct flare *flare, enum flare_event event,
+                const flare_message *delta, const char *message);
+
+/* The accepted event of a new flare, with the flare's row; both are in the journal afterwards. */
+enum covey_status flare_accept(struct controller *controller, struct flare *flare,
+                               struct covey_error *error);
+
+/* ---- journal.c: what could not be written waits ---- */
+
+/* Appends now, or where that fails and must is set, keeps a copy for later. */
+enum covey_status journal_append(struct controller *controller, const char *flare,
+                                 const struct store_event *event, bool must,
+                                 struct covey_error *error);
+/* True where nothing waits. */
+bool journal_is_whole(const struct controller *controller);
+/* Tries what waits. */
+void journal_retry(struct controller *controller);
+void journal_clear(struct controller *controller);
+
+/* ---- gang.c ---- */
+
+/* Starts what the scheduler lets start. */
+void gang_place(struct controller *controller);
+/* The shares of a placed flare, from its view's packs. */
+enum covey_status gang_make_shares(struct controller *controller, struct flare *flare);
+void gang_prepared(struct controller *controller, struct share *share);
+/* Begins to undo an attempt. failure says why; code_at_fault decides between queue and failure. */
+void gang_roll_back(struct controller *controller, struct flare *flare,
+                    const failure_message *failure, bool code_at_fault);
+/* Requeues a flare that is rolling back once nothing of it is left. */
+void gang_rolled_back(struct controller *controller, struct flare *flare);
+/* Nothing of it is left on any node. */
+bool gang_is_gone(const struct flare *flare);
+struct share *gang_share(const struct flare *flare, const struct controller_node *node);
+enum covey_status gang_send_start(struct controller *controller, struct share *share);
+
+/* ---- ending.c ---- */
+
+/* Decides the outcome, once: later calls change nothing. failure may be NULL for FINISHING. The
+ * workers in lost (may be NULL) are gone with it. */
+void ending_begin(struct controller *controller, struct flare *flare, enum flare_event event,
+                  const failure_message *failure, const struct share *lost);
+/* Tells every node that has something of it to end it. */
+void ending_stop(struct controller *controller, struct flare *flare, int64_t grace_ns);
+void ending_share_gone(struct controller *controller, struct share *share);
+/* Tells the other nodes about ranks that ended. */
+void ending_note_peer(struct controller *controller, const struct share *origin, uint32_t rank,
+                      bool succeeded, const char *reason);
+/* Ends a flare of which nothing is left. */
+void ending_check(struct controller *controller, struct flare *flare);
+void ending_tell_peers(struct controller *controller);
+
+/* ---- node.c ---- */
+
+struct controller_node *node_find(const struct controller *controller, const char *name);
+struct controller_node *node_create(struct controller *controller, const char *name);
+void node_destroy(struct controller_node *node);
+/* Looks the event up, journals it and applies it. */
+enum covey_status node_transition(struct controller *controller, struct controller_node *node,
+                                  enum node_event event, struct covey_error *error);
+/* Sends. Where the stream is over the node is lost in the next turn; ELIMIT and ENOMEM concern the
+ * message alone. EUNAVAILABLE: it is not connected. */
+enum covey_status node_send(struct controller *controller, struct controller_node *node,
+                            const Covey__V1__AttachResponse *message);
+void node_lose(struct controller *controller, struct controller_node *node, const char *why);
+void node_expire(struct controller *controller, struct controller_node *node);
+/* Removes a node that is down and holds nothing. */
+void node_forget(struct controller *controller, struct controller_node *node);
+void node_acknowledge(struct controller *controller, struct controller_node *node);
+enum covey_status node_update_sched(struct controller *controller, struct controller_node *node,
+                                    struct covey_error *error);
+
+/* ---- node_return.c: what a registering agent says it runs, against what is known ---- */
+
+/* Fills unknown with ids (borrowed from the registration) that must end there. */
+enum covey_status node_reconcile(struct controller *controller, struct controller_node *node,
+                                 const Covey__V1__Register *registration, char **unknown,
+                                 size_t *unknown_count);
+/* After Registered was sent: repeats what the agent may have missed. */
+void node_resume(struct controller *controller, struct controller_node *node);
+
+/* ---- validate.c ---- */
+
+/* Checks a request against limits; *definition is the one it names, owned. */
+enum covey_status validate_request(struct controller *controller,
+                                   const struct controller_identity *caller,
+                                   const Covey__V1__FlareRequest *request,
+                                   definition_message **definition, struct covey_error *error);
+enum covey_status validate_definition(const struct controller *controller,
+                                      const definition_message *definition,
+                                      struct covey_error *error);
+
+/* ---- views.c, replay.c, tick.c, retention.c ---- */
+
+/* The accepted flare of an idempotency key; NULL where there is none. */
+enum covey_status views_by_key(struct controller *controller, const char *tenant, const char *key,
+                               flare_message **flare, struct covey_error *error);
+enum covey_status replay_journal(struct controller *controller, struct covey_error *error);
+/* Builds a view from a row and its events. */
+enum covey_status replay_view(struct controller *controller, const struct store_flare *row,
+                              flare_message **view, struct covey_error *error);
+void tick_run(struct controller *controller);
+int64_t tick_deadline_ns(const struct controller *controller);
+void retention_run(struct controller *controller);
+
+#endif

@@ -1,0 +1,386 @@
+/* What an agent reports. Every report may come twice; nothing in it is trusted. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "service/controller/internal.h"
+#include "service/controller/logs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The share a report is about; NULL where the flare has ended, or is not on that node. */
+static struct share *share_of(const struct controller *controller,
+                              const struct controller_node *node, const char *flare_id)
+{
+    const struct flare *flare = flare_find(controller, flare_id);
+    struct share *share = flare ? gang_share(flare, node) : NULL;
+    return share && share->state != SHARE_GONE ? share : NULL;
+}
+
+static bool rank_is_of(const struct share *share, uint32_t rank)
+{
+    return rank >= share->first_rank && rank - share->first_rank < share->workers;
+}
+
+static enum covey_status refuse_rank(const struct share *share, uint32_t rank,
+                                     struct covey_error *error)
+{
+    return covey_error_set(error, COVEY_EPROTO, "rank %u of flare %s is not on node %s", rank,
+                           share->flare->id, share->node->name);
+}
+
+static failure_message failure_here(const struct share *share, const char *status,
+                                    const char *message)
+{
+    failure_message failure = COVEY__V1__FAILURE__INIT;
+    failure.status = (char *)(uintptr_t)status;
+    failure.message = (char *)(uintptr_t)message;
+    failure.node = share->node->name;
+    failure.rank = -1;
+    return failure;
+}
+
+static enum covey_status prepared(struct controller *controller, struct controller_node *node,
+                                  const Covey__V1__Prepared *report, struct covey_error *error)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share || share->state != SHARE_PREPARING || share->flare->rolling_back ||
+        share->flare->state != FLARE_PREPARING)
+        return COVEY_OK;
+    if (report->n_workers != share->workers)
+        return covey_error_set(error, COVEY_EPROTO, "node %s prepared %zu workers of %u",
+                               node->name, report->n_workers, share->workers);
+    for (size_t i = 0; i < report->n_workers; i++)
+        if (!rank_is_of(share, report->workers[i]->rank))
+            return refuse_rank(share, report->workers[i]->rank, error);
+    if (share->flare->share_count > 1 && !*report->host_address)
+        return covey_error_set(error, COVEY_EPROTO, "node %s does not say where its host listens",
+                               node->name);
+    if (!message_set_string(&share->host_address, report->host_address))
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a report");
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.n_workers = report->n_workers;
+    delta.workers = report->workers;
+    (void)flare_must(controller, share->flare, FLARE_EVENT_NODE_READY, &delta, node->name);
+    gang_prepared(controller, share);
+    return COVEY_OK;
+}
+
+/* What cannot be cured by trying again, on this node or another. */
+static bool is_fault_of_code(enum covey_status status)
+{
+    switch (status) {
+    case COVEY_EINVAL:
+    case COVEY_ENOTFOUND:
+    case COVEY_EACCES:
+    case COVEY_ELIMIT:
+    case COVEY_EPRECONDITION:
+    case COVEY_EVERSION:
+    case COVEY_EFLARE:
+    case COVEY_EMISMATCH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A failure as the agent tells it; what is missing is filled in. */
+static failure_message retell(const struct share *share, const failure_message *told,
+                              const char *fallback)
+{
+    failure_message failure = failure_here(share, "ENODE", fallback);
+    if (!told)
+        return failure;
+    failure.status = (char *)(uintptr_t)covey_status_name(message_status(told->status));
+    if (*told->message)
+        failure.message = told->message;
+    if (told->rank >= 0 && rank_is_of(share, (uint32_t)told->rank))
+        failure.rank = told->rank;
+    failure.signal = told->signal;
+    failure.exit_status = told->exit_status;
+    return failure;
+}
+
+static enum covey_status prepare_failed(struct controller *controller, struct controller_node *node,
+                                        const Covey__V1__PrepareFailed *report)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    struct flare *flare = share->flare;
+    const failure_message failure = retell(share, report->failure, "the node could not prepare it");
+    bool attempt = flare->state == FLARE_PREPARING && !flare->rolling_back;
+    if (attempt) {
+        share->state = SHARE_GONE;
+        gang_roll_back(controller, flare, &failure,
+                       is_fault_of_code(message_status(failure.status)));
+    }
+    ending_share_gone(controller, share);
+    return COVEY_OK;
+}
+
+static enum covey_status workers_started(struct controller *controller,
+                                         struct controller_node *node,
+                                         const Covey__V1__WorkersStarted *report,
+                                         struct covey_error *error)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    const Covey__V1__Timeline *known = share->flare->view->timeline;
+    int64_t first_ns = message_time_ns(known->first_worker_at);
+    int64_t last_ns = message_time_ns(known->last_worker_at);
+    bool news = *report->transport && strcmp(report->transport, known->transport) != 0;
+    for (size_t i = 0; i < report->n_workers; i++) {
+        const worker_message *worker = report->workers[i];
+        if (!rank_is_of(share, worker->rank))
+            return refuse_rank(share, worker->rank, error);
+        int64_t at_ns = message_time_ns(worker->started_at);
+        const worker_message *have = flare_worker(share->flare, worker->rank);
+        news = news || (have && !have->started_at);
+        if (at_ns && (!first_ns || at_ns < first_ns))
+            first_ns = at_ns;
+        if (at_ns > last_ns)
+            last_ns = at_ns;
+    }
+    if (!news)
+        return COVEY_OK;
+    Google__Protobuf__Timestamp first = message_time(first_ns);
+    Google__Protobuf__Timestamp last = message_time(last_ns);
+    Covey__V1__Timeline timeline = COVEY__V1__TIMELINE__INIT;
+    timeline.first_worker_at = first_ns ? &first : NULL;
+    timeline.last_worker_at = last_ns ? &last : NULL;
+    timeline.transport = report->transport;
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.timeline = &timeline;
+    delta.n_workers = report->n_workers;
+    delta.workers = report->workers;
+    for (size_t i = 0; i < report->n_workers; i++)
+        report->workers[i]->state = COVEY__V1__WORKER_STATE__WORKER_STATE_RUNNING;
+    (void)flare_must(controller, share->flare, FLARE_EVENT_WORKERS_STARTED, &delta, node->name);
+    return COVEY_OK;
+}
+
+/* The sentence about a worker that failed. */
+static void describe_end(const struct share *share, const Covey__V1__WorkerEnded *report,
+                         char *text, size_t size_bytes)
+{
+    const worker_message *worker = report->worker;
+    const char *node = share->node->name;
+    const char *why = *report->message ? ": " : "";
+    if (worker->signal)
+        (void)snprintf(text, size_bytes, "rank %u was killed by signal %u (%s) on node %s%s%s",
+                       worker->rank, worker->signal, strsignal((int)worker->signal), node, why,
+                       report->message);
+    else if (worker->exit_status)
+        (void)snprintf(text, size_bytes, "rank %u ended with exit status %u on node %s%s%s",
+                       worker->rank, worker->exit_status, node, why, report->message);
+    else
+        (void)snprintf(text, size_bytes, "rank %u failed on node %s%s%s", worker->rank, node, why,
+                       report->message);
+}
+
+static void decide(struct controller *controller, struct share *share, const worker_message *worker,
+                   bool succeeded, const char *text)
+{
+    struct flare *flare = share->flare;
+    if (!succeeded) {
+        failure_message failure = failure_here(share, "EFLARE", text);
+        failure.rank = (int32_t)worker->rank;
+        failure.signal = worker->signal;
+        failure.exit_status = worker->exit_status;
+        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, NULL);
+    } else if (flare->state == FLARE_RUNNING &&
+               flare->workers_ended == flare->view->workers_total) {
+        ending_begin(controller, flare, FLARE_EVENT_FINISHING, NULL, NULL);
+    }
+    ending_check(controller, flare);
+}
+
+static enum covey_status worker_ended(struct controller *controller, struct controller_node *node,
+                                      const Covey__V1__WorkerEnded *report,
+                                      struct covey_error *error)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share || !report->worker)
+        return COVEY_OK;
+    worker_message *worker = report->worker;
+    struct flare *flare = share->flare;
+    if (!rank_is_of(share, worker->rank))
+        return refuse_rank(share, worker->rank, error);
+    const worker_message *known = flare_worker(flare, worker->rank);
+    if (!known || worker_has_ended(known))
+        return COVEY_OK;
+    bool succeeded = worker->state == COVEY__V1__WORKER_STATE__WORKER_STATE_DONE &&
+                     worker->exit_status == 0 && worker->signal == 0;
+    if (!succeeded && worker->state != COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED)
+        worker->state = COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
+    if (worker->result_bytes > controller->limits.max_result_bytes)
+        return covey_error_set(error, COVEY_EPROTO, "the result of rank %u is over the limit",
+                               worker->rank);
+    char text[COVEY_ERROR_MESSAGE_BYTES];
+    describe_end(share, report, text, sizeof text);
+    if (flare->state == FLARE_PREPARING) {
+        const failure_message failure = failure_here(share, "EFLARE", text);
+        gang_roll_back(controller, flare, &failure, true);
+        return COVEY_OK;
+    }
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.n_workers = 1;
+    delta.workers = &worker;
+    (void)flare_must(controller, flare, FLARE_EVENT_WORKER_ENDED, &delta, succeeded ? NULL : text);
+    ending_note_peer(controller, share, worker->rank, succeeded, succeeded ? "" : text);
+    decide(controller, share, worker, succeeded, text);
+    return COVEY_OK;
+}
+
+static enum covey_status result_chunk(struct controller *controller, struct controller_node *node,
+                                      const Covey__V1__ResultChunk *report,
+                                      struct covey_error *error)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    if (!rank_is_of(share, report->rank))
+        return refuse_rank(share, report->rank, error);
+    struct covey_error why = {0};
+    enum covey_status status = store_result_write(
+        controller->store, report->flare_id, report->rank, report->offset, report->data.data,
+        report->data.len, controller->limits.max_result_bytes, &why);
+    if (!status)
+        return COVEY_OK;
+    log_error("%s flare=%s rank=%u", why.message, report->flare_id, report->rank);
+    failure_message failure = failure_here(share, covey_status_name(status), why.message);
+    failure.rank = (int32_t)report->rank;
+    ending_begin(controller, share->flare, FLARE_EVENT_FAILING, &failure, NULL);
+    return COVEY_OK;
+}
+
+static enum covey_status log_chunk(struct controller *controller, struct controller_node *node,
+                                   const Covey__V1__LogChunk *report, struct covey_error *error)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    for (size_t i = 0; i < report->n_lines; i++)
+        if (!rank_is_of(share, report->lines[i]->rank))
+            return refuse_rank(share, report->lines[i]->rank, error);
+    logs_append(controller->store, report->flare_id, report->lines, report->n_lines,
+                controller->limits.max_log_bytes);
+    if (controller->on_news)
+        controller->on_news(report->flare_id, CONTROLLER_NEWS_LOG, controller->data);
+    return COVEY_OK;
+}
+
+static enum covey_status host_ended(struct controller *controller, struct controller_node *node,
+                                    const Covey__V1__HostEnded *report)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    char fallback[256];
+    (void)snprintf(fallback, sizeof fallback, "the host of the flare ended on node %s", node->name);
+    const failure_message failure = retell(share, report->failure, fallback);
+    if (share->flare->state == FLARE_PREPARING)
+        gang_roll_back(controller, share->flare, &failure, false);
+    else
+        ending_begin(controller, share->flare, FLARE_EVENT_FAILING, &failure, share);
+    return COVEY_OK;
+}
+
+static enum covey_status flare_gone(struct controller *controller, struct controller_node *node,
+                                    const Covey__V1__FlareGone *report)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (!share)
+        return COVEY_OK;
+    struct flare *flare = share->flare;
+    char text[256];
+    (void)snprintf(text, sizeof text, "node %s ended its part before it was told to", node->name);
+    const failure_message failure = failure_here(share, "ENODE", text);
+    share->state = SHARE_GONE;
+    if (flare->state == FLARE_PREPARING && !flare->rolling_back)
+        gang_roll_back(controller, flare, &failure, false);
+    else if (flare->state == FLARE_RUNNING)
+        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, share);
+    ending_share_gone(controller, share);
+    return COVEY_OK;
+}
+
+static enum covey_status dispatch(struct controller *controller, struct controller_node *node,
+                                  const Covey__V1__AttachRequest *message,
+                                  struct covey_error *error)
+{
+    switch (message->body_case) {
+    case COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT:
+        return COVEY_OK;
+    case COVEY__V1__ATTACH_REQUEST__BODY_PREPARED:
+        return prepared(controller, node, message->prepared, error);
+    case COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED:
+        return prepare_failed(controller, node, message->prepare_failed);
+    case COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED:
+        return workers_started(controller, node, message->workers_started, error);
+    case COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED:
+        return worker_ended(controller, node, message->worker_ended, error);
+    case COVEY__V1__ATTACH_REQUEST__BODY_RESULT_CHUNK:
+        return result_chunk(controller, node, message->result_chunk, error);
+    case COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK:
+        return log_chunk(controller, node, message->log_chunk, error);
+    case COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED:
+        return host_ended(controller, node, message->host_ended);
+    case COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE:
+        return flare_gone(controller, node, message->flare_gone);
+    case COVEY__V1__ATTACH_REQUEST__BODY_REGISTER:
+        return covey_error_set(error, COVEY_EPROTO, "node %s registered twice on one stream",
+                               node->name);
+    default:
+        return covey_error_set(error, COVEY_EPROTO, "a message of an unknown kind from node %s",
+                               node->name);
+    }
+}
+
+/*
+ * Sequences rise by one within a registration. The first of one tells whether the agent is the same
+ * as before (it repeats from the first report that was not acknowledged) or started anew (from 1).
+ * Reports are idempotent but for log lines, which a same agent's repetition must not double.
+ */
+static enum covey_status take_sequence(struct controller_node *node,
+                                       const Covey__V1__AttachRequest *message, bool *repeated,
+                                       struct covey_error *error)
+{
+    uint64_t sequence = message->sequence;
+    *repeated = false;
+    if (sequence == 0)
+        return COVEY_OK;
+    if (node->sequence == 0)
+        node->same_life = sequence > 1;
+    else if (sequence <= node->sequence)
+        *repeated = true;
+    else if (sequence != node->sequence + 1)
+        return covey_error_set(error, COVEY_EPROTO, "node %s: report %llu follows %llu", node->name,
+                               (unsigned long long)sequence, (unsigned long long)node->sequence);
+    if (node->same_life && sequence <= node->earlier_sequence)
+        *repeated = true;
+    if (sequence > node->sequence)
+        node->sequence = sequence;
+    return COVEY_OK;
+}
+
+enum covey_status controller_receive(struct controller *controller, struct controller_node *node,
+                                     const Covey__V1__AttachRequest *message,
+                                     struct covey_error *error)
+{
+    if (message->epoch != node->epoch)
+        return covey_error_set(error, COVEY_EPRECONDITION,
+                               "node %s spoke with epoch %llu, and %llu is the newest: register "
+                               "again",
+                               node->name, (unsigned long long)message->epoch,
+                               (unsigned long long)node->epoch);
+    node->heard_ns = now_of(controller);
+    node->seen_wall_ns = wall_of(controller);
+    bool repeated;
+    enum covey_status status = take_sequence(node, message, &repeated, error);
+    if (status || (repeated && message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK))
+        return status;
+    return dispatch(controller, node, message, error);
+}

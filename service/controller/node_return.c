@@ -1,0 +1,114 @@
+/* A registering agent says what runs on it: what is known is adopted, the rest must end. */
+#include "base/log.h"
+#include "service/controller/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const Covey__V1__RunningFlare *reported(const Covey__V1__Register *registration,
+                                               const char *flare_id)
+{
+    for (size_t i = 0; i < registration->n_flares; i++)
+        if (strcmp(registration->flares[i]->flare_id, flare_id) == 0)
+            return registration->flares[i];
+    return NULL;
+}
+
+/* A share that the agent has no more. */
+static void miss(struct controller *controller, struct share *share)
+{
+    struct flare *flare = share->flare;
+    char text[256];
+    (void)snprintf(text, sizeof text, "node %s came back without it", share->node->name);
+    failure_message failure = COVEY__V1__FAILURE__INIT;
+    failure.status = (char *)(uintptr_t) "ENODE";
+    failure.message = text;
+    failure.node = share->node->name;
+    failure.rank = -1;
+    share->state = SHARE_GONE;
+    if (flare->state == FLARE_RUNNING)
+        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, share);
+    ending_share_gone(controller, share);
+}
+
+/* Takes what the agent says of a share it still has. */
+static enum covey_status adopt(struct controller *controller, struct share *share,
+                               const Covey__V1__RunningFlare *running)
+{
+    for (size_t i = 0; i < running->n_workers; i++) {
+        worker_message *worker = running->workers[i];
+        if (worker->rank < share->first_rank || worker->rank - share->first_rank >= share->workers)
+            return COVEY_EPROTO;
+        /* Ends are reported apart, with their messages and results. */
+        if (worker->state != COVEY__V1__WORKER_STATE__WORKER_STATE_RUNNING)
+            worker->state = COVEY__V1__WORKER_STATE__WORKER_STATE_UNSPECIFIED;
+    }
+    if (!message_set_string(&share->host_address, running->host_address))
+        return COVEY_ENOMEM;
+    share->state = running->started ? SHARE_STARTED : SHARE_READY;
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.n_workers = running->n_workers;
+    delta.workers = running->workers;
+    (void)flare_must(controller, share->flare, FLARE_EVENT_NODE_RETURNED, &delta,
+                     share->node->name);
+    return COVEY_OK;
+}
+
+enum covey_status node_reconcile(struct controller *controller, struct controller_node *node,
+                                 const Covey__V1__Register *registration, char **unknown,
+                                 size_t *unknown_count)
+{
+    *unknown_count = 0;
+    covey_list_for_each_safe (link, after, &node->shares) {
+        struct share *share = covey_container_of(link, struct share, node_link);
+        const Covey__V1__RunningFlare *running = reported(registration, share->flare->id);
+        if (!running) {
+            miss(controller, share);
+            continue;
+        }
+        enum covey_status status = adopt(controller, share, running);
+        if (status)
+            return status;
+    }
+    for (size_t i = 0; i < registration->n_flares; i++) {
+        char *id = registration->flares[i]->flare_id;
+        const struct flare *flare = flare_find(controller, id);
+        const struct share *share = flare ? gang_share(flare, node) : NULL;
+        if (share && share->state != SHARE_GONE)
+            continue;
+        log_warn("a node runs a flare that nobody waits for: it is ended node=%s flare=%s",
+                 node->name, ulid_is_valid(id) ? id : "?");
+        unknown[(*unknown_count)++] = id;
+    }
+    return COVEY_OK;
+}
+
+static bool knows_addresses(const struct flare *flare)
+{
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].state != SHARE_READY && flare->shares[i].state != SHARE_STARTED)
+            return false;
+    return true;
+}
+
+/* A START that was in the journal, and did not reach every node. */
+static void repeat_start(struct controller *controller, struct flare *flare)
+{
+    if (flare->state != FLARE_RUNNING || !knows_addresses(flare))
+        return;
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].state == SHARE_READY && flare->shares[i].node->link)
+            (void)gang_send_start(controller, &flare->shares[i]);
+}
+
+void node_resume(struct controller *controller, struct controller_node *node)
+{
+    covey_list_for_each_safe (link, after, &node->shares) {
+        struct share *share = covey_container_of(link, struct share, node_link);
+        struct flare *flare = share->flare;
+        repeat_start(controller, flare);
+        bool ends = flare->state == FLARE_ENDING || flare->rolling_back;
+        if (ends && flare->stop_at_ns == INT64_MAX)
+            ending_stop(controller, flare, 0);
+    }
+}

@@ -1,0 +1,266 @@
+/* The journal makes the state: rows of flares and nodes, and the events of each flare in order. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* An event as it was written. */
+static enum covey_status unpack(const struct store_event *row, enum flare_event *event,
+                                flare_message **delta)
+{
+    event_message *body = message_unpack(&covey__v1__event__descriptor, row->body);
+    *delta = message_unpack(&covey__v1__flare__descriptor, row->delta);
+    bool good = body && *delta && flare_event_parse(body->type, event) && row->state < FLARE_STATES;
+    message_free(body);
+    if (good)
+        return COVEY_OK;
+    message_free(*delta);
+    *delta = NULL;
+    return COVEY_EPROTO;
+}
+
+/* ---- one view ---- */
+
+struct view_replay {
+    flare_message *view;
+    enum covey_status status;
+};
+
+static bool apply_to_view(const struct store_event *row, void *data)
+{
+    struct view_replay *replay = data;
+    enum flare_event event;
+    flare_message *delta;
+    replay->status = unpack(row, &event, &delta);
+    if (!replay->status)
+        replay->status =
+            flare_apply_view(replay->view, event, (enum flare_state)row->state, row->at_ns, delta);
+    message_free(delta);
+    return replay->status == COVEY_OK;
+}
+
+/* A flare as its row has it. */
+static struct flare *flare_of_row(const struct store_flare *row)
+{
+    Covey__V1__FlareRequest *request =
+        message_unpack(&covey__v1__flare_request__descriptor, row->request);
+    definition_message *definition =
+        message_unpack(&covey__v1__definition__descriptor, row->definition);
+    if (request && definition)
+        return flare_create(row->id, row->tenant, request, definition);
+    message_free(request);
+    message_free(definition);
+    return NULL;
+}
+
+enum covey_status replay_view(struct controller *controller, const struct store_flare *row,
+                              flare_message **view, struct covey_error *error)
+{
+    *view = NULL;
+    struct flare *flare = flare_of_row(row);
+    if (!flare)
+        return covey_error_set(error, COVEY_EIO, "the journal's row of flare %s is damaged",
+                               row->id);
+    struct view_replay replay = {flare->view, COVEY_OK};
+    enum covey_status status =
+        store_events(controller->store, row->id, 1, apply_to_view, &replay, error);
+    if (!status && replay.status)
+        status = covey_error_set(error, COVEY_EIO, "the journal's events of flare %s are damaged",
+                                 row->id);
+    if (!status) {
+        *view = flare->view;
+        flare->view = NULL;
+    }
+    flare_destroy(flare);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+struct replay {
+    struct controller *controller;
+    struct flare *flare;
+    enum covey_status status;
+    struct covey_error *error;
+};
+
+static bool apply_to_flare(const struct store_event *row, void *data)
+{
+    struct replay *replay = data;
+    enum flare_event event;
+    flare_message *delta;
+    replay->status = unpack(row, &event, &delta);
+    if (!replay->status && row->sequence != replay->flare->sequence + 1)
+        replay->status = COVEY_EPROTO;
+    if (!replay->status)
+        replay->status =
+            flare_apply(replay->flare, event, (enum flare_state)row->state, row->at_ns, delta);
+    replay->flare->sequence = row->sequence;
+    message_free(delta);
+    return replay->status == COVEY_OK;
+}
+
+/* Every node starts lost: it has the grace to come back. */
+static bool add_node(const struct store_node *row, void *data)
+{
+    struct replay *replay = data;
+    struct controller *controller = replay->controller;
+    struct controller_node *node = node_create(controller, row->name);
+    Covey__V1__Capacity *capacity = message_unpack(&covey__v1__capacity__descriptor, row->capacity);
+    if (!node || !capacity || !message_set_string(&node->identity, row->identity) ||
+        !message_set_string(&node->drain_reason, row->drain_reason) ||
+        !message_set_string(&node->data_address, row->data_address) ||
+        !message_set_string(&node->version, row->version)) {
+        message_free(capacity);
+        replay->status =
+            covey_error_set(replay->error, COVEY_ENOMEM, "no memory for node %s", row->name);
+        return false;
+    }
+    message_free(node->capacity);
+    node->capacity = capacity;
+    node->epoch = row->epoch;
+    node->seen_wall_ns = row->seen_ns;
+    node->state = (enum node_state)node_rule(NODE_NONE, NODE_EVENT_RESTARTED).next;
+    node->down_at_ns = covey_deadline_ns(now_of(controller), controller->limits.node_grace_ns);
+    replay->status = node_update_sched(controller, node, replay->error);
+    return replay->status == COVEY_OK;
+}
+
+/* The gang's claims, as they were. */
+static enum covey_status restore_claims(struct controller *controller, struct flare *flare,
+                                        struct covey_error *error)
+{
+    const flare_message *view = flare->view;
+    struct sched_pack *packs = covey_calloc(view->n_packs, sizeof *packs);
+    if (!packs)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
+    enum covey_status status = COVEY_OK;
+    for (size_t i = 0; !status && i < view->n_packs; i++) {
+        packs[i].first_rank = view->packs[i]->first_rank;
+        packs[i].workers = view->packs[i]->workers;
+        status = sched_node_find(controller->sched, view->packs[i]->node, &packs[i].node);
+    }
+    const struct sched_request request =
+        flare_sched_request(flare->id, view->options, view->workers_total,
+                            message_time_ns(view->timeline->accepted_at));
+    if (!status)
+        status = sched_restore(controller->sched, &request, packs, (uint32_t)view->n_packs,
+                               now_of(controller), error);
+    free(packs);
+    return status;
+}
+
+static enum covey_status place_again(struct controller *controller, struct flare *flare,
+                                     struct covey_error *error)
+{
+    if (flare->state == FLARE_QUEUED) {
+        const struct sched_request request =
+            flare_sched_request(flare->id, flare->view->options, flare->view->workers_total,
+                                message_time_ns(flare->view->timeline->accepted_at));
+        return sched_resubmit(controller->sched, &request, error);
+    }
+    if (flare->view->n_packs == 0)
+        return COVEY_OK; /* ENDING from the queue */
+    struct covey_error why = {0};
+    if (restore_claims(controller, flare, &why) != COVEY_OK)
+        log_warn("a flare runs without its claims: %s flare=%s", why.message, flare->id);
+    enum covey_status status = gang_make_shares(controller, flare);
+    for (uint32_t i = 0; i < flare->share_count; i++)
+        if (flare->shares[i].state != SHARE_GONE)
+            flare->shares[i].state =
+                flare->state == FLARE_PREPARING ? SHARE_PREPARING : SHARE_STARTED;
+    return status;
+}
+
+/* What was under way goes on: an attempt is undone, a time limit counts from START. */
+static void resume(struct controller *controller, struct flare *flare)
+{
+    failure_message failure = COVEY__V1__FAILURE__INIT;
+    failure.status = (char *)(uintptr_t) "EUNAVAILABLE";
+    failure.message = (char *)(uintptr_t) "the controller was restarted while it was prepared";
+    failure.rank = -1;
+    int64_t limit_ns;
+    (void)message_duration_ns(flare->view->options->time_limit,
+                              controller->limits.max_time_limit_ns, &limit_ns);
+    int64_t ran_ns = wall_of(controller) - message_time_ns(flare->view->timeline->started_at);
+    switch (flare->state) {
+    case FLARE_PREPARING:
+        gang_roll_back(controller, flare, &failure, false);
+        break;
+    case FLARE_RUNNING:
+        flare->limit_at_ns = now_of(controller) + (ran_ns < limit_ns ? limit_ns - ran_ns : 0);
+        if (flare->workers_ended == flare->view->workers_total)
+            ending_begin(controller, flare, FLARE_EVENT_FINISHING, NULL, NULL);
+        break;
+    case FLARE_ENDING:
+        ending_stop(controller, flare, 0);
+        ending_check(controller, flare);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool add_flare(const struct store_flare *row, void *data)
+{
+    struct replay *replay = data;
+    struct controller *controller = replay->controller;
+    struct flare *flare = flare_of_row(row);
+    if (!flare || covey_map_set(&controller->flares, row->id, flare) != COVEY_OK) {
+        flare_destroy(flare);
+        replay->status = covey_error_set(replay->error, COVEY_EIO,
+                                         "the journal's row of flare %s is damaged", row->id);
+        return false;
+    }
+    replay->flare = flare;
+    enum covey_status status =
+        store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
+    if (!status && (replay->status || !flare->view->options))
+        status = covey_error_set(replay->error, COVEY_EIO,
+                                 "the journal's events of flare %s are damaged", row->id);
+    if (!status)
+        status = place_again(controller, flare, replay->error);
+    replay->status = status;
+    return status == COVEY_OK;
+}
+
+/* Outcomes write to the journal, so they wait until it has been read. */
+static enum covey_status resume_all(struct controller *controller)
+{
+    size_t count = 0;
+    struct flare **flares =
+        covey_calloc(controller->flares.count ? controller->flares.count : 1, sizeof *flares);
+    if (!flares)
+        return COVEY_ENOMEM;
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&controller->flares, &cursor, NULL, &value))
+        flares[count++] = value;
+    for (size_t i = 0; i < count; i++)
+        resume(controller, flares[i]);
+    free(flares);
+    return COVEY_OK;
+}
+
+enum covey_status replay_journal(struct controller *controller, struct covey_error *error)
+{
+    struct replay replay = {.controller = controller, .error = error};
+    enum covey_status status = store_nodes(controller->store, add_node, &replay, error);
+    if (!status)
+        status = replay.status;
+    if (!status)
+        status = store_flares_live(controller->store, add_flare, &replay, error);
+    if (!status)
+        status = replay.status;
+    if (status)
+        return status;
+    size_t flares = controller->flares.count;
+    if (flares || controller->nodes.count)
+        log_info("the journal was replayed flares=%zu nodes=%zu", flares, controller->nodes.count);
+    controller->place = true;
+    return resume_all(controller);
+}

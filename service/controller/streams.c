@@ -1,0 +1,399 @@
+/*
+ * Streams to users: events, log lines and results. Each sends what is there while its call is
+ * writable, then waits for news of its flare or for the call: a slow reader holds no memory here.
+ */
+#include "service/controller/api_internal.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/flare_states.h"
+#include "service/controller/logs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS_BATCH 64
+#define PIECE_BYTES  (512 * 1024)
+
+struct follow_group {
+    struct covey_list followers;
+};
+
+struct follower {
+    struct covey_list group_link;
+    struct covey_list due_link;
+    struct api *api;
+    struct rpc_call *call;
+    void (*pump)(struct follower *follower);
+    struct controller_identity caller;
+    char flare[ULID_BYTES];
+    bool finished;
+    uint64_t next_sequence;
+    int last_state;
+    uint64_t offset; /* in the log, or in the result of next_rank */
+    uint32_t *ranks;
+    size_t rank_count;
+    bool follow;
+    flare_message *view; /* whose results are sent */
+    size_t next_rank;
+};
+
+static void finish(struct follower *follower, enum covey_status status,
+                   const struct covey_error *error)
+{
+    if (follower->finished)
+        return;
+    follower->finished = true;
+    if (status)
+        rpc_call_fail(follower->call, status, error);
+    else
+        rpc_call_finish(follower->call, RPC_OK, NULL);
+}
+
+/* ---- events ---- */
+
+struct batch {
+    event_message *events[EVENTS_BATCH];
+    size_t count;
+    bool terminal;
+};
+
+static bool take_event(const struct store_event *row, void *data)
+{
+    struct batch *batch = data;
+    event_message *event = message_unpack(&covey__v1__event__descriptor, row->body);
+    if (!event)
+        return false;
+    batch->events[batch->count++] = event;
+    batch->terminal = row->terminal;
+    return batch->count < EVENTS_BATCH && !row->terminal;
+}
+
+/* A flare that is too long for one message goes without its workers: GetFlare says so, a watch must
+ * not end for it. */
+static enum covey_status send_event(struct follower *follower, event_message *event, bool last)
+{
+    struct covey_error error = {0};
+    Covey__V1__WatchFlareResponse response = COVEY__V1__WATCH_FLARE_RESPONSE__INIT;
+    response.event = event;
+    if (follower->last_state != (int)event->state &&
+        controller_get(follower->api->controller, &follower->caller, follower->flare, last,
+                       &response.flare, &error) != COVEY_OK)
+        log_warn("an event goes out without its flare: %s flare=%s", error.message,
+                 follower->flare);
+    enum covey_status status = rpc_call_send(follower->call, &response.base);
+    if (status == COVEY_ELIMIT && response.flare) {
+        message_free(response.flare);
+        if (controller_get(follower->api->controller, &follower->caller, follower->flare, false,
+                           &response.flare, &error) != COVEY_OK)
+            response.flare = NULL;
+        status = rpc_call_send(follower->call, &response.base);
+    }
+    message_free(response.flare);
+    follower->last_state = (int)event->state;
+    follower->next_sequence = event->sequence + 1;
+    return status;
+}
+
+static void pump_watch(struct follower *follower)
+{
+    struct covey_error error = {0};
+    while (!follower->finished && rpc_call_writable(follower->call)) {
+        struct batch batch = {.count = 0};
+        enum covey_status status =
+            store_events(follower->api->store, follower->flare, follower->next_sequence, take_event,
+                         &batch, &error);
+        size_t sent = 0;
+        while (!status && sent < batch.count && rpc_call_writable(follower->call)) {
+            bool last = batch.terminal && sent + 1 == batch.count;
+            status = send_event(follower, batch.events[sent], last);
+            sent++;
+        }
+        for (size_t i = 0; i < batch.count; i++)
+            message_free(batch.events[i]);
+        bool ended = false;
+        if (!status && batch.count == 0)
+            status = controller_find(follower->api->controller, &follower->caller, follower->flare,
+                                     &ended, &error);
+        if (status || (batch.terminal && sent == batch.count) || ended)
+            finish(follower, status, &error);
+        if (batch.count == 0)
+            return;
+    }
+}
+
+/* ---- logs ---- */
+
+static void pump_logs(struct follower *follower)
+{
+    struct covey_error error = {0};
+    while (!follower->finished && rpc_call_writable(follower->call)) {
+        bool ended;
+        bool more;
+        Covey__V1__StreamLogsResponse response;
+        /* Asked before reading: what came before the end is read then. */
+        enum covey_status status = controller_find(follower->api->controller, &follower->caller,
+                                                   follower->flare, &ended, &error);
+        if (!status) {
+            status = logs_read(follower->api->store, follower->flare, &follower->offset,
+                               follower->ranks, follower->rank_count, &response, &more);
+            if (!status && response.n_lines)
+                status = rpc_call_send(follower->call, &response.base);
+            logs_free(&response);
+        }
+        if (status || (!more && (ended || !follower->follow)))
+            finish(follower, status, &error);
+        else if (!more)
+            return;
+    }
+}
+
+/* ---- results ---- */
+
+static bool has_result(const struct follower *follower, const worker_message *worker)
+{
+    if (worker->state != COVEY__V1__WORKER_STATE__WORKER_STATE_DONE && worker->result_bytes == 0)
+        return false;
+    for (size_t i = 0; i < follower->rank_count; i++)
+        if (follower->ranks[i] == worker->rank)
+            return true;
+    return follower->rank_count == 0;
+}
+
+static enum covey_status send_piece(struct follower *follower, const worker_message *worker,
+                                    uint8_t *bytes, struct covey_error *error)
+{
+    size_t length_bytes = 0;
+    uint64_t left_bytes = worker->result_bytes - follower->offset;
+    size_t wanted_bytes = left_bytes < PIECE_BYTES ? (size_t)left_bytes : PIECE_BYTES;
+    enum covey_status status = COVEY_OK;
+    if (wanted_bytes)
+        status = store_result_read(follower->api->store, follower->flare, worker->rank,
+                                   follower->offset, bytes, wanted_bytes, &length_bytes);
+    if (status || length_bytes < wanted_bytes)
+        return covey_error_set(error, status ? status : COVEY_EIO,
+                               "the result of rank %u has been kept only up to byte %llu of %llu",
+                               worker->rank, (unsigned long long)(follower->offset + length_bytes),
+                               (unsigned long long)worker->result_bytes);
+    Covey__V1__StreamResultsResponse response = COVEY__V1__STREAM_RESULTS_RESPONSE__INIT;
+    response.rank = worker->rank;
+    response.offset = follower->offset;
+    response.data = (ProtobufCBinaryData){length_bytes, bytes};
+    response.last = length_bytes == left_bytes;
+    status = rpc_call_send(follower->call, &response.base);
+    follower->offset += length_bytes;
+    if (response.last) {
+        follower->offset = 0;
+        follower->next_rank++;
+    }
+    return status;
+}
+
+static void pump_results(struct follower *follower)
+{
+    struct covey_error error = {0};
+    uint8_t *bytes = covey_malloc(PIECE_BYTES);
+    enum covey_status status = bytes ? COVEY_OK : COVEY_ENOMEM;
+    while (!status && follower->next_rank < follower->view->n_workers &&
+           rpc_call_writable(follower->call)) {
+        const worker_message *worker = follower->view->workers[follower->next_rank];
+        if (has_result(follower, worker))
+            status = send_piece(follower, worker, bytes, &error);
+        else
+            follower->next_rank++;
+    }
+    free(bytes);
+    if (status || follower->next_rank == follower->view->n_workers)
+        finish(follower, status, &error);
+}
+
+/* ---- followers ---- */
+
+static void free_follower(struct follower *follower)
+{
+    struct follow_group *group = covey_map_get(&follower->api->followed, follower->flare);
+    covey_list_remove(&follower->group_link);
+    covey_list_remove(&follower->due_link);
+    if (group && covey_list_empty(&group->followers)) {
+        (void)covey_map_remove(&follower->api->followed, follower->flare);
+        free(group);
+    }
+    message_free(follower->view);
+    free(follower->ranks);
+    free(follower);
+}
+
+static enum covey_status join_group(struct follower *follower)
+{
+    struct api *api = follower->api;
+    struct follow_group *group = covey_map_get(&api->followed, follower->flare);
+    if (!group) {
+        group = covey_malloc(sizeof *group);
+        if (!group || covey_map_set(&api->followed, follower->flare, group) != COVEY_OK) {
+            free(group);
+            return COVEY_ENOMEM;
+        }
+        covey_list_init(&group->followers);
+    }
+    covey_list_push_back(&group->followers, &follower->group_link);
+    return COVEY_OK;
+}
+
+bool streams_begin(struct rpc_call *call, struct api *api, void **data)
+{
+    struct follower *follower = covey_calloc(1, sizeof *follower);
+    if (!follower) {
+        rpc_call_fail(call, COVEY_ENOMEM, NULL);
+        return false;
+    }
+    covey_list_init(&follower->group_link);
+    covey_list_init(&follower->due_link);
+    follower->api = api;
+    follower->call = call;
+    *data = follower;
+    return true;
+}
+
+/* Binds a follower to a flare that the caller may see; false, and the call is failed, otherwise. */
+static bool follow(struct follower *follower, const char *flare, bool *ended)
+{
+    struct api *api = follower->api;
+    struct covey_error error = {0};
+    if (!api_caller(api, follower->call, &follower->caller)) {
+        follower->finished = true;
+        return false;
+    }
+    enum covey_status status =
+        controller_find(api->controller, &follower->caller, flare, ended, &error);
+    if (!status) {
+        (void)snprintf(follower->flare, sizeof follower->flare, "%s", flare);
+        status = join_group(follower);
+    }
+    if (status)
+        finish(follower, status, &error);
+    return status == COVEY_OK;
+}
+
+void streams_stop(struct api *api)
+{
+    struct covey_error error;
+    enum covey_status status = covey_error_set(
+        &error, COVEY_EUNAVAILABLE, "the controller is being stopped: go on from the last message");
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&api->followed, &cursor, NULL, &value))
+        covey_list_for_each (link, &((struct follow_group *)value)->followers)
+            finish(covey_container_of(link, struct follower, group_link), status, &error);
+}
+
+static void make_due(struct follower *follower)
+{
+    if (covey_list_empty(&follower->due_link))
+        covey_list_push_back(&follower->api->due, &follower->due_link);
+}
+
+void streams_on_news(const char *flare, enum controller_news news, void *data)
+{
+    struct api *api = data;
+    struct follow_group *group = covey_map_get(&api->followed, flare);
+    if (!group)
+        return;
+    covey_list_for_each (link, &group->followers) {
+        struct follower *follower = covey_container_of(link, struct follower, group_link);
+        if (follower->pump == pump_watch ? news == CONTROLLER_NEWS_EVENT
+                                         : follower->pump == pump_logs)
+            make_due(follower);
+    }
+}
+
+void streams_run(struct api *api)
+{
+    for (struct covey_list *link; (link = covey_list_pop_front(&api->due)) != NULL;) {
+        struct follower *follower = covey_container_of(link, struct follower, due_link);
+        if (!follower->finished)
+            follower->pump(follower);
+    }
+}
+
+void streams_on_writable(struct rpc_call *call, void *data)
+{
+    (void)call;
+    struct follower *follower = data;
+    if (follower->pump && !follower->finished)
+        follower->pump(follower);
+}
+
+void streams_on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)
+{
+    (void)call;
+    (void)code;
+    (void)message;
+    free_follower(data);
+}
+
+static bool take_ranks(struct follower *follower, const uint32_t *ranks, size_t count)
+{
+    if (count == 0)
+        return true;
+    follower->ranks = covey_memdup(ranks, count * sizeof *ranks);
+    follower->rank_count = count;
+    if (!follower->ranks)
+        finish(follower, COVEY_ENOMEM, NULL);
+    return follower->ranks != NULL;
+}
+
+void streams_watch(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    const Covey__V1__WatchFlareRequest *request = (const Covey__V1__WatchFlareRequest *)message;
+    bool ended;
+    struct follower *follower = data;
+    (void)call;
+    if (!follow(follower, request->id, &ended))
+        return;
+    follower->pump = pump_watch;
+    follower->last_state = -1;
+    follower->next_sequence = request->from_sequence ? request->from_sequence : 1;
+    pump_watch(follower);
+}
+
+void streams_logs(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    const Covey__V1__StreamLogsRequest *request = (const Covey__V1__StreamLogsRequest *)message;
+    bool ended;
+    struct follower *follower = data;
+    (void)call;
+    if (!follow(follower, request->id, &ended) ||
+        !take_ranks(follower, request->ranks, request->n_ranks))
+        return;
+    follower->pump = pump_logs;
+    follower->follow = request->follow;
+    pump_logs(follower);
+}
+
+void streams_results(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    const Covey__V1__StreamResultsRequest *request =
+        (const Covey__V1__StreamResultsRequest *)message;
+    struct covey_error error = {0};
+    bool ended;
+    struct follower *follower = data;
+    (void)call;
+    if (!follow(follower, request->id, &ended))
+        return;
+    follower->pump = pump_results;
+    if (!ended) {
+        enum covey_status status = covey_error_set(
+            &error, COVEY_EPRECONDITION,
+            "flare %s has not ended: its results are there when it has", follower->flare);
+        finish(follower, status, &error);
+        return;
+    }
+    enum covey_status status = controller_get(follower->api->controller, &follower->caller,
+                                              follower->flare, true, &follower->view, &error);
+    if (status)
+        finish(follower, status, &error);
+    else if (take_ranks(follower, request->ranks, request->n_ranks))
+        pump_results(follower);
+}

@@ -1,0 +1,288 @@
+/* New flares, plans and definitions. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- flares ---- */
+
+/* Journals a checked flare and queues it: both or neither. */
+static enum covey_status accept(struct controller *controller, struct flare *flare,
+                                struct covey_error *error)
+{
+    options_message *options =
+        flare_resolve_options(flare->request, flare->definition, &controller->limits);
+    if (!options)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    const struct sched_request request =
+        flare_sched_request(flare->id, options, flare->view->workers_total, wall_of(controller));
+    enum covey_status status = sched_submit(controller->sched, &request, error);
+    message_free(options);
+    if (status)
+        return status;
+    status = covey_map_set(&controller->flares, flare->id, flare);
+    if (status)
+        (void)covey_error_set(error, status, "no memory for a flare");
+    else
+        status = flare_accept(controller, flare, error);
+    if (!status) {
+        controller->place = true;
+        return COVEY_OK;
+    }
+    (void)covey_map_remove(&controller->flares, flare->id);
+    if (sched_cancel(controller->sched, flare->id) != COVEY_OK)
+        log_error("the scheduler does not know a flare that was queued flare=%s", flare->id);
+    return status;
+}
+
+static enum covey_status make_flare(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    const Covey__V1__FlareRequest *request,
+                                    definition_message *take_definition, struct flare **flare,
+                                    struct covey_error *error)
+{
+    *flare = NULL;
+    char id[ULID_BYTES];
+    Covey__V1__FlareRequest *copy = message_copy(&request->base);
+    if (!copy || !ulid_make(&controller->ids, wall_of(controller), id)) {
+        message_free(copy);
+        message_free(take_definition);
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    }
+    *flare = flare_create(id, caller->tenant, copy, take_definition);
+    return *flare ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+}
+
+enum covey_status controller_submit(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    const Covey__V1__FlareRequest *request, flare_message **flare,
+                                    struct covey_error *error)
+{
+    *flare = NULL;
+    enum covey_status status = COVEY_OK;
+    if (*request->idempotency_key) {
+        status = views_by_key(controller, caller->tenant, request->idempotency_key, flare, error);
+        if (status || *flare)
+            return status;
+    }
+    if (controller->draining)
+        return covey_error_set(error, COVEY_EUNAVAILABLE,
+                               "the controller is being stopped: try again");
+    if (controller->flares.count >= controller->limits.max_queued)
+        return covey_error_set(error, COVEY_ELIMIT,
+                               "%zu flares wait or run, which is the limit: try again later",
+                               controller->flares.count);
+    definition_message *definition;
+    struct flare *made;
+    status = validate_request(controller, caller, request, &definition, error);
+    if (!status)
+        status = make_flare(controller, caller, request, definition, &made, error);
+    if (status)
+        return status;
+    status = accept(controller, made, error);
+    if (status) {
+        flare_destroy(made);
+        return status;
+    }
+    *flare = message_copy(&made->view->base);
+    return *flare ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "no memory for an answer");
+}
+
+enum covey_status controller_cancel(struct controller *controller,
+                                    const struct controller_identity *caller, const char *id,
+                                    const char *reason, flare_message **flare,
+                                    struct covey_error *error)
+{
+    bool ended;
+    *flare = NULL;
+    enum covey_status status = controller_find(controller, caller, id, &ended, error);
+    if (status)
+        return status;
+    struct flare *live = flare_find(controller, id);
+    if (live) {
+        struct covey_error text;
+        (void)covey_error_set(&text, COVEY_ECANCELLED, "cancelled by %s%s%.300s", caller->tenant,
+                              *reason ? ": " : "", reason);
+        failure_message failure = COVEY__V1__FAILURE__INIT;
+        failure.status = (char *)(uintptr_t) "ECANCELLED";
+        failure.message = text.message;
+        failure.rank = -1;
+        ending_begin(controller, live, FLARE_EVENT_CANCELLING, &failure, NULL);
+    }
+    return controller_get(controller, caller, id, true, flare, error);
+}
+
+/* ---- plans ---- */
+
+static enum covey_status show_packs(struct controller *controller,
+                                    const struct sched_placement *placement,
+                                    Covey__V1__PlanFlareResponse *response)
+{
+    response->packs = covey_calloc(placement->pack_count, sizeof *response->packs);
+    if (!response->packs)
+        return COVEY_ENOMEM;
+    for (uint32_t i = 0; i < placement->pack_count; i++) {
+        struct sched_node_info info = {.name = ""};
+        enum covey_status status =
+            sched_node_get(controller->sched, placement->packs[i].node, &info);
+        pack_message *pack = message_new(&covey__v1__pack__descriptor);
+        if (!pack)
+            return COVEY_ENOMEM;
+        response->packs[response->n_packs++] = pack;
+        pack->id = placement->packs[i].id;
+        pack->first_rank = placement->packs[i].first_rank;
+        pack->workers = placement->packs[i].workers;
+        if (status || !message_set_string(&pack->node, info.name))
+            return COVEY_ENOMEM;
+    }
+    return COVEY_OK;
+}
+
+static enum covey_status show_plan(struct controller *controller, const struct sched_plan *plan,
+                                   Covey__V1__PlanFlareResponse *response)
+{
+    char text[SCHED_TEXT_BYTES];
+    response->placeable = plan->placement && plan->reason.kind == SCHED_REASON_NONE;
+    response->impossible = plan->reason.never;
+    response->queue_position = plan->reason.ahead;
+    if (!message_set_string(&response->reason, sched_reason_text(&plan->reason, text)))
+        return COVEY_ENOMEM;
+    return plan->placement ? show_packs(controller, plan->placement, response) : COVEY_OK;
+}
+
+enum covey_status controller_plan(struct controller *controller,
+                                  const struct controller_identity *caller,
+                                  const Covey__V1__FlareRequest *request,
+                                  Covey__V1__PlanFlareResponse *response, struct covey_error *error)
+{
+    *response = (Covey__V1__PlanFlareResponse)COVEY__V1__PLAN_FLARE_RESPONSE__INIT;
+    definition_message *definition;
+    enum covey_status status = validate_request(controller, caller, request, &definition, error);
+    if (status)
+        return status;
+    options_message *options = flare_resolve_options(request, definition, &controller->limits);
+    message_free(definition);
+    if (!options)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
+    const struct sched_request wanted =
+        flare_sched_request("plan", options, flare_worker_count(request), wall_of(controller));
+    struct sched_plan plan;
+    struct covey_error why = {0};
+    status = sched_plan(controller->sched, &wanted, now_of(controller), &plan, &why);
+    message_free(options);
+    if (status == COVEY_EUNPLACEABLE) {
+        response->impossible = true;
+        return message_set_string(&response->reason, why.message) ? COVEY_OK : COVEY_ENOMEM;
+    }
+    if (!status)
+        status = show_plan(controller, &plan, response);
+    else if (error)
+        *error = why;
+    sched_plan_clear(&plan);
+    if (status)
+        controller_plan_clear(response);
+    return status;
+}
+
+void controller_plan_clear(Covey__V1__PlanFlareResponse *response)
+{
+    for (size_t i = 0; i < response->n_packs; i++)
+        message_free(response->packs[i]);
+    free(response->packs);
+    if (response->reason != protobuf_c_empty_string)
+        free(response->reason);
+    *response = (Covey__V1__PlanFlareResponse)COVEY__V1__PLAN_FLARE_RESPONSE__INIT;
+}
+
+/* ---- definitions ---- */
+
+static bool take_newest(const struct store_definition *row, void *data)
+{
+    *(definition_message **)data = message_unpack(&covey__v1__definition__descriptor, row->body);
+    return false;
+}
+
+/* Whether what a user says is the same; maps keep the order in which they were sent. */
+static bool is_same(const definition_message *a, const definition_message *b)
+{
+    definition_message left = *a;
+    definition_message right = *b;
+    left.version = right.version = 0;
+    left.code_bytes = right.code_bytes = 0;
+    left.created_at = right.created_at = NULL;
+    struct store_bytes x = message_pack(&left.base);
+    struct store_bytes y = message_pack(&right.base);
+    bool same = x.data && y.data && x.length_bytes == y.length_bytes &&
+                memcmp(x.data, y.data, x.length_bytes) == 0;
+    free((void *)(uintptr_t)x.data);
+    free((void *)(uintptr_t)y.data);
+    return same;
+}
+
+static enum covey_status add_version(struct controller *controller, const char *tenant,
+                                     definition_message *definition, struct covey_error *error)
+{
+    uint32_t last;
+    enum covey_status status =
+        store_definition_last(controller->store, tenant, definition->name, &last, error);
+    if (status)
+        return status;
+    definition->version = last + 1;
+    if (!message_set_time(&definition->created_at, wall_of(controller)))
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a definition");
+    struct store_definition row = {.tenant = tenant,
+                                   .name = definition->name,
+                                   .version = definition->version,
+                                   .sha256 = definition->code_sha256,
+                                   .body = message_pack(&definition->base)};
+    status = row.body.data ? store_definition_add(controller->store, &row, error)
+                           : covey_error_set(error, COVEY_ENOMEM, "no memory for a definition");
+    free((void *)(uintptr_t)row.body.data);
+    if (!status)
+        log_info("definition deployed name=%s version=%u tenant=%s", definition->name,
+                 definition->version, tenant);
+    return status;
+}
+
+enum covey_status controller_deploy(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    const definition_message *definition,
+                                    definition_message **stored, struct covey_error *error)
+{
+    *stored = NULL;
+    enum covey_status status = validate_definition(controller, definition, error);
+    if (status)
+        return status;
+    definition_message *copy = message_copy(&definition->base);
+    if (!copy)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a definition");
+    if (!copy->worker_kind)
+        copy->worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_PROCESS;
+    definition_message *newest = NULL;
+    status = store_blob_size(controller->store, copy->code_sha256, caller->tenant,
+                             &copy->code_bytes, error);
+    if (status == COVEY_ENOTFOUND)
+        status = covey_error_set(error, COVEY_EPRECONDITION,
+                                 "the code %s is not there: put it by Blobs.Put first",
+                                 copy->code_sha256);
+    if (!status)
+        status = store_definition_get(controller->store, caller->tenant, copy->name, 0, take_newest,
+                                      &newest, error);
+    if (!status && newest && is_same(newest, copy)) {
+        message_free(copy);
+        *stored = newest;
+        return COVEY_OK;
+    }
+    message_free(newest);
+    if (!status)
+        status = add_version(controller, caller->tenant, copy, error);
+    if (status)
+        message_free(copy);
+    else
+        *stored = copy;
+    return status;
+}

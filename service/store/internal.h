@@ -1,0 +1,134 @@
+/* What the files of the store share. */
+#ifndef SERVICE_STORE_INTERNAL_H
+#define SERVICE_STORE_INTERNAL_H
+
+#include "service/store/store.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+/* Every statement, prepared at open. */
+#define STORE_STATEMENT_MAP(X)                                                                     \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(FLARE_ADD, "INSERT INTO flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,"        \
+                 "request,definition) VALUES(?1,?2,?3,?4,0,?5,?6,?7)")                             \
+    X(FLARE_STATE, "UPDATE flares SET state=?2, ended_ns=?3 WHERE id=?1")                          \
+    X(EVENT_ADD, "INSERT INTO events(flare,sequence,at_ns,state,terminal,body,delta) "             \
+                 "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                                   \
+    X(EVENTS, "SELECT sequence,at_ns,state,terminal,body,delta FROM events "                       \
+              "WHERE flare=?1 AND sequence>=?2 ORDER BY sequence")                                 \
+    X(FLARE_GET, STORE_FLARE_COLUMNS "WHERE id=?1")                                                \
+    X(FLARE_BY_KEY, STORE_FLARE_COLUMNS "WHERE tenant=?1 AND idempotency_key=?2")                  \
+    X(FLARES_LIVE, STORE_FLARE_COLUMNS "WHERE ended_ns=0 ORDER BY id")                             \
+    X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
+    X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
+    X(FLARES_ENDED, STORE_FLARE_COLUMNS "WHERE ended_ns>0 ORDER BY ended_ns")                      \
+    X(FLARE_REMOVE, "DELETE FROM flares WHERE id=?1")                                              \
+    X(EVENTS_REMOVE, "DELETE FROM events WHERE flare=?1")                                          \
+    X(DEFINITION_ADD, "INSERT INTO definitions(tenant,name,version,sha256,body) "                  \
+                      "VALUES(?1,?2,?3,?4,?5)")                                                    \
+    X(DEFINITION_COUNT, "INSERT INTO definition_versions(tenant,name,version) VALUES(?1,?2,?3) "   \
+                        "ON CONFLICT(tenant,name) DO UPDATE SET version=excluded.version")         \
+    X(DEFINITION_LAST, "SELECT version FROM definition_versions WHERE tenant=?1 AND name=?2")      \
+    X(DEFINITION_GET, "SELECT tenant,name,version,sha256,body FROM definitions WHERE tenant=?1 "   \
+                      "AND name=?2 AND (?3=0 OR version=?3) ORDER BY version DESC LIMIT 1")        \
+    X(DEFINITIONS, "SELECT tenant,name,max(version),sha256,body FROM definitions WHERE tenant=?1 " \
+                   "GROUP BY name ORDER BY name")                                                  \
+    X(DEFINITION_REMOVE, "DELETE FROM definitions WHERE tenant=?1 AND name=?2")                    \
+    X(NODE_SET, "INSERT INTO nodes(name,identity,epoch,drain_reason,capacity,data_address,"        \
+                "version,seen_ns) VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(name) DO UPDATE "    \
+                "SET identity=?2,epoch=?3,drain_reason=?4,capacity=?5,data_address=?6,"            \
+                "version=?7,seen_ns=?8")                                                           \
+    X(NODE_EVENT, "INSERT INTO node_events(node,epoch,at_ns,event) VALUES(?1,?2,?3,?4)")           \
+    X(NODES, "SELECT name,identity,epoch,drain_reason,capacity,data_address,version,seen_ns "      \
+             "FROM nodes ORDER BY name")                                                           \
+    X(NODE_REMOVE, "DELETE FROM nodes WHERE name=?1")                                              \
+    X(NODE_EVENTS_REMOVE, "DELETE FROM node_events WHERE node=?1")                                 \
+    X(BLOB_ADD, "INSERT INTO blobs(sha256,size_bytes,put_ns) VALUES(?1,?2,?3) "                    \
+                "ON CONFLICT(sha256) DO UPDATE SET put_ns=?3")                                     \
+    X(BLOB_OWN, "INSERT OR IGNORE INTO blob_tenants(sha256,tenant) VALUES(?1,?2)")                 \
+    X(BLOB_SIZE, "SELECT size_bytes FROM blobs WHERE sha256=?1")                                   \
+    X(BLOB_SIZE_OF, "SELECT size_bytes FROM blobs JOIN blob_tenants USING(sha256) "                \
+                    "WHERE sha256=?1 AND tenant=?2")                                               \
+    X(BLOBS, "SELECT sha256,size_bytes FROM blobs")                                                \
+    X(BLOBS_UNUSED, "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN "       \
+                    "(SELECT sha256 FROM definitions)")                                            \
+    X(BLOB_REMOVE, "DELETE FROM blobs WHERE sha256=?1")                                            \
+    X(BLOB_DISOWN, "DELETE FROM blob_tenants WHERE sha256=?1")
+
+#define STORE_FLARE_COLUMNS                                                                        \
+    "SELECT id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition FROM flares "
+
+enum store_statement {
+#define STORE_STATEMENT_ENUM(id, sql) STORE_##id,
+    STORE_STATEMENT_MAP(STORE_STATEMENT_ENUM)
+#undef STORE_STATEMENT_ENUM
+        STORE_STATEMENTS
+};
+
+#define STORE_SYNC_FILES 64
+
+struct store {
+    char *folder;
+    char *path; /* of the journal */
+    int lock_fd;
+    int wal_fd;
+    sqlite3 *database;
+    sqlite3_stmt *statements[STORE_STATEMENTS];
+    bool dirty;
+    bool large_wal;                  /* worth a checkpoint */
+    bool checkpoint;                 /* the sync under way makes one */
+    int new_files[STORE_SYNC_FILES]; /* blobs that are not synced yet */
+    size_t new_file_count;
+    int syncing_files[STORE_SYNC_FILES];
+    size_t syncing_file_count;
+};
+
+/* statement.c */
+
+/* The status of an SQLite result, with error filled in: "cannot ACTION: ..." */
+enum covey_status store_fail(struct store *store, int result, const char *action,
+                             struct covey_error *error);
+
+/* A statement, reset and with no parameters bound. */
+sqlite3_stmt *store_statement(struct store *store, enum store_statement id);
+
+void store_bind_text(sqlite3_stmt *statement, int index, const char *text);
+void store_bind_bytes(sqlite3_stmt *statement, int index, struct store_bytes bytes);
+void store_bind_u64(sqlite3_stmt *statement, int index, uint64_t value);
+const char *store_column_text(sqlite3_stmt *statement, int index);
+struct store_bytes store_column_bytes(sqlite3_stmt *statement, int index);
+uint64_t store_column_u64(sqlite3_stmt *statement, int index);
+
+/* Runs a statement that gives no rows. */
+enum covey_status store_run(struct store *store, sqlite3_stmt *statement, const char *action,
+                            struct covey_error *error);
+
+enum covey_status store_begin(struct store *store, struct covey_error *error);
+/* Commits where status is COVEY_OK, else rolls back; returns what came of it. */
+enum covey_status store_end(struct store *store, enum covey_status status,
+                            struct covey_error *error);
+
+/* migrations.c: brings the schema to the newest version. */
+enum covey_status store_migrate(struct store *store, struct covey_error *error);
+
+/* sync.c */
+
+/* Takes a descriptor that the next group commit syncs and closes. */
+void store_sync_file(struct store *store, int take_fd);
+
+/* blobs.c: after an unclean end, forgets blobs whose file is not whole, and removes files of none.
+ */
+enum covey_status store_blobs_check(struct store *store, struct covey_error *error);
+
+/* events.c */
+enum covey_status store_event_insert(struct store *store, const char *flare,
+                                     const struct store_event *event, struct covey_error *error);
+
+/* spool.c */
+enum covey_status store_spool_remove(struct store *store, const char *flare,
+                                     struct covey_error *error);
+
+#endif

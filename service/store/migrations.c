@@ -1,0 +1,88 @@
+/*
+ * The schema, as the steps that made it: step n brings version n to n + 1 and never changes once it
+ * was released. PRAGMA user_version says where a journal is.
+ */
+#include "base/error.h"
+#include "service/store/internal.h"
+
+static const char *const steps[] = {
+    /* 0 -> 1 */
+    "CREATE TABLE flares("
+    " id TEXT PRIMARY KEY, tenant TEXT NOT NULL, idempotency_key TEXT NOT NULL,"
+    " accepted_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " request BLOB NOT NULL, definition BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX flares_by_key ON flares(tenant, idempotency_key)"
+    " WHERE idempotency_key <> '';"
+    "CREATE INDEX flares_by_tenant ON flares(tenant, id);"
+    "CREATE INDEX flares_by_end ON flares(ended_ns);"
+    "CREATE TABLE events("
+    " flare TEXT NOT NULL, sequence INTEGER NOT NULL, at_ns INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, terminal INTEGER NOT NULL, body BLOB NOT NULL, delta BLOB NOT NULL,"
+    " PRIMARY KEY(flare, sequence)) WITHOUT ROWID;"
+    "CREATE TABLE definitions("
+    " tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL,"
+    " body BLOB NOT NULL, PRIMARY KEY(tenant, name, version)) WITHOUT ROWID;"
+    "CREATE INDEX definitions_by_code ON definitions(sha256);"
+    "CREATE TABLE definition_versions("
+    " tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
+    " PRIMARY KEY(tenant, name)) WITHOUT ROWID;"
+    "CREATE TABLE nodes("
+    " name TEXT PRIMARY KEY, identity TEXT NOT NULL, epoch INTEGER NOT NULL,"
+    " drain_reason TEXT NOT NULL, capacity BLOB NOT NULL, data_address TEXT NOT NULL,"
+    " version TEXT NOT NULL, seen_ns INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE node_events("
+    " number INTEGER PRIMARY KEY, node TEXT NOT NULL, epoch INTEGER NOT NULL,"
+    " at_ns INTEGER NOT NULL, event TEXT NOT NULL);"
+    "CREATE TABLE blobs("
+    " sha256 TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, put_ns INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE blob_tenants("
+    " sha256 TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY(sha256, tenant)) WITHOUT ROWID;",
+};
+
+#define NEWEST (int)(sizeof steps / sizeof *steps)
+
+static int version_of(struct store *store, int *version)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(store->database, "PRAGMA user_version", -1, &statement, NULL);
+    if (result == SQLITE_OK && (result = sqlite3_step(statement)) == SQLITE_ROW) {
+        *version = sqlite3_column_int(statement, 0);
+        result = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(statement);
+    return result;
+}
+
+static int run_step(struct store *store, int version)
+{
+    char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
+                                steps[version], version + 1);
+    if (!sql)
+        return SQLITE_NOMEM;
+    int result = sqlite3_exec(store->database, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+    return result;
+}
+
+enum covey_status store_migrate(struct store *store, struct covey_error *error)
+{
+    int version = 0;
+    int result = version_of(store, &version);
+    if (result != SQLITE_OK)
+        return store_fail(store, result, "read the schema's version", error);
+    if (version > NEWEST)
+        return covey_error_set(error, COVEY_EVERSION,
+                               "the journal %s has schema version %d, and this program knows none "
+                               "above %d: use the newer program that wrote it",
+                               store->path, version, NEWEST);
+    for (; version < NEWEST; version++) {
+        result = run_step(store, version);
+        if (result == SQLITE_OK)
+            continue;
+        enum covey_status status = store_fail(store, result, "bring the schema up to date", error);
+        if (!sqlite3_get_autocommit(store->database))
+            (void)sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
+        return status;
+    }
+    return COVEY_OK;
+}
