@@ -1,0 +1,744 @@
+#include "tests/component/controller/cluster.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "service/controller/messages.h"
+#include "tests/harness/harness.h"
+
+#include <openssl/sha.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FLAGS_MAX    32
+#define HEARTBEAT_MS 200
+
+static char *flags[FLAGS_MAX];
+static size_t flag_count;
+static const char code_bytes[] = "not really code";
+
+/* ---- coveyd ---- */
+
+static void run_daemon(const struct cluster *cluster, const char *fault, int ready_fd)
+{
+    char listen[160];
+    char ready[16];
+    char *arguments[FLAGS_MAX + 8] = {NULL};
+    size_t count = 0;
+    (void)snprintf(listen, sizeof listen, "%s", cluster->address);
+    (void)snprintf(ready, sizeof ready, "%d", ready_fd);
+    char *fixed[] = {(char *)(uintptr_t)COVEYD,
+                     (char *)(uintptr_t) "--listen",
+                     listen,
+                     (char *)(uintptr_t) "--state-dir",
+                     (char *)(uintptr_t)cluster->state_dir,
+                     (char *)(uintptr_t) "--ready-fd",
+                     ready};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        arguments[count++] = fixed[i];
+    for (size_t i = 0; i < flag_count; i++)
+        arguments[count++] = flags[i];
+    if (fault)
+        (void)setenv("COVEY_FAULT", fault, 1);
+    else
+        (void)unsetenv("COVEY_FAULT");
+    (void)execv(COVEYD, arguments);
+    _exit(127);
+}
+
+static void spawn(struct cluster *cluster, const char *fault)
+{
+    int ends[2];
+    TEST_REQUIRE(pipe(ends) == 0);
+    cluster->pid = fork();
+    TEST_REQUIRE(cluster->pid >= 0);
+    if (cluster->pid == 0) {
+        (void)close(ends[0]);
+        run_daemon(cluster, fault, ends[1]);
+    }
+    (void)close(ends[1]);
+    char line[256] = "";
+    struct pollfd waited = {.fd = ends[0], .events = POLLIN};
+    TEST_REQUIRE(poll(&waited, 1, 10000) == 1);
+    TEST_REQUIRE(read(ends[0], line, sizeof line - 1) > 6);
+    TEST_REQUIRE(strncmp(line, "READY unix:", 11) == 0);
+    (void)close(ends[0]);
+}
+
+static void on_heartbeat(uv_timer_t *timer)
+{
+    struct cluster *cluster = timer->data;
+    Covey__V1__Heartbeat heartbeat = COVEY__V1__HEARTBEAT__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT;
+    message.heartbeat = &heartbeat;
+    for (size_t i = 0; i < cluster->agent_count; i++)
+        if (cluster->agents[i].registered && !cluster->agents[i].mute)
+            agent_say(&cluster->agents[i], &message, false);
+}
+
+void cluster_start(struct cluster *cluster, const char *fault, ...)
+{
+    static unsigned number;
+    memset(cluster, 0, sizeof *cluster);
+    number++;
+    (void)snprintf(cluster->address, sizeof cluster->address, "unix:%s/%u.sock", test_folder(),
+                   number);
+    (void)snprintf(cluster->state_dir, sizeof cluster->state_dir, "%s/state%u", test_folder(),
+                   number);
+    va_list more;
+    va_start(more, fault);
+    flag_count = 0;
+    for (char *flag; (flag = va_arg(more, char *)) != NULL && flag_count < FLAGS_MAX;)
+        flags[flag_count++] = flag;
+    va_end(more);
+    TEST_REQUIRE(uv_loop_init(&cluster->loop) == 0);
+    (void)uv_timer_init(&cluster->loop, &cluster->heartbeat);
+    cluster->heartbeat.data = cluster;
+    (void)uv_timer_start(&cluster->heartbeat, on_heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
+    spawn(cluster, fault);
+    struct rpc_channel_options options;
+    rpc_channel_options_init(&options);
+    TEST_REQUIRE(rpc_channel_create(&cluster->loop, cluster->address, &options, &cluster->channel,
+                                    NULL) == COVEY_OK);
+}
+
+void cluster_restart(struct cluster *cluster)
+{
+    spawn(cluster, NULL);
+}
+
+static void set_true(void *data)
+{
+    *(bool *)data = true;
+}
+
+static bool is_true(void *data)
+{
+    return *(bool *)data;
+}
+
+static void on_exit_seen(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    set_true(poll->data);
+    (void)uv_poll_stop(poll);
+}
+
+static void on_poll_closed(uv_handle_t *poll)
+{
+    poll->data = NULL;
+}
+
+/* The loop runs meanwhile: the daemon says good-bye to its clients. */
+int cluster_wait(struct cluster *cluster)
+{
+    int status = 0;
+    bool exited = false;
+    uv_poll_t poll = {.data = &exited};
+    int pidfd = pidfd_open(cluster->pid, 0);
+    TEST_REQUIRE(pidfd >= 0);
+    TEST_REQUIRE(uv_poll_init(&cluster->loop, &poll, pidfd) == 0);
+    poll.data = &exited;
+    (void)uv_poll_start(&poll, UV_READABLE, on_exit_seen);
+    TEST_TRUE(cluster_run(cluster, is_true, &exited));
+    uv_close((uv_handle_t *)&poll, on_poll_closed);
+    while (poll.data)
+        (void)uv_run(&cluster->loop, UV_RUN_NOWAIT);
+    (void)close(pidfd);
+    TEST_REQUIRE(waitpid(cluster->pid, &status, WNOHANG) == cluster->pid);
+    cluster->pid = 0;
+    return status;
+}
+
+void cluster_kill(struct cluster *cluster)
+{
+    (void)kill(cluster->pid, SIGKILL);
+    (void)cluster_wait(cluster);
+}
+
+static void destroy_channel(struct cluster *cluster, struct rpc_channel **channel)
+{
+    bool done = false;
+    rpc_channel_destroy(*channel, set_true, &done);
+    TEST_TRUE(cluster_run(cluster, is_true, &done));
+    *channel = NULL;
+}
+
+static void forget(struct agent *agent, struct agent_flare *flare)
+{
+    message_free(flare->prepare);
+    *flare = agent->flares[--agent->flare_count];
+    memset(&agent->flares[agent->flare_count], 0, sizeof *flare);
+}
+
+void cluster_stop(struct cluster *cluster)
+{
+    if (cluster->pid) {
+        (void)kill(cluster->pid, SIGTERM);
+        int status = cluster_wait(cluster);
+        TEST_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    for (size_t i = 0; i < cluster->agent_count; i++) {
+        struct agent *agent = &cluster->agents[i];
+        destroy_channel(cluster, &agent->channel);
+        while (agent->flare_count)
+            forget(agent, &agent->flares[0]);
+        for (size_t j = 0; j < agent->report_count; j++)
+            message_free(agent->reports[j]);
+    }
+    destroy_channel(cluster, &cluster->channel);
+    uv_close((uv_handle_t *)&cluster->heartbeat, NULL);
+    (void)uv_run(&cluster->loop, UV_RUN_NOWAIT);
+    TEST_EQUAL(uv_loop_close(&cluster->loop), 0);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void on_closed(uv_handle_t *timer)
+{
+    timer->data = NULL;
+}
+
+bool cluster_run(struct cluster *cluster, bool (*condition)(void *data), void *data)
+{
+    bool late = false;
+    uv_timer_t timer = {.data = &late};
+    (void)uv_timer_init(&cluster->loop, &timer);
+    uv_update_time(&cluster->loop);
+    (void)uv_timer_start(&timer, on_timeout, 10000, 0);
+    while (!condition(data) && !late)
+        (void)uv_run(&cluster->loop, UV_RUN_ONCE);
+    bool held = condition(data);
+    uv_close((uv_handle_t *)&timer, on_closed);
+    while (timer.data)
+        (void)uv_run(&cluster->loop, UV_RUN_NOWAIT);
+    return held;
+}
+
+/* ---- agents ---- */
+
+struct agent *cluster_agent(struct cluster *cluster, const char *name, uint32_t slots)
+{
+    struct agent *agent = &cluster->agents[cluster->agent_count++];
+    agent->cluster = cluster;
+    agent->slots = slots;
+    (void)snprintf(agent->name, sizeof agent->name, "%s", name);
+    struct rpc_channel_options options;
+    rpc_channel_options_init(&options);
+    TEST_REQUIRE(rpc_channel_create(&cluster->loop, cluster->address, &options, &agent->channel,
+                                    NULL) == COVEY_OK);
+    return agent;
+}
+
+struct agent_flare *agent_flare(struct agent *agent, const char *id)
+{
+    for (size_t i = 0; i < agent->flare_count; i++)
+        if (strcmp(agent->flares[i].id, id) == 0)
+            return &agent->flares[i];
+    return NULL;
+}
+
+static void send_now(struct agent *agent, Covey__V1__AttachRequest *message)
+{
+    message->epoch = agent->epoch + agent->epoch_error;
+    if (agent->call && rpc_call_send(agent->call, &message->base) != COVEY_OK)
+        fprintf(stderr, "agent %s cannot send\n", agent->name);
+}
+
+void agent_say(struct agent *agent, Covey__V1__AttachRequest *message, bool report)
+{
+    if (report) {
+        message->sequence = ++agent->sequence;
+        TEST_REQUIRE(agent->report_count < CLUSTER_REPORTS);
+        agent->reports[agent->report_count++] = message_copy(&message->base);
+    }
+    send_now(agent, message);
+}
+
+#define SAY(agent, report, kind, CASE, value)                                                      \
+    do {                                                                                           \
+        Covey__V1__AttachRequest said = COVEY__V1__ATTACH_REQUEST__INIT;                           \
+        said.body_case = COVEY__V1__ATTACH_REQUEST__BODY_##CASE;                                   \
+        said.kind = (value);                                                                       \
+        agent_say(agent, &said, report);                                                           \
+    } while (0)
+
+static uint32_t pid_of(uint32_t rank)
+{
+    return 1000 + rank;
+}
+
+static void list_workers(const struct agent_flare *flare, Covey__V1__WorkerState state,
+                         Google__Protobuf__Timestamp *at, Covey__V1__Worker *workers,
+                         Covey__V1__Worker **list)
+{
+    for (uint32_t i = 0; i < flare->workers; i++) {
+        workers[i] = (Covey__V1__Worker)COVEY__V1__WORKER__INIT;
+        workers[i].rank = flare->first_rank + i;
+        workers[i].pid = pid_of(flare->first_rank + i);
+        workers[i].state = state;
+        workers[i].started_at = at;
+        list[i] = &workers[i];
+    }
+}
+
+void agent_prepared(struct agent *agent, struct agent_flare *flare)
+{
+    Covey__V1__Worker workers[64];
+    Covey__V1__Worker *list[64];
+    Covey__V1__Prepared prepared = COVEY__V1__PREPARED__INIT;
+    list_workers(flare, COVEY__V1__WORKER_STATE__WORKER_STATE_STARTING, NULL, workers, list);
+    prepared.flare_id = flare->id;
+    prepared.host_address = (char *)(uintptr_t) "127.0.0.1:4711";
+    prepared.n_workers = flare->workers;
+    prepared.workers = list;
+    SAY(agent, false, prepared, PREPARED, &prepared);
+}
+
+static void workers_started(struct agent *agent, struct agent_flare *flare)
+{
+    Covey__V1__Worker workers[64];
+    Covey__V1__Worker *list[64];
+    Google__Protobuf__Timestamp at = message_time(covey_wall_ns());
+    Covey__V1__WorkersStarted started = COVEY__V1__WORKERS_STARTED__INIT;
+    list_workers(flare, COVEY__V1__WORKER_STATE__WORKER_STATE_RUNNING, &at, workers, list);
+    started.flare_id = flare->id;
+    started.n_workers = flare->workers;
+    started.workers = list;
+    started.transport = (char *)(uintptr_t) "test";
+    SAY(agent, true, workers_started, WORKERS_STARTED, &started);
+}
+
+void agent_result(struct agent *agent, struct agent_flare *flare, uint32_t rank, uint64_t offset,
+                  const char *text)
+{
+    Covey__V1__ResultChunk chunk = COVEY__V1__RESULT_CHUNK__INIT;
+    chunk.flare_id = flare->id;
+    chunk.rank = rank;
+    chunk.offset = offset;
+    chunk.data = (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+    SAY(agent, true, result_chunk, RESULT_CHUNK, &chunk);
+}
+
+void agent_log(struct agent *agent, struct agent_flare *flare, uint32_t rank, const char *text)
+{
+    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
+    Covey__V1__LogLine *lines[] = {&line};
+    line.rank = rank;
+    line.stream = 1;
+    line.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+    Covey__V1__LogChunk chunk = COVEY__V1__LOG_CHUNK__INIT;
+    chunk.flare_id = flare->id;
+    chunk.n_lines = 1;
+    chunk.lines = lines;
+    SAY(agent, true, log_chunk, LOG_CHUNK, &chunk);
+}
+
+void agent_worker_ends(struct agent *agent, struct agent_flare *flare, uint32_t exit_status,
+                       uint32_t signal)
+{
+    Google__Protobuf__Timestamp at = message_time(covey_wall_ns());
+    Covey__V1__Worker worker = COVEY__V1__WORKER__INIT;
+    Covey__V1__WorkerEnded ended = COVEY__V1__WORKER_ENDED__INIT;
+    worker.rank = flare->first_rank + flare->ended++;
+    worker.ended_at = &at;
+    worker.exit_status = exit_status;
+    worker.signal = signal;
+    worker.state = exit_status || signal ? COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED
+                                         : COVEY__V1__WORKER_STATE__WORKER_STATE_DONE;
+    if (worker.state == COVEY__V1__WORKER_STATE__WORKER_STATE_DONE)
+        worker.result_bytes = 6;
+    ended.flare_id = flare->id;
+    ended.worker = &worker;
+    SAY(agent, true, worker_ended, WORKER_ENDED, &ended);
+}
+
+void agent_gone(struct agent *agent, struct agent_flare *flare)
+{
+    Covey__V1__FlareGone gone = COVEY__V1__FLARE_GONE__INIT;
+    gone.flare_id = flare->id;
+    SAY(agent, true, flare_gone, FLARE_GONE, &gone);
+    forget(agent, flare);
+}
+
+static void on_prepare(struct agent *agent, const Covey__V1__Prepare *prepare)
+{
+    TEST_REQUIRE(agent->flare_count < CLUSTER_FLARES);
+    agent->prepares++;
+    if (agent->fail_prepare) {
+        Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
+        Covey__V1__PrepareFailed failed = COVEY__V1__PREPARE_FAILED__INIT;
+        failure.status = (char *)(uintptr_t)agent->fail_prepare;
+        failure.message = (char *)(uintptr_t) "it cannot be made ready";
+        failure.rank = -1;
+        failed.flare_id = prepare->flare_id;
+        failed.failure = &failure;
+        SAY(agent, true, prepare_failed, PREPARE_FAILED, &failed);
+        return;
+    }
+    struct agent_flare *flare = &agent->flares[agent->flare_count++];
+    (void)snprintf(flare->id, sizeof flare->id, "%s", prepare->flare_id);
+    TEST_EQUAL(prepare->secret.len, sizeof flare->secret);
+    memcpy(flare->secret, prepare->secret.data, sizeof flare->secret);
+    flare->prepare = message_copy(&prepare->base);
+    bool first = true;
+    for (size_t i = 0; i < prepare->n_packs; i++) {
+        if (strcmp(prepare->packs[i]->node, agent->name) != 0)
+            continue;
+        if (first)
+            flare->first_rank = prepare->packs[i]->first_rank;
+        first = false;
+        flare->workers += prepare->packs[i]->workers;
+    }
+    if (!agent->hold_prepare)
+        agent_prepared(agent, flare);
+}
+
+static void on_start(struct agent *agent, const Covey__V1__Start *start)
+{
+    struct agent_flare *flare = agent_flare(agent, start->flare_id);
+    agent->starts++;
+    TEST_REQUIRE(flare != NULL);
+    flare->started = true;
+    workers_started(agent, flare);
+    while (agent->finish && flare->ended < flare->workers) {
+        uint32_t rank = flare->first_rank + flare->ended;
+        char text[8];
+        (void)snprintf(text, sizeof text, "rank%02u", rank % 100);
+        agent_result(agent, flare, rank, 0, text);
+        agent_worker_ends(agent, flare, 0, 0);
+    }
+}
+
+static void on_stop(struct agent *agent, const Covey__V1__Stop *stop)
+{
+    struct agent_flare *flare = agent_flare(agent, stop->flare_id);
+    agent->stops++;
+    (void)message_duration_ns(stop->grace, 0, &agent->stop_grace_ns);
+    if (flare && !agent->hold_stop)
+        agent_gone(agent, flare);
+}
+
+static void on_acknowledge(struct agent *agent, uint64_t sequence)
+{
+    agent->acknowledged = sequence;
+    size_t kept = 0;
+    for (size_t i = 0; i < agent->report_count; i++) {
+        if (agent->reports[i]->sequence <= sequence)
+            message_free(agent->reports[i]);
+        else
+            agent->reports[kept++] = agent->reports[i];
+    }
+    agent->report_count = kept;
+}
+
+static void on_registered(struct agent *agent, const Covey__V1__Registered *registered)
+{
+    TEST_TRUE(registered->epoch > agent->epoch);
+    agent->epoch = registered->epoch;
+    agent->registrations++;
+    agent->registered = true;
+    agent->unknown = registered->n_unknown_flare_ids;
+    for (size_t i = 0; i < agent->report_count; i++)
+        send_now(agent, agent->reports[i]);
+    for (size_t i = 0; i < registered->n_unknown_flare_ids; i++) {
+        struct agent_flare *flare = agent_flare(agent, registered->unknown_flare_ids[i]);
+        TEST_REQUIRE(flare != NULL);
+        agent_gone(agent, flare);
+    }
+}
+
+static void on_message(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct agent *agent = data;
+    const Covey__V1__AttachResponse *in = (const Covey__V1__AttachResponse *)message;
+    (void)call;
+    switch (in->body_case) {
+    case COVEY__V1__ATTACH_RESPONSE__BODY_REGISTERED:
+        on_registered(agent, in->registered);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_ACKNOWLEDGE:
+        on_acknowledge(agent, in->acknowledge->sequence);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE:
+        on_prepare(agent, in->prepare);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_START:
+        on_start(agent, in->start);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_STOP:
+        on_stop(agent, in->stop);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_PEERS_ENDED:
+        for (size_t i = 0; i < in->peers_ended->n_peers; i++) {
+            agent->peers_ended++;
+            agent->peer_rank = in->peers_ended->peers[i]->rank;
+            (void)snprintf(agent->peer_reason, sizeof agent->peer_reason, "%s",
+                           in->peers_ended->peers[i]->reason);
+        }
+        break;
+    default:
+        TEST_TRUE(!"an answer of a known kind");
+    }
+}
+
+static void on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)
+{
+    struct agent *agent = data;
+    (void)call;
+    agent->call = NULL;
+    agent->registered = false;
+    agent->ended = true;
+    agent->code = code;
+    (void)snprintf(agent->message, sizeof agent->message, "%s", message);
+}
+
+static void send_register(struct agent *agent)
+{
+    Covey__V1__Capacity capacity = COVEY__V1__CAPACITY__INIT;
+    Covey__V1__Register registration = COVEY__V1__REGISTER__INIT;
+    Covey__V1__RunningFlare running[CLUSTER_FLARES];
+    Covey__V1__RunningFlare *list[CLUSTER_FLARES];
+    char identity[64];
+    (void)snprintf(identity, sizeof identity, "machine:%s", agent->name);
+    capacity.slots = agent->slots;
+    capacity.memory_bytes = 1ULL << 30;
+    registration.name = agent->name;
+    registration.identity = (char *)(uintptr_t)(agent->identity ? agent->identity : identity);
+    registration.version = (char *)(uintptr_t)(agent->version ? agent->version : COVEY_VERSION);
+    registration.data_address = (char *)(uintptr_t) "127.0.0.1";
+    if (agent->join_token)
+        registration.join_token = (char *)(uintptr_t)agent->join_token;
+    registration.capacity = &capacity;
+    for (size_t i = 0; i < agent->flare_count; i++) {
+        running[i] = (Covey__V1__RunningFlare)COVEY__V1__RUNNING_FLARE__INIT;
+        running[i].flare_id = agent->flares[i].id;
+        running[i].started = agent->flares[i].started;
+        running[i].host_address = (char *)(uintptr_t) "127.0.0.1:4711";
+        list[i] = &running[i];
+    }
+    registration.n_flares = agent->flare_count;
+    registration.flares = list;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_REGISTER;
+    message.register_ = &registration;
+    TEST_REQUIRE(rpc_call_send(agent->call, &message.base) == COVEY_OK);
+}
+
+struct wait_registered {
+    struct agent *agent;
+    unsigned before;
+};
+
+static bool is_registered(void *data)
+{
+    const struct wait_registered *wait = data;
+    return wait->agent->ended || wait->agent->registrations > wait->before;
+}
+
+bool agent_attach(struct agent *agent)
+{
+    static const struct rpc_call_events events = {.on_message = on_message, .on_end = on_end};
+    agent->ended = false;
+    agent->registered = false;
+    TEST_REQUIRE(rpc_channel_call(agent->channel, "/covey.v1.Node/Attach",
+                                  &covey__v1__attach_response__descriptor, &events, agent, NULL,
+                                  &agent->call) == COVEY_OK);
+    send_register(agent);
+    struct wait_registered wait = {agent, agent->registrations};
+    TEST_TRUE(cluster_run(agent->cluster, is_registered, &wait));
+    return !agent->ended;
+}
+
+static bool agent_has_ended(void *data)
+{
+    return ((struct agent *)data)->ended;
+}
+
+void agent_drop(struct agent *agent)
+{
+    rpc_call_cancel(agent->call);
+    TEST_TRUE(cluster_run(agent->cluster, agent_has_ended, agent));
+}
+
+/* ---- calls ---- */
+
+static void answer_on_message(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct answer *answer = data;
+    (void)call;
+    TEST_REQUIRE(answer->count < sizeof answer->messages / sizeof *answer->messages);
+    answer->messages[answer->count++] = message_copy(message);
+}
+
+static void answer_on_end(struct rpc_call *call, enum rpc_code code, const char *message,
+                          void *data)
+{
+    struct answer *answer = data;
+    (void)call;
+    answer->call = NULL;
+    answer->ended = true;
+    answer->code = code;
+    (void)snprintf(answer->message, sizeof answer->message, "%s", message);
+}
+
+static const struct rpc_call_events answer_events = {.on_message = answer_on_message,
+                                                     .on_end = answer_on_end};
+
+/* The descriptor of the answer to a request: its name with Response for Request. */
+static const ProtobufCMessageDescriptor *response_of(const ProtobufCMessage *request)
+{
+    static const ProtobufCMessageDescriptor *const all[] = {
+        &covey__v1__deploy_response__descriptor,
+        &covey__v1__list_definitions_response__descriptor,
+        &covey__v1__get_definition_response__descriptor,
+        &covey__v1__delete_definition_response__descriptor,
+        &covey__v1__flare_response__descriptor,
+        &covey__v1__get_flare_response__descriptor,
+        &covey__v1__list_flares_response__descriptor,
+        &covey__v1__watch_flare_response__descriptor,
+        &covey__v1__stream_logs_response__descriptor,
+        &covey__v1__stream_results_response__descriptor,
+        &covey__v1__cancel_flare_response__descriptor,
+        &covey__v1__plan_flare_response__descriptor,
+        &covey__v1__list_nodes_response__descriptor,
+        &covey__v1__drain_node_response__descriptor,
+        &covey__v1__get_server_info_response__descriptor,
+        &covey__v1__put_response__descriptor,
+        &covey__v1__get_response__descriptor,
+        &covey__v1__stat_response__descriptor,
+    };
+    const char *name = request->descriptor->name;
+    size_t stem = strlen(name) - strlen("Request");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strncmp(all[i]->name, name, stem) == 0 && strcmp(all[i]->name + stem, "Response") == 0)
+            return all[i];
+    return NULL;
+}
+
+void cluster_begin(struct cluster *cluster, struct answer *answer, const char *method,
+                   const ProtobufCMessage *request)
+{
+    memset(answer, 0, sizeof *answer);
+    TEST_REQUIRE(rpc_channel_call(cluster->channel, method, response_of(request), &answer_events,
+                                  answer, NULL, &answer->call) == COVEY_OK);
+    TEST_REQUIRE(rpc_call_send(answer->call, request) == COVEY_OK);
+    rpc_call_half_close(answer->call);
+}
+
+static bool answer_has_ended(void *data)
+{
+    return ((struct answer *)data)->ended;
+}
+
+void cluster_call(struct cluster *cluster, struct answer *answer, const char *method,
+                  const ProtobufCMessage *request)
+{
+    cluster_begin(cluster, answer, method, request);
+    TEST_TRUE(cluster_run(cluster, answer_has_ended, answer));
+}
+
+void answer_clear(struct answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        message_free(answer->messages[i]);
+    answer->count = 0;
+}
+
+static void code_digest(char text[65])
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    (void)SHA256((const unsigned char *)code_bytes, sizeof code_bytes, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", digest[i]);
+}
+
+void cluster_deploy(struct cluster *cluster)
+{
+    struct answer answer;
+    char digest[65];
+    code_digest(digest);
+    Covey__V1__PutRequest put = COVEY__V1__PUT_REQUEST__INIT;
+    put.sha256 = digest;
+    put.data = (ProtobufCBinaryData){sizeof code_bytes, (uint8_t *)(uintptr_t)code_bytes};
+    cluster_call(cluster, &answer, "/covey.v1.Blobs/Put", &put.base);
+    TEST_EQUAL(answer.code, RPC_OK);
+    answer_clear(&answer);
+    Covey__V1__Definition definition = COVEY__V1__DEFINITION__INIT;
+    definition.name = (char *)(uintptr_t) "hello";
+    definition.code_kind = COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT;
+    definition.code_sha256 = digest;
+    Covey__V1__DeployRequest deploy = COVEY__V1__DEPLOY_REQUEST__INIT;
+    deploy.definition = &definition;
+    cluster_call(cluster, &answer, "/covey.v1.Covey/Deploy", &deploy.base);
+    TEST_EQUAL(answer.code, RPC_OK);
+    answer_clear(&answer);
+}
+
+void cluster_flare(struct cluster *cluster, struct answer *answer, uint32_t workers, char id[32])
+{
+    Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
+    request.definition = (char *)(uintptr_t) "hello";
+    request.workers = workers;
+    cluster_call(cluster, answer, "/covey.v1.Covey/Flare", &request.base);
+    id[0] = '\0';
+    if (answer->code == RPC_OK)
+        (void)snprintf(id, 32, "%s", ((Covey__V1__FlareResponse *)answer->messages[0])->flare->id);
+    answer_clear(answer);
+}
+
+Covey__V1__Flare *cluster_get(struct cluster *cluster, struct answer *answer, const char *id)
+{
+    Covey__V1__GetFlareRequest request = COVEY__V1__GET_FLARE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    cluster_call(cluster, answer, "/covey.v1.Covey/GetFlare", &request.base);
+    return answer->code == RPC_OK ? ((Covey__V1__GetFlareResponse *)answer->messages[0])->flare
+                                  : NULL;
+}
+
+struct wait_state {
+    struct answer watch;
+    Covey__V1__FlareState state;
+};
+
+static bool has_reached(void *data)
+{
+    const struct wait_state *wait = data;
+    if (wait->watch.ended)
+        return true;
+    for (size_t i = 0; i < wait->watch.count; i++)
+        if (((Covey__V1__WatchFlareResponse *)wait->watch.messages[i])->event->state == wait->state)
+            return true;
+    return false;
+}
+
+bool cluster_reaches(struct cluster *cluster, const char *id, Covey__V1__FlareState state)
+{
+    static struct wait_state wait;
+    Covey__V1__WatchFlareRequest request = COVEY__V1__WATCH_FLARE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    wait.state = state;
+    cluster_begin(cluster, &wait.watch, "/covey.v1.Covey/WatchFlare", &request.base);
+    bool reached = cluster_run(cluster, has_reached, &wait);
+    if (!wait.watch.ended) {
+        rpc_call_cancel(wait.watch.call);
+        (void)cluster_run(cluster, answer_has_ended, &wait.watch);
+    }
+    bool found = false;
+    for (size_t i = 0; i < wait.watch.count; i++)
+        found = found ||
+                ((Covey__V1__WatchFlareResponse *)wait.watch.messages[i])->event->state == state;
+    answer_clear(&wait.watch);
+    return reached && found;
+}
