@@ -123,7 +123,8 @@ enum covey_status controller_plan(struct controller *controller,
                                   struct covey_error *error) COVEY_MUST_USE;
 void controller_plan_clear(Covey__V1__PlanFlareResponse *response);
 
-/* The caller may see this flare, and whether it has ended. ENOTFOUND otherwise. */
+/* The caller may see this flare, and whether its last event is in the journal. ENOTFOUND
+ * otherwise. */
 enum covey_status controller_find(struct controller *controller,
                                   const struct controller_identity *caller, const char *id,
                                   bool *ended, struct covey_error *error) COVEY_MUST_USE;

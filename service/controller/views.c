@@ -126,7 +126,8 @@ enum covey_status controller_find(struct controller *controller,
     struct lookup lookup = {
         .controller = controller, .caller = caller, .row_only = true, .error = error};
     enum covey_status status = look_up(&lookup, id);
-    *ended = flare_find(controller, id) == NULL;
+    /* Its last event may wait for room in the journal. */
+    *ended = flare_find(controller, id) == NULL && journal_is_whole(controller);
     return status;
 }
 
