@@ -7,6 +7,8 @@
 static enum covey_status status_of(struct store *store, int result)
 {
     int number = sqlite3_system_errno(store->database);
+    if (number == 0)
+        number = errno; /* SQLite has cleared its own by rolling back */
     switch (result & 0xff) {
     case SQLITE_FULL:
         return COVEY_ENOSPACE;
