@@ -1,5 +1,5 @@
 set(controller_test_dir ${CMAKE_CURRENT_SOURCE_DIR}/component/controller)
-add_library(covey_test_cluster STATIC ${controller_test_dir}/cluster.c)
+add_library(covey_test_cluster STATIC ${controller_test_dir}/agent.c ${controller_test_dir}/cluster.c)
 target_compile_definitions(covey_test_cluster PRIVATE COVEYD="$<TARGET_FILE:coveyd>")
 target_link_libraries(covey_test_cluster PUBLIC covey_harness covey_controller)
 add_dependencies(covey_test_cluster coveyd)

@@ -103,6 +103,8 @@ void cluster_stop(struct cluster *cluster);
 struct agent *cluster_agent(struct cluster *cluster, const char *name, uint32_t slots);
 /* Registers and waits for the answer; false where it was refused. */
 bool agent_attach(struct agent *agent);
+/* Frees what it has of flares and reports. */
+void agent_clear(struct agent *agent);
 /* Resets the stream, as a death of its process would. */
 void agent_drop(struct agent *agent);
 /* Reports, with a sequence where report is set. */
