@@ -123,9 +123,8 @@ static enum covey_status add_worker(flare_message *view, const pack_message *pac
 }
 
 /* Packs come with workers: each of them starts. */
-static enum covey_status apply_packs(flare_message *view, const flare_message *delta)
+static enum covey_status add_packs(flare_message *view, const flare_message *delta)
 {
-    clear_placement(view);
     view->packs = covey_calloc(delta->n_packs, sizeof *view->packs);
     view->workers = covey_calloc(view->workers_total, sizeof *view->workers);
     if (!view->packs || !view->workers)
@@ -142,6 +141,16 @@ static enum covey_status apply_packs(flare_message *view, const flare_message *d
         }
     }
     return COVEY_OK;
+}
+
+/* All packs or none: a part of a placement is worse than no view of it. */
+static enum covey_status apply_packs(flare_message *view, const flare_message *delta)
+{
+    clear_placement(view);
+    enum covey_status status = add_packs(view, delta);
+    if (status)
+        clear_placement(view);
+    return status;
 }
 
 /* Takes what is set; never back from an end. */

@@ -159,13 +159,16 @@ static failure_message node_failure(const char *status, char *message, const cha
 
 /* A share that cannot be sent: where the code is at fault (its parameters are too long) the flare
  * fails. */
-static void prepare_failed(struct controller *controller, struct flare *flare, const char *node,
-                           enum covey_status status)
+static void prepare_failed(struct controller *controller, struct flare *flare,
+                           struct controller_node *node, enum covey_status status)
 {
-    char text[256];
-    (void)snprintf(text, sizeof text, "its share of node %s cannot be sent: %s", node,
+    char text[512];
+    (void)snprintf(text, sizeof text, "its share of node %s cannot be sent: %s", node->name,
                    covey_status_text(status));
-    const failure_message failure = node_failure(covey_status_name(status), text, node);
+    const failure_message failure = node_failure(covey_status_name(status), text, node->name);
+    /* Lost before the flare is placed again, or it would be placed there. */
+    if (node->broken)
+        node_break(controller, node, "its stream broke");
     gang_roll_back(controller, flare, &failure, status == COVEY_ELIMIT);
 }
 
@@ -185,7 +188,7 @@ static void prepare(struct controller *controller, struct flare *flare)
         struct share *share = &flare->shares[i];
         enum covey_status status = send_prepare(controller, share);
         if (status) {
-            prepare_failed(controller, flare, share->node->name, status);
+            prepare_failed(controller, flare, share->node, status);
             return;
         }
         share->state = SHARE_PREPARING;
@@ -219,6 +222,12 @@ void gang_place(struct controller *controller)
         struct covey_error error = {0};
         if (journal_placed(controller, flare, placement, &error) == COVEY_OK) {
             prepare(controller, flare);
+            continue;
+        }
+        if (flare->state == FLARE_PREPARING) {
+            const failure_message failure =
+                node_failure(covey_status_name(error.status), error.message, "");
+            gang_roll_back(controller, flare, &failure, false);
             continue;
         }
         log_warn("a flare waits for the journal: %s flare=%s", error.message, flare->id);

@@ -180,8 +180,10 @@ enum covey_status flare_transition(struct controller *controller, struct flare *
 bool flare_must(struct controller *controller, struct flare *flare, enum flare_event event,
                 const flare_message *delta, const char *message);
 
-/* The accepted event of a new flare, with the flare's row; both are in the journal afterwards. */
+/* The accepted event of a new flare, with the flare's row; both are in the journal afterwards, and
+ * *shown is an owned copy of it. After a failure the flare is of no use. */
 enum covey_status flare_accept(struct controller *controller, struct flare *flare,
+                               options_message *options, flare_message **shown,
                                struct covey_error *error);
 
 /* ---- journal.c: what could not be written waits ---- */
@@ -242,6 +244,8 @@ enum covey_status node_transition(struct controller *controller, struct controll
 enum covey_status node_send(struct controller *controller, struct controller_node *node,
                             const Covey__V1__AttachResponse *message);
 void node_lose(struct controller *controller, struct controller_node *node, const char *why);
+/* Loses a connected node and ends its stream. */
+void node_break(struct controller *controller, struct controller_node *node, const char *why);
 void node_expire(struct controller *controller, struct controller_node *node);
 /* Removes a node that is down and holds nothing. */
 void node_forget(struct controller *controller, struct controller_node *node);

@@ -184,6 +184,13 @@ void node_lose(struct controller *controller, struct controller_node *node, cons
     }
 }
 
+void node_break(struct controller *controller, struct controller_node *node, const char *why)
+{
+    struct controller_link *link = node->link;
+    node_lose(controller, node, why);
+    link->close(link, COVEY_EUNAVAILABLE, "the controller lost the node: register again");
+}
+
 void node_expire(struct controller *controller, struct controller_node *node)
 {
     node->down_at_ns = COVEY_NEVER_NS;

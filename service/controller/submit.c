@@ -10,9 +10,9 @@
 
 /* ---- flares ---- */
 
-/* Journals a checked flare and queues it: both or neither. */
+/* Queues a checked flare and journals it: both or neither. */
 static enum covey_status accept(struct controller *controller, struct flare *flare,
-                                struct covey_error *error)
+                                flare_message **shown, struct covey_error *error)
 {
     options_message *options =
         flare_resolve_options(flare->request, flare->definition, &controller->limits);
@@ -21,14 +21,16 @@ static enum covey_status accept(struct controller *controller, struct flare *fla
     const struct sched_request request =
         flare_sched_request(flare->id, options, flare->view->workers_total, wall_of(controller));
     enum covey_status status = sched_submit(controller->sched, &request, error);
-    message_free(options);
-    if (status)
+    if (status) {
+        message_free(options);
         return status;
+    }
     status = covey_map_set(&controller->flares, flare->id, flare);
     if (status)
         (void)covey_error_set(error, status, "no memory for a flare");
     else
-        status = flare_accept(controller, flare, error);
+        status = flare_accept(controller, flare, options, shown, error);
+    message_free(options);
     if (!status) {
         controller->place = true;
         return COVEY_OK;
@@ -83,13 +85,10 @@ enum covey_status controller_submit(struct controller *controller,
         status = make_flare(controller, caller, request, definition, &made, error);
     if (status)
         return status;
-    status = accept(controller, made, error);
-    if (status) {
+    status = accept(controller, made, flare, error);
+    if (status)
         flare_destroy(made);
-        return status;
-    }
-    *flare = message_copy(&made->view->base);
-    return *flare ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "no memory for an answer");
+    return status;
 }
 
 enum covey_status controller_cancel(struct controller *controller,

@@ -67,15 +67,12 @@ static void tick_nodes(struct controller *controller, int64_t now_ns)
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {
         struct controller_node *node = value;
         bool silent = node->link && now_ns - node->heard_ns >= silence_ns;
-        if (silent || (node->link && node->broken)) {
-            struct controller_link *link = node->link;
-            node_lose(controller, node, silent ? "its heartbeats stopped" : "its stream broke");
-            link->close(link, COVEY_EUNAVAILABLE, "the controller lost the node: register again");
-        } else if (node->down_at_ns <= now_ns) {
+        if (silent || (node->link && node->broken))
+            node_break(controller, node, silent ? "its heartbeats stopped" : "its stream broke");
+        else if (node->down_at_ns <= now_ns)
             node_expire(controller, node);
-        } else if (node->forget_at_ns <= now_ns && covey_list_empty(&node->shares)) {
+        else if (node->forget_at_ns <= now_ns && covey_list_empty(&node->shares))
             forgotten = node;
-        }
         node_acknowledge(controller, node);
     }
     if (forgotten)

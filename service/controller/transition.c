@@ -54,6 +54,24 @@ static enum flare_state next_state(const struct flare *flare, struct state_rule 
     return rule.kind == STATE_OUTCOME ? flare->outcome : flare->state;
 }
 
+/* The log and the watchers. */
+static void announce(struct controller *controller, const struct flare *flare,
+                     const struct transition *transition, enum flare_state from)
+{
+    enum flare_state state = flare->state;
+    if (from != state)
+        log_info("flare %s from=%s event=%s to=%s sequence=%llu%s%s", flare->id,
+                 flare_state_name(from), flare_event_name(transition->event),
+                 flare_state_name(state), (unsigned long long)flare->sequence,
+                 transition->message ? " " : "", transition->message ? transition->message : "");
+    else
+        log_debug("flare %s state=%s event=%s sequence=%llu", flare->id, flare_state_name(state),
+                  flare_event_name(transition->event), (unsigned long long)flare->sequence);
+    if (controller->on_news)
+        controller->on_news(flare->id, CONTROLLER_NEWS_EVENT, controller->data);
+}
+
+/* Without memory the state is right and the view lacks what changed, until a restart. */
 static enum covey_status apply(struct controller *controller, struct flare *flare,
                                const struct transition *transition, enum flare_state state,
                                int64_t at_ns)
@@ -65,17 +83,8 @@ static enum covey_status apply(struct controller *controller, struct flare *flar
     if (status)
         log_error("no memory to show an event: a restart will flare=%s event=%s", flare->id,
                   flare_event_name(transition->event));
-    if (from != state)
-        log_info("flare %s from=%s event=%s to=%s sequence=%llu%s%s", flare->id,
-                 flare_state_name(from), flare_event_name(transition->event),
-                 flare_state_name(state), (unsigned long long)flare->sequence,
-                 transition->message ? " " : "", transition->message ? transition->message : "");
-    else
-        log_debug("flare %s state=%s event=%s sequence=%llu", flare->id, flare_state_name(state),
-                  flare_event_name(transition->event), (unsigned long long)flare->sequence);
-    if (controller->on_news)
-        controller->on_news(flare->id, CONTROLLER_NEWS_EVENT, controller->data);
-    return COVEY_OK;
+    announce(controller, flare, transition, from);
+    return status;
 }
 
 enum covey_status flare_transition(struct controller *controller, struct flare *flare,
@@ -120,7 +129,33 @@ bool flare_must(struct controller *controller, struct flare *flare, enum flare_e
     return applied;
 }
 
+/* Journals what was applied already: a flare that cannot be kept in memory is not accepted. */
+static enum covey_status journal_accepted(struct controller *controller, const struct flare *flare,
+                                          const struct store_event *row, struct covey_error *error)
+{
+    struct store_flare accepted = {.id = flare->id,
+                                   .tenant = flare->tenant,
+                                   .idempotency_key = flare->request->idempotency_key,
+                                   .accepted_ns = row->at_ns,
+                                   .state = FLARE_QUEUED,
+                                   .request = message_pack(&flare->request->base),
+                                   .definition = message_pack(&flare->definition->base)};
+    enum covey_status status = COVEY_OK;
+    if (!accepted.request.data || !accepted.definition.data)
+        status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    else if (!journal_is_whole(controller))
+        status = covey_error_set(error, COVEY_ENOSPACE,
+                                 "the journal has no room for a flare: free some space and try "
+                                 "again");
+    else
+        status = store_flare_add(controller->store, &accepted, row, error);
+    free((void *)(uintptr_t)accepted.request.data);
+    free((void *)(uintptr_t)accepted.definition.data);
+    return status;
+}
+
 enum covey_status flare_accept(struct controller *controller, struct flare *flare,
+                               options_message *options, flare_message **shown,
                                struct covey_error *error)
 {
     int64_t at_ns = wall_of(controller);
@@ -129,33 +164,24 @@ enum covey_status flare_accept(struct controller *controller, struct flare *flar
     timeline.accepted_at = &at;
     flare_message delta = COVEY__V1__FLARE__INIT;
     delta.timeline = &timeline;
-    delta.options = flare_resolve_options(flare->request, flare->definition, &controller->limits);
+    delta.options = options;
     const struct transition transition = {FLARE_EVENT_ACCEPTED, &delta, NULL, false};
     struct store_event row = {0};
-    struct store_flare accepted = {.id = flare->id,
-                                   .tenant = flare->tenant,
-                                   .idempotency_key = flare->request->idempotency_key,
-                                   .accepted_ns = at_ns,
-                                   .state = FLARE_QUEUED,
-                                   .request = message_pack(&flare->request->base),
-                                   .definition = message_pack(&flare->definition->base)};
-    enum covey_status status = delta.options && accepted.request.data && accepted.definition.data
-                                   ? describe(flare, &transition, FLARE_QUEUED, at_ns, &row)
-                                   : COVEY_ENOMEM;
-    if (status) {
-        (void)covey_error_set(error, status, "no memory for a flare");
-    } else if (!journal_is_whole(controller)) {
-        status = covey_error_set(error, COVEY_ENOSPACE,
-                                 "the journal has no room for a flare: free some space and try "
-                                 "again");
-    } else {
-        status = store_flare_add(controller->store, &accepted, &row, error);
-        if (!status)
-            status = apply(controller, flare, &transition, FLARE_QUEUED, at_ns);
-    }
+    enum covey_status status = describe(flare, &transition, FLARE_QUEUED, at_ns, &row);
+    if (!status)
+        status = flare_apply(flare, FLARE_EVENT_ACCEPTED, FLARE_QUEUED, at_ns, &delta);
+    *shown = status ? NULL : message_copy(&flare->view->base);
+    if (!*shown)
+        status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    else
+        status = journal_accepted(controller, flare, &row, error);
     free_row(&row);
-    free((void *)(uintptr_t)accepted.request.data);
-    free((void *)(uintptr_t)accepted.definition.data);
-    message_free(delta.options);
-    return status;
+    if (status) {
+        message_free(*shown);
+        *shown = NULL;
+        return status;
+    }
+    flare->sequence++;
+    announce(controller, flare, &transition, FLARE_NONE);
+    return COVEY_OK;
 }

@@ -1,0 +1,592 @@
+/* What time, faults and wrong reports do to flares and nodes. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "service/controller/flare_states.h"
+#include "service/controller/logs.h"
+#include "service/controller/node_states.h"
+#include "tests/harness/harness.h"
+#include "tests/unit/controller/core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S  COVEY_NS_PER_S
+#define MS COVEY_NS_PER_MS
+
+static struct core core;
+static struct core_link a;
+static struct core_link b;
+static char id[ULID_BYTES];
+
+/* Two nodes of two slots. */
+static void start(void)
+{
+    core_start(&core);
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+}
+
+static void heartbeat(struct core_link *link)
+{
+    Covey__V1__Heartbeat heartbeat = COVEY__V1__HEARTBEAT__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT;
+    message.heartbeat = &heartbeat;
+    TEST_EQUAL(core_say(&core, link, &message, false), COVEY_OK);
+}
+
+/* Time passes in steps in which the nodes that are connected are heard. */
+static void live(int64_t duration_ns)
+{
+    for (; duration_ns > 0; duration_ns -= 250 * MS) {
+        if (a.node)
+            heartbeat(&a);
+        if (b.node)
+            heartbeat(&b);
+        core_pass(&core, duration_ns < 250 * MS ? duration_ns : 250 * MS);
+    }
+}
+
+/* A flare of four on both nodes. */
+static void submit(int64_t limit_ns)
+{
+    TEST_REQUIRE(core_submit(&core, 4, limit_ns, id) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+}
+
+static void run(int64_t limit_ns)
+{
+    submit(limit_ns);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    TEST_EQUAL(a.starts, 0);
+    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
+    TEST_EQUAL(a.starts, 1);
+    TEST_EQUAL(b.starts, 1);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+}
+
+static void prepare__node_silent__undone_and_placed_again(void)
+{
+    start();
+    submit(0);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    live(5 * S - 1 * MS);
+    TEST_EQUAL(a.stops, 0);
+    live(1 * MS);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(b.stops, 1);
+    TEST_EQUAL(a.starts + b.starts, 0);
+    TEST_TRUE(strstr(a.last_reason, "") != NULL);
+    /* The gang is held whole until nothing is left anywhere. */
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_slots_used(&core, "a"), 2);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    TEST_EQUAL(core_slots_used(&core, "a"), 0);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    controller_turn(core.controller);
+    TEST_EQUAL(a.prepares, 2);
+    /* A late answer to the first attempt starts nothing. */
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    core_stop(&core);
+}
+
+static void node__silent__lost_then_down_and_freed_once(void)
+{
+    char other[ULID_BYTES];
+    start();
+    run(0);
+    struct core_link c = {.epoch = 0};
+    TEST_REQUIRE(core_attach(&core, &c, "c", 2, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_submit(&core, 2, 0, other) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(c.prepares, 1);
+    for (int i = 0; i < 6; i++) {
+        heartbeat(&a);
+        heartbeat(&c);
+        core_pass(&core, 250 * MS);
+        TEST_EQUAL(b.closed, i == 5);
+    }
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    TEST_EQUAL(core_slots_used(&core, "b"), 2); /* its claims are kept meanwhile */
+    for (int i = 0; i < 40; i++) {
+        TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+        heartbeat(&a);
+        heartbeat(&c);
+        core_pass(&core, 250 * MS);
+        if (i == 10) /* within its own time for preparing */
+            TEST_EQUAL(core_prepared(&core, &c, other, 0, 2), COVEY_OK);
+    }
+    TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
+    TEST_EQUAL(core_slots_used(&core, "b"), 0);
+    TEST_EQUAL(core_slots_used(&core, "a"), 2);
+    TEST_EQUAL(core_slots_used(&core, "c"), 2);
+    TEST_EQUAL(a.peers, 2);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_FAILED);
+    TEST_EQUAL(core_slots_used(&core, "a"), 0);
+    flare_message *flare = core_flare(&core, id);
+    TEST_EQUAL_STRING(flare->error->node, "b");
+    TEST_EQUAL_STRING(flare->error->status, "ENODE");
+    TEST_EQUAL(flare->workers[2]->state, COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED);
+    TEST_EQUAL(flare->workers[0]->state, COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED);
+    message_free(flare);
+    /* It may come back, with nothing. */
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+    TEST_EQUAL(core_state(&core, other), FLARE_RUNNING);
+    core_stop(&core);
+}
+
+static void worker__fails__others_stopped_after_the_grace(void)
+{
+    start();
+    run(0);
+    TEST_EQUAL(core_worker_ended(&core, &b, id, 3, 11), COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(a.peers, 1); /* at once */
+    TEST_EQUAL(a.stops, 0);
+    /* What fails afterwards is not the reason. */
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 6), COVEY_OK);
+    live(2 * S - 1 * MS);
+    TEST_EQUAL(a.stops, 0);
+    live(1 * MS);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(b.stops, 1);
+    TEST_EQUAL(a.stop_grace_ns, 1 * S);
+    TEST_TRUE(strstr(a.last_reason, "rank 3") != NULL);
+    /* A node that says nothing is told again, with no more grace. */
+    live(3 * S);
+    TEST_EQUAL(a.stops, 2);
+    TEST_EQUAL(a.stop_grace_ns, 0);
+    TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_FAILED);
+    flare_message *flare = core_flare(&core, id);
+    TEST_EQUAL(flare->error->rank, 3);
+    TEST_EQUAL(flare->error->signal, 11);
+    message_free(flare);
+    core_stop(&core);
+}
+
+static void workers__all_end_after_a_failure__no_grace_is_waited(void)
+{
+    start();
+    run(0);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 9), COVEY_OK);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 1, 0), COVEY_OK);
+    TEST_EQUAL(core_worker_ended(&core, &b, id, 2, 0), COVEY_OK);
+    TEST_EQUAL(a.stops, 0);
+    TEST_EQUAL(core_worker_ended(&core, &b, id, 3, 0), COVEY_OK);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(b.stops, 1);
+    core_stop(&core);
+}
+
+static void time_limit__over_a_restart__counts_from_start(void)
+{
+    start();
+    run(10 * S);
+    live(6 * S);
+    core_restart(&core);
+    char *running[] = {id};
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, running, 1) == COVEY_OK);
+    TEST_EQUAL(a.unknown + b.unknown, 0);
+    TEST_EQUAL(core_slots_used(&core, "a"), 2);
+    live(4 * S - 250 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    live(250 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
+    TEST_EQUAL(a.stops, 1);
+    core_restart(&core);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_TIMED_OUT);
+    core_stop(&core);
+}
+
+/* ---- faults ---- */
+
+static void arm(const char *fault)
+{
+    if (fault)
+        (void)setenv("COVEY_FAULT", fault, 1);
+    else
+        (void)unsetenv("COVEY_FAULT");
+    TEST_REQUIRE(covey_fault_init(NULL) == COVEY_OK);
+}
+
+static void prepare_or_start__fails_in_the_controller__tried_again(void)
+{
+    start();
+    arm("controller_prepare:1:fail,controller_start:1:fail");
+    TEST_REQUIRE(core_submit(&core, 4, 0, id) == COVEY_OK);
+    controller_turn(core.controller); /* the first attempt ends before PREPARE */
+    controller_turn(core.controller);
+    TEST_EQUAL(a.prepares, 1);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
+    TEST_EQUAL(a.starts, 0);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
+    TEST_EQUAL(a.starts, 1);
+    arm(NULL);
+    core_stop(&core);
+}
+
+static void journal__full_at_the_outcome__ends_and_is_written_later(void)
+{
+    char next[ULID_BYTES];
+    start();
+    run(0);
+    arm("controller_ending:1:fail");
+    for (uint32_t rank = 0; rank < 4; rank++)
+        TEST_EQUAL(core_worker_ended(&core, rank < 2 ? &a : &b, id, rank, 0), COVEY_OK);
+    TEST_EQUAL(a.stops, 1);
+    controller_turn(core.controller);
+    TEST_TRUE(a.acknowledged < a.sequence); /* not in the journal, so not acknowledged */
+    TEST_EQUAL(core_submit(&core, 1, 0, next), COVEY_ENOSPACE);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    bool ended;
+    TEST_EQUAL(controller_find(core.controller, &core.caller, id, &ended, NULL), COVEY_OK);
+    TEST_TRUE(!ended);
+    live(1 * S);
+    TEST_EQUAL(a.acknowledged, a.sequence);
+    TEST_EQUAL(controller_find(core.controller, &core.caller, id, &ended, NULL), COVEY_OK);
+    TEST_TRUE(ended);
+    TEST_EQUAL(core_state(&core, id), FLARE_SUCCEEDED);
+    TEST_EQUAL(core_submit(&core, 1, 0, next), COVEY_OK);
+    arm(NULL);
+    core_stop(&core);
+}
+
+static void journal__full_when_placed__waits_in_the_queue(void)
+{
+    start();
+    arm("journal_append:2:fail");
+    TEST_REQUIRE(core_submit(&core, 4, 0, id) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    TEST_EQUAL(core_slots_used(&core, "a"), 0);
+    TEST_EQUAL(a.prepares, 0);
+    live(1 * S + 250 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    arm(NULL);
+    core_stop(&core);
+}
+
+static void submit__without_memory__refused_and_nothing_kept(void)
+{
+    start();
+    unsigned refusals = 0;
+    for (int64_t allowed = 0;; allowed++) {
+        covey_memory_fail_after(allowed);
+        enum covey_status status = core_submit(&core, 3, 0, id);
+        covey_memory_fail_after(-1);
+        controller_turn(core.controller);
+        if (!status)
+            break;
+        TEST_EQUAL(status, COVEY_ENOMEM);
+        refusals++;
+        TEST_EQUAL(a.prepares + b.prepares, 0);
+        TEST_TRUE(refusals < 1000);
+    }
+    TEST_TRUE(refusals > 3);
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    core_stop(&core);
+}
+
+static void send__stream_broken__node_is_lost(void)
+{
+    start();
+    a.fail_send = COVEY_EPRECONDITION;
+    TEST_REQUIRE(core_submit(&core, 4, 0, id) == COVEY_OK);
+    controller_turn(core.controller);
+    controller_turn(core.controller);
+    TEST_TRUE(a.closed);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    TEST_EQUAL(core_slots_used(&core, "b"), 0);
+    core_stop(&core);
+}
+
+/* ---- reports that are not as they should be ---- */
+
+static enum covey_status say_result(uint32_t rank, uint64_t offset, size_t length)
+{
+    static uint8_t data[64];
+    Covey__V1__ResultChunk chunk = COVEY__V1__RESULT_CHUNK__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    chunk.flare_id = id;
+    chunk.rank = rank;
+    chunk.offset = offset;
+    chunk.data = (ProtobufCBinaryData){length, data};
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_RESULT_CHUNK;
+    message.result_chunk = &chunk;
+    return core_say(&core, &a, &message, true);
+}
+
+static void report__of_another_nodes_rank__refused(void)
+{
+    start();
+    submit(0);
+    TEST_EQUAL(core_prepared(&core, &a, id, 1, 2), COVEY_EPROTO);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 1), COVEY_EPROTO);
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 2, 9), COVEY_EPROTO);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, UINT32_MAX, 9), COVEY_EPROTO);
+    TEST_EQUAL(say_result(3, 0, 1), COVEY_EPROTO);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    /* Of a flare that is none, or over: nobody is harmed. */
+    TEST_EQUAL(core_worker_ended(&core, &a, "01ARZ3NDEKTSV4RRFFQ69G5FAV", 0, 9), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &a, "../../etc"), COVEY_OK);
+    core_stop(&core);
+}
+
+static void report__stale_epoch_or_gap__refused(void)
+{
+    start();
+    run(0);
+    a.epoch--;
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_EPRECONDITION);
+    a.epoch++;
+    a.sequence = 4;
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK); /* the first of a registration */
+    a.sequence = 9;
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 1, 0), COVEY_EPROTO);
+    core_stop(&core);
+}
+
+static void report__twice__counts_once(void)
+{
+    start();
+    run(0);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK);
+    a.sequence--;
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 9), COVEY_OK);
+    flare_message *flare = core_flare(&core, id);
+    TEST_EQUAL(flare->state, FLARE_RUNNING);
+    TEST_EQUAL(flare->workers[0]->state, COVEY__V1__WORKER_STATE__WORKER_STATE_DONE);
+    message_free(flare);
+    core_stop(&core);
+}
+
+static void result__over_the_limit__flare_fails(void)
+{
+    start();
+    run(0);
+    TEST_EQUAL(say_result(0, core.options.limits.max_result_bytes - 1, 2), COVEY_OK);
+    flare_message *flare = core_flare(&core, id);
+    TEST_EQUAL(flare->state, FLARE_ENDING);
+    TEST_EQUAL_STRING(flare->error->status, "ELIMIT");
+    TEST_EQUAL(flare->error->rank, 0);
+    message_free(flare);
+    core_stop(&core);
+}
+
+static size_t log_lines(void)
+{
+    uint64_t offset = 0;
+    bool more;
+    Covey__V1__StreamLogsResponse response;
+    TEST_EQUAL(logs_read(core.store, id, &offset, NULL, 0, &response, &more), COVEY_OK);
+    size_t count = response.n_lines;
+    logs_free(&response);
+    return count;
+}
+
+static void say_log(struct core_link *link)
+{
+    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
+    Covey__V1__LogLine *lines[] = {&line};
+    Covey__V1__LogChunk chunk = COVEY__V1__LOG_CHUNK__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    line.stream = 1;
+    chunk.flare_id = id;
+    chunk.n_lines = 1;
+    chunk.lines = lines;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK;
+    message.log_chunk = &chunk;
+    TEST_EQUAL(core_say(&core, link, &message, true), COVEY_OK);
+}
+
+static void log__repeated_after_a_reconnect__kept_once(void)
+{
+    char *running[] = {id};
+    start();
+    run(0);
+    for (int i = 0; i < 3; i++)
+        say_log(&a);
+    controller_detach(core.controller, a.node, "test");
+    a.sequence = 1; /* the agent knows that 1 was acknowledged */
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
+    for (int i = 0; i < 3; i++)
+        say_log(&a); /* 2 and 3 again, 4 is new */
+    TEST_EQUAL(log_lines(), 4);
+    /* Another life of the agent counts from 1. */
+    controller_detach(core.controller, a.node, "test");
+    a.sequence = 0;
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
+    say_log(&a);
+    TEST_EQUAL(log_lines(), 5);
+    core_stop(&core);
+}
+
+static void attach__untrusted__needs_the_join_token(void)
+{
+    start();
+    struct core_link link = {.link = a.link};
+    Covey__V1__Capacity capacity = COVEY__V1__CAPACITY__INIT;
+    Covey__V1__Register registration = COVEY__V1__REGISTER__INIT;
+    capacity.slots = 1;
+    registration.name = (char *)(uintptr_t) "far";
+    registration.identity = (char *)(uintptr_t) "i";
+    registration.version = (char *)(uintptr_t)COVEY_VERSION;
+    registration.capacity = &capacity;
+    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
+                                 &core.error),
+               COVEY_EUNAUTHENTICATED);
+    registration.join_token = (char *)(uintptr_t) "joinx";
+    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
+                                 &core.error),
+               COVEY_EUNAUTHENTICATED);
+    TEST_TRUE(controller_node_info(core.controller, "far") == NULL);
+    registration.join_token = (char *)(uintptr_t) "join";
+    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
+                                 &core.error),
+               COVEY_OK);
+    core_stop(&core);
+}
+
+static void attach__same_node_again__older_stream_is_closed(void)
+{
+    start();
+    run(0);
+    char *running[] = {id};
+    struct core_link again = {.epoch = 0};
+    uint64_t epoch = a.epoch;
+    TEST_REQUIRE(core_attach(&core, &again, "a", 2, running, 1) == COVEY_OK);
+    TEST_TRUE(a.closed);
+    TEST_TRUE(again.epoch > epoch);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    core_stop(&core);
+}
+
+/* ---- tenants and retention ---- */
+
+static void flare__of_another_tenant__is_not_seen(void)
+{
+    start();
+    run(0);
+    struct controller_identity other = {"uid:2", false};
+    flare_message *flare;
+    TEST_EQUAL(controller_get(core.controller, &other, id, true, &flare, &core.error),
+               COVEY_ENOTFOUND);
+    TEST_EQUAL(controller_cancel(core.controller, &other, id, "", &flare, &core.error),
+               COVEY_ENOTFOUND);
+    Covey__V1__ListFlaresRequest request = COVEY__V1__LIST_FLARES_REQUEST__INIT;
+    Covey__V1__ListFlaresResponse response;
+    TEST_EQUAL(controller_list(core.controller, &other, &request, &response, NULL), COVEY_OK);
+    TEST_EQUAL(response.n_flares, 0);
+    controller_list_clear(&response);
+    definition_message *definition;
+    TEST_EQUAL(controller_definition(core.controller, &other, "hello", 0, &definition, &core.error),
+               COVEY_ENOTFOUND);
+    other.is_operator = true;
+    TEST_EQUAL(controller_get(core.controller, &other, id, true, &flare, &core.error), COVEY_OK);
+    message_free(flare);
+    core_stop(&core);
+}
+
+static void succeed(void)
+{
+    run(0);
+    for (uint32_t rank = 0; rank < 4; rank++)
+        TEST_EQUAL(core_worker_ended(&core, rank < 2 ? &a : &b, id, rank, 0), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_SUCCEEDED);
+    controller_turn(core.controller);
+    a.starts = b.starts = 0;
+}
+
+static bool is_known(const char *flare)
+{
+    bool ended;
+    return controller_find(core.controller, &core.caller, flare, &ended, &core.error) == COVEY_OK;
+}
+
+static void retention__by_age_and_size__oldest_go_first(void)
+{
+    char first[ULID_BYTES];
+    core_start(&core);
+    core.options.limits.keep_flares_ns = 3600 * S;
+    core.options.limits.keep_bytes = 50;
+    core_restart(&core);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+    succeed();
+    memcpy(first, id, sizeof first);
+    live(1 * S);
+    succeed();
+    live(61 * S);
+    TEST_TRUE(is_known(first) && is_known(id));
+    /* Both have 40 bytes: the older one is too much. */
+    uint64_t size_bytes;
+    char forty[40] = "";
+    TEST_EQUAL(store_log_append(core.store, first, forty, 40, &size_bytes, NULL), COVEY_OK);
+    TEST_EQUAL(store_log_append(core.store, id, forty, 40, &size_bytes, NULL), COVEY_OK);
+    live(61 * S);
+    TEST_TRUE(!is_known(first) && is_known(id));
+    TEST_EQUAL(store_log_size(core.store, first), 0);
+    core_pass(&core, 3700 * S);
+    TEST_TRUE(!is_known(id));
+    core_stop(&core);
+}
+
+static const struct test_case times[] = {
+    TEST_CASE(prepare__node_silent__undone_and_placed_again),
+    TEST_CASE(node__silent__lost_then_down_and_freed_once),
+    TEST_CASE(worker__fails__others_stopped_after_the_grace),
+    TEST_CASE(workers__all_end_after_a_failure__no_grace_is_waited),
+    TEST_CASE(time_limit__over_a_restart__counts_from_start),
+    TEST_CASE(retention__by_age_and_size__oldest_go_first),
+    {0}};
+
+static const struct test_case faults[] = {
+    TEST_CASE(prepare_or_start__fails_in_the_controller__tried_again),
+    TEST_CASE(journal__full_at_the_outcome__ends_and_is_written_later),
+    TEST_CASE(journal__full_when_placed__waits_in_the_queue),
+    TEST_CASE(submit__without_memory__refused_and_nothing_kept),
+    TEST_CASE(send__stream_broken__node_is_lost),
+    {0}};
+
+static const struct test_case reports[] = {
+    TEST_CASE(report__of_another_nodes_rank__refused),
+    TEST_CASE(report__stale_epoch_or_gap__refused),
+    TEST_CASE(report__twice__counts_once),
+    TEST_CASE(result__over_the_limit__flare_fails),
+    TEST_CASE(log__repeated_after_a_reconnect__kept_once),
+    TEST_CASE(attach__untrusted__needs_the_join_token),
+    TEST_CASE(attach__same_node_again__older_stream_is_closed),
+    TEST_CASE(flare__of_another_tenant__is_not_seen),
+    {0}};
+
+const struct test_suite test_suites[] = {{"times", times, NULL, NULL},
+                                         {"faults", faults, NULL, NULL},
+                                         {"reports", reports, NULL, NULL},
+                                         {0}};
