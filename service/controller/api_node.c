@@ -1,6 +1,7 @@
 /* The service covey.v1.Node: one stream an agent. */
 #include "service/controller/api_internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -13,12 +14,22 @@ struct agent {
     struct rpc_call *call;
     struct controller_node *node; /* once registered */
     bool closed;
+    int64_t blocked_ns; /* since then it reads more slowly than it is told; 0: it does not */
 };
+
+/* An agent that does not read is as good as gone: its messages must not pile up here. */
+#define BLOCKED_MAX_NS (5 * COVEY_NS_PER_S)
 
 static enum covey_status link_send(struct controller_link *link,
                                    const Covey__V1__AttachResponse *out)
 {
     struct agent *agent = covey_container_of(link, struct agent, link);
+    if (rpc_call_writable(agent->call))
+        agent->blocked_ns = 0;
+    else if (agent->blocked_ns == 0)
+        agent->blocked_ns = covey_now_ns();
+    else if (covey_now_ns() - agent->blocked_ns > BLOCKED_MAX_NS)
+        return COVEY_ETIMEOUT;
     return rpc_call_send(agent->call, &out->base);
 }
 

@@ -41,8 +41,20 @@ static enum covey_status describe(struct flare *flare, const struct transition *
     return row->body.data && row->delta.data ? COVEY_OK : COVEY_ENOMEM;
 }
 
+/* Parameters are of no use to a flare that has ended. */
+static void strip_request(const struct flare *flare, struct store_event *row)
+{
+    Covey__V1__FlareRequest request = *flare->request;
+    request.workers = flare->view->workers_total;
+    request.n_parameters = 0;
+    request.parameters = NULL;
+    request.parameter = (ProtobufCBinaryData){0, NULL};
+    row->request = message_pack(&request.base);
+}
+
 static void free_row(struct store_event *row)
 {
+    free((void *)(uintptr_t)row->request.data);
     free((void *)(uintptr_t)row->body.data);
     free((void *)(uintptr_t)row->delta.data);
 }
@@ -108,7 +120,9 @@ enum covey_status flare_transition(struct controller *controller, struct flare *
     enum covey_status status = describe(flare, transition, state, at_ns, &row);
     if (status)
         (void)covey_error_set(error, status, "no memory for an event");
-    else
+    else if (row.terminal)
+        strip_request(flare, &row);
+    if (!status)
         status = journal_append(controller, flare->id, &row, transition->must, error);
     free_row(&row);
     if (status)

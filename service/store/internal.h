@@ -14,7 +14,8 @@
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(FLARE_ADD, "INSERT INTO flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,"        \
                  "request,definition) VALUES(?1,?2,?3,?4,0,?5,?6,?7)")                             \
-    X(FLARE_STATE, "UPDATE flares SET state=?2, ended_ns=?3 WHERE id=?1")                          \
+    X(FLARE_STATE,                                                                                 \
+      "UPDATE flares SET state=?2, ended_ns=?3, request=coalesce(?4, request) WHERE id=?1")        \
     X(EVENT_ADD, "INSERT INTO events(flare,sequence,at_ns,state,terminal,body,delta) "             \
                  "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                                   \
     X(EVENTS, "SELECT sequence,at_ns,state,terminal,body,delta FROM events "                       \

@@ -72,6 +72,8 @@ struct store_event {
     bool terminal;            /* the flare's last */
     struct store_bytes body;  /* what users see */
     struct store_bytes delta; /* what it changed */
+    struct store_bytes
+        request; /* of the terminal one: replaces the flare's request; not read back */
 };
 
 /* Adds a flare with its first event, both or neither. EEXISTS: the id or the idempotency key is

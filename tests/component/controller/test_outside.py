@@ -125,6 +125,23 @@ def test_tcp_needs_a_token():
     assert daemon.stop(signal.SIGINT) == 0, daemon.log
 
 
+def test_tls():
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+         path("key.pem"), "-out", path("cert.pem"), "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost"], check=True, stderr=subprocess.DEVNULL)
+    tokens = write("tls-tokens", "opensesame alice user\n")
+    daemon = Daemon("--listen", "127.0.0.1:0", "--state-dir", path("t"), "--tokens-file", tokens,
+                    "--tls-cert", path("cert.pem"), "--tls-key", path("key.pem"))
+    with open(path("cert.pem"), "rb") as certificate:
+        credentials = grpc.ssl_channel_credentials(certificate.read())
+    port = daemon.addresses[0].rsplit(":", 1)[1]
+    with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
+        call(channel, "/covey.v1.Covey/GetServerInfo", covey_pb2.GetServerInfoRequest(),
+             covey_pb2.GetServerInfoResponse, "opensesame")
+    assert daemon.stop() == 0, daemon.log
+
+
 def test_lifeline():
     mine, its = os.pipe()
     daemon_end = mine

@@ -129,6 +129,28 @@ static void flare_add__opened_again__is_there(void)
     store_close(store);
 }
 
+static bool take_request(const struct store_flare *flare, void *data)
+{
+    *(size_t *)data = flare->request.length_bytes;
+    return false;
+}
+
+static void event_append__with_a_request__replaces_the_flares(void)
+{
+    struct store *store = open_store(fresh());
+    size_t length = 0;
+    TEST_EQUAL(add(store, "A", ""), COVEY_OK);
+    TEST_EQUAL(append(store, "A", 2, false), COVEY_OK);
+    TEST_EQUAL(store_flare_get(store, "A", take_request, &length, NULL), COVEY_OK);
+    TEST_EQUAL(length, 7);
+    struct store_event event = event_row(3, true);
+    event.request = bytes_of("r");
+    TEST_EQUAL(store_event_append(store, "A", &event, NULL), COVEY_OK);
+    TEST_EQUAL(store_flare_get(store, "A", take_request, &length, NULL), COVEY_OK);
+    TEST_EQUAL(length, 1);
+    store_close(store);
+}
+
 static void flare_add__same_key_or_sequence__refused(void)
 {
     struct store *store = open_store(fresh());
@@ -454,6 +476,7 @@ static void node__set_again__newest_facts(void)
 
 static const struct test_case journal[] = {
     TEST_CASE(flare_add__opened_again__is_there),
+    TEST_CASE(event_append__with_a_request__replaces_the_flares),
     TEST_CASE(flare_add__same_key_or_sequence__refused),
     TEST_CASE(flare_remove__ended__all_of_it_goes),
     TEST_CASE(store_open__twice__refused),
