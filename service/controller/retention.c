@@ -1,57 +1,43 @@
 /* What is kept of flares that have ended, of blobs and of nodes, and for how long. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "service/controller/internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define INTERVAL_NS (60 * COVEY_NS_PER_S)
 #define BATCH       64 /* flares a run: the loop must not stand still */
 
 struct sweep {
-    struct controller *controller;
     int64_t before_ns;
+    uint64_t keep_bytes;
     uint64_t spool_bytes; /* of all ended flares, less those chosen */
     size_t count;
     char ids[BATCH][ULID_BYTES];
 };
 
-static bool add_bytes(const struct store_flare *flare, void *data)
-{
-    struct sweep *sweep = data;
-    sweep->spool_bytes += store_spool_bytes(sweep->controller->store, flare->id);
-    return true;
-}
-
 /* The longest ended come first: too old, or too much while younger ones remain. */
-static bool choose(const struct store_flare *flare, void *data)
+static bool choose(const struct store_ended *ended, void *data)
 {
     struct sweep *sweep = data;
-    bool old = flare->ended_ns < sweep->before_ns;
-    if (!old && sweep->spool_bytes <= sweep->controller->limits.keep_bytes)
+    if (ended->ended_ns >= sweep->before_ns && sweep->spool_bytes <= sweep->keep_bytes)
         return false;
-    sweep->spool_bytes -= store_spool_bytes(sweep->controller->store, flare->id);
-    (void)snprintf(sweep->ids[sweep->count++], ULID_BYTES, "%s", flare->id);
+    sweep->spool_bytes -= ended->spool_bytes;
+    (void)snprintf(sweep->ids[sweep->count++], ULID_BYTES, "%s", ended->id);
     return sweep->count < BATCH;
 }
 
 static enum covey_status sweep_flares(struct controller *controller, size_t *removed,
                                       struct covey_error *error)
 {
-    struct sweep *sweep = covey_calloc(1, sizeof *sweep);
-    if (!sweep)
-        return COVEY_ENOMEM;
-    sweep->controller = controller;
-    sweep->before_ns = wall_of(controller) - controller->limits.keep_flares_ns;
-    enum covey_status status = store_flares_ended(controller->store, add_bytes, sweep, error);
+    struct sweep sweep = {.before_ns = wall_of(controller) - controller->limits.keep_flares_ns,
+                          .keep_bytes = controller->limits.keep_bytes};
+    enum covey_status status = store_ended_bytes(controller->store, &sweep.spool_bytes, error);
     if (!status)
-        status = store_flares_ended(controller->store, choose, sweep, error);
-    for (size_t i = 0; !status && i < sweep->count; i++)
-        status = store_flare_remove(controller->store, sweep->ids[i], error);
-    *removed = sweep->count;
-    free(sweep);
+        status = store_flares_ended(controller->store, choose, &sweep, error);
+    for (size_t i = 0; !status && i < sweep.count; i++)
+        status = store_flare_remove(controller->store, sweep.ids[i], error);
+    *removed = sweep.count;
     return status;
 }
 

@@ -152,6 +152,7 @@ static enum covey_status journal_accepted(struct controller *controller, const s
                                    .idempotency_key = flare->request->idempotency_key,
                                    .accepted_ns = row->at_ns,
                                    .state = FLARE_QUEUED,
+                                   .code_sha256 = flare->definition->code_sha256,
                                    .request = message_pack(&flare->request->base),
                                    .definition = message_pack(&flare->definition->base)};
     enum covey_status status = COVEY_OK;

@@ -34,6 +34,7 @@ enum covey_status store_event_append(struct store *store, const char *flare,
         store_bind_text(update, 1, flare);
         store_bind_u64(update, 2, event->state);
         store_bind_u64(update, 3, event->terminal ? (uint64_t)event->at_ns : 0);
+        store_bind_u64(update, 5, event->terminal ? store_spool_bytes(store, flare) : 0);
         if (event->request.length_bytes)
             store_bind_bytes(update, 4, event->request);
         status = store_run(store, update, "append an event", error);

@@ -15,6 +15,7 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
     store_bind_u64(insert, 5, flare->state);
     store_bind_bytes(insert, 6, flare->request);
     store_bind_bytes(insert, 7, flare->definition);
+    store_bind_text(insert, 8, flare->code_sha256);
     status = store_run(store, insert, "accept a flare", error);
     if (!status)
         status = store_event_insert(store, flare->id, event, error);
@@ -82,10 +83,37 @@ enum covey_status store_flares_before(struct store *store, const char *tenant, c
     return walk(store, select, each, data, error);
 }
 
-enum covey_status store_flares_ended(struct store *store, store_flare_fn each, void *data,
+enum covey_status store_flares_ended(struct store *store, store_ended_fn each, void *data,
                                      struct covey_error *error)
 {
-    return walk(store, store_statement(store, STORE_FLARES_ENDED), each, data, error);
+    sqlite3_stmt *select = store_statement(store, STORE_FLARES_ENDED);
+    int result;
+    while ((result = sqlite3_step(select)) == SQLITE_ROW) {
+        struct store_ended ended = {store_column_text(select, 0),
+                                    (int64_t)store_column_u64(select, 1),
+                                    store_column_u64(select, 2)};
+        if (!each(&ended, data)) {
+            result = SQLITE_DONE;
+            break;
+        }
+    }
+    enum covey_status status =
+        result == SQLITE_DONE ? COVEY_OK : store_fail(store, result, "read flares", error);
+    (void)sqlite3_reset(select);
+    return status;
+}
+
+enum covey_status store_ended_bytes(struct store *store, uint64_t *bytes, struct covey_error *error)
+{
+    sqlite3_stmt *select = store_statement(store, STORE_FLARES_SPOOL);
+    int result = sqlite3_step(select);
+    enum covey_status status = COVEY_OK;
+    if (result == SQLITE_ROW)
+        *bytes = store_column_u64(select, 0);
+    else
+        status = store_fail(store, result, "read flares", error);
+    (void)sqlite3_reset(select);
+    return status;
 }
 
 enum covey_status store_flare_remove(struct store *store, const char *id, struct covey_error *error)

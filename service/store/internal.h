@@ -12,10 +12,11 @@
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
-    X(FLARE_ADD, "INSERT INTO flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,"        \
-                 "request,definition) VALUES(?1,?2,?3,?4,0,?5,?6,?7)")                             \
-    X(FLARE_STATE,                                                                                 \
-      "UPDATE flares SET state=?2, ended_ns=?3, request=coalesce(?4, request) WHERE id=?1")        \
+    X(FLARE_ADD, "INSERT INTO "                                                                    \
+                 "flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition," \
+                 "code_sha256) VALUES(?1,?2,?3,?4,0,?5,?6,?7,?8)")                                 \
+    X(FLARE_STATE, "UPDATE flares SET state=?2, ended_ns=?3, request=coalesce(?4, request), "      \
+                   "spool_bytes=?5 WHERE id=?1")                                                   \
     X(EVENT_ADD, "INSERT INTO events(flare,sequence,at_ns,state,terminal,body,delta) "             \
                  "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                                   \
     X(EVENTS, "SELECT sequence,at_ns,state,terminal,body,delta FROM events "                       \
@@ -25,7 +26,9 @@
     X(FLARES_LIVE, STORE_FLARE_COLUMNS "WHERE ended_ns=0 ORDER BY id")                             \
     X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
     X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
-    X(FLARES_ENDED, STORE_FLARE_COLUMNS "WHERE ended_ns>0 ORDER BY ended_ns")                      \
+    X(FLARES_ENDED,                                                                                \
+      "SELECT id,ended_ns,spool_bytes FROM flares WHERE ended_ns>0 ORDER BY ended_ns")             \
+    X(FLARES_SPOOL, "SELECT coalesce(sum(spool_bytes),0) FROM flares WHERE ended_ns>0")            \
     X(FLARE_REMOVE, "DELETE FROM flares WHERE id=?1")                                              \
     X(EVENTS_REMOVE, "DELETE FROM events WHERE flare=?1")                                          \
     X(DEFINITION_ADD, "INSERT INTO definitions(tenant,name,version,sha256,body) "                  \
@@ -54,8 +57,9 @@
     X(BLOB_SIZE_OF, "SELECT size_bytes FROM blobs JOIN blob_tenants USING(sha256) "                \
                     "WHERE sha256=?1 AND tenant=?2")                                               \
     X(BLOBS, "SELECT sha256,size_bytes FROM blobs")                                                \
-    X(BLOBS_UNUSED, "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN "       \
-                    "(SELECT sha256 FROM definitions)")                                            \
+    X(BLOBS_UNUSED,                                                                                \
+      "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN (SELECT sha256 FROM " \
+      "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM flares WHERE ended_ns=0)")          \
     X(BLOB_REMOVE, "DELETE FROM blobs WHERE sha256=?1")                                            \
     X(BLOB_DISOWN, "DELETE FROM blob_tenants WHERE sha256=?1")
 

@@ -60,8 +60,16 @@ struct store_flare {
     int64_t accepted_ns;
     int64_t ended_ns; /* 0: it has not */
     uint32_t state;
+    const char *code_sha256; /* kept while it has not ended; not read back */
     struct store_bytes request;
     struct store_bytes definition;
+};
+
+/* What is left of an ended flare. */
+struct store_ended {
+    const char *id;
+    int64_t ended_ns;
+    uint64_t spool_bytes; /* of its results and log */
 };
 
 /* One row of the event log. */
@@ -89,6 +97,7 @@ enum covey_status store_event_append(struct store *store, const char *flare,
 
 /* Rows are borrowed during the call; returning false ends the walk. */
 typedef bool (*store_event_fn)(const struct store_event *event, void *data);
+typedef bool (*store_ended_fn)(const struct store_ended *ended, void *data);
 typedef bool (*store_flare_fn)(const struct store_flare *flare, void *data);
 
 /* The events of a flare from a sequence on. */
@@ -115,8 +124,12 @@ enum covey_status store_flares_before(struct store *store, const char *tenant, c
                                       struct covey_error *error) COVEY_MUST_USE;
 
 /* Ended flares, the longest ended first. */
-enum covey_status store_flares_ended(struct store *store, store_flare_fn each, void *data,
+enum covey_status store_flares_ended(struct store *store, store_ended_fn each, void *data,
                                      struct covey_error *error) COVEY_MUST_USE;
+
+/* Bytes of results and logs of all ended flares. */
+enum covey_status store_ended_bytes(struct store *store, uint64_t *bytes,
+                                    struct covey_error *error) COVEY_MUST_USE;
 
 /* Forgets a flare, its events, results and log. */
 enum covey_status store_flare_remove(struct store *store, const char *id,
@@ -210,7 +223,8 @@ enum covey_status store_blob_size(struct store *store, const char *sha256, const
 enum covey_status store_blob_open(struct store *store, const char *sha256, int *fd,
                                   struct covey_error *error) COVEY_MUST_USE;
 
-/* Removes blobs that no definition names and that were put before a time. */
+/* Removes blobs that no definition names, that no flare needs which has not ended, and that were
+ * put before a time. */
 enum covey_status store_blobs_expire(struct store *store, int64_t before_ns, uint32_t *removed,
                                      struct covey_error *error) COVEY_MUST_USE;
 

@@ -154,7 +154,7 @@ void agent_worker_ends(struct agent *agent, struct agent_flare *flare, uint32_t 
     worker.state = exit_status || signal ? COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED
                                          : COVEY__V1__WORKER_STATE__WORKER_STATE_DONE;
     if (worker.state == COVEY__V1__WORKER_STATE__WORKER_STATE_DONE)
-        worker.result_bytes = 6;
+        worker.result_bytes = agent->result_bytes ? agent->result_bytes : 6;
     ended.flare_id = flare->id;
     ended.worker = &worker;
     SAY(agent, true, worker_ended, WORKER_ENDED, &ended);

@@ -42,8 +42,9 @@ struct agent {
     const char *identity;     /* NULL: from its name */
     const char *version;      /* NULL: the right one */
     const char *join_token;
-    uint64_t epoch_error; /* added to every epoch */
-    bool mute;            /* no heartbeats */
+    uint64_t epoch_error;  /* added to every epoch */
+    bool mute;             /* no heartbeats */
+    uint64_t result_bytes; /* of each worker; 0: six */
     /* What it has seen. */
     struct rpc_channel *channel;
     struct rpc_call *call;

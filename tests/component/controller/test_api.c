@@ -354,6 +354,57 @@ static void results__not_ended__refused(void)
     cluster_stop(&cluster);
 }
 
+/* Of 1,200,000 bytes, sent by the agent in four chunks: more than one message to the user. */
+static void results__long__come_in_pieces_and_whole(void)
+{
+    static char chunk[300001];
+    char id[32];
+    start();
+    node->result_bytes = 4 * 300000;
+    cluster_flare(&cluster, &answer, 1, id);
+    TEST_TRUE(cluster_reaches(&cluster, id, COVEY__V1__FLARE_STATE__FLARE_STATE_RUNNING));
+    struct agent_flare *flare = agent_flare(node, id);
+    for (int i = 0; i < 4; i++) {
+        memset(chunk, 'a' + i, sizeof chunk - 1);
+        agent_result(node, flare, 0, (uint64_t)i * 300000, chunk);
+    }
+    agent_worker_ends(node, flare, 0, 0);
+    TEST_TRUE(cluster_reaches(&cluster, id, COVEY__V1__FLARE_STATE__FLARE_STATE_SUCCEEDED));
+    Covey__V1__StreamResultsRequest request = COVEY__V1__STREAM_RESULTS_REQUEST__INIT;
+    request.id = id;
+    cluster_call(&cluster, &answer, "/covey.v1.Covey/StreamResults", &request.base);
+    TEST_EQUAL(answer.code, RPC_OK);
+    TEST_TRUE(answer.count > 1);
+    uint64_t offset = 0;
+    for (size_t i = 0; i < answer.count; i++) {
+        const Covey__V1__StreamResultsResponse *piece =
+            (const Covey__V1__StreamResultsResponse *)answer.messages[i];
+        TEST_EQUAL(piece->offset, offset);
+        TEST_EQUAL(piece->data.data[0], 'a' + (int)(offset / 300000));
+        TEST_EQUAL(piece->last, i + 1 == answer.count);
+        offset += piece->data.len;
+    }
+    TEST_EQUAL(offset, 4 * 300000);
+    answer_clear(&answer);
+    cluster_stop(&cluster);
+}
+
+/* A worker said to have more than has come. */
+static void results__not_whole__says_so(void)
+{
+    char id[32];
+    start();
+    node->finish = true;
+    node->result_bytes = 100;
+    cluster_flare(&cluster, &answer, 1, id);
+    TEST_TRUE(cluster_reaches(&cluster, id, COVEY__V1__FLARE_STATE__FLARE_STATE_SUCCEEDED));
+    Covey__V1__StreamResultsRequest request = COVEY__V1__STREAM_RESULTS_REQUEST__INIT;
+    request.id = id;
+    cluster_call(&cluster, &answer, "/covey.v1.Covey/StreamResults", &request.base);
+    expect(RPC_INTERNAL, "up to byte 6 of 100");
+    cluster_stop(&cluster);
+}
+
 static void list__pages__newest_first(void)
 {
     char ids[5][32];
@@ -505,6 +556,8 @@ static const struct test_case calls[] = {
     TEST_CASE(logs__followed__come_as_written_and_end_with_the_flare),
     TEST_CASE(logs__over_the_limit__oldest_kept_and_marked),
     TEST_CASE(results__not_ended__refused),
+    TEST_CASE(results__long__come_in_pieces_and_whole),
+    TEST_CASE(results__not_whole__says_so),
     TEST_CASE(list__pages__newest_first),
     TEST_CASE(plan__fits_waits_or_never__says_so),
     TEST_CASE(drain__needs_a_reason__and_takes_no_new_work),

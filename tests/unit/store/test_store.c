@@ -46,6 +46,7 @@ static struct store_flare flare_row(const char *id, const char *key)
                                 .idempotency_key = key,
                                 .accepted_ns = 7,
                                 .state = 1,
+                                .code_sha256 = "",
                                 .request = bytes_of("request"),
                                 .definition = bytes_of("definition")};
 }
@@ -397,6 +398,13 @@ static void blob__old_and_unnamed__expires(void)
     TEST_EQUAL(store_blobs_expire(store, 101, &removed, NULL), COVEY_OK);
     TEST_EQUAL(removed, 0); /* named */
     TEST_EQUAL(store_definition_remove(store, "t", "hello", NULL), COVEY_OK);
+    struct store_flare flare = flare_row("A", "");
+    const struct store_event event = event_row(1, false);
+    flare.code_sha256 = abc_digest;
+    TEST_EQUAL(store_flare_add(store, &flare, &event, NULL), COVEY_OK);
+    TEST_EQUAL(store_blobs_expire(store, 101, &removed, NULL), COVEY_OK);
+    TEST_EQUAL(removed, 0); /* a flare needs it */
+    TEST_EQUAL(append(store, "A", 2, true), COVEY_OK);
     TEST_EQUAL(store_blobs_expire(store, 101, &removed, NULL), COVEY_OK);
     TEST_EQUAL(removed, 1);
     TEST_EQUAL(store_blob_size(store, abc_digest, NULL, &size_bytes, NULL), COVEY_ENOTFOUND);
