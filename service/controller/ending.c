@@ -82,7 +82,7 @@ void ending_tell_peers(struct controller *controller)
 
 /* ---- stopping ---- */
 
-static void send_stop(struct controller *controller, const struct share *share, int64_t grace_ns)
+static void send_stop(struct controller *controller, struct share *share, int64_t grace_ns)
 {
     const struct flare *flare = share->flare;
     Google__Protobuf__Duration grace = message_duration(grace_ns);
@@ -94,6 +94,7 @@ static void send_stop(struct controller *controller, const struct share *share, 
     Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
     message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_STOP;
     message.stop = &stop;
+    share->stop_sent = true;
     (void)node_send(controller, share->node, &message);
 }
 

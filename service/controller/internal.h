@@ -49,6 +49,7 @@ struct share {
     struct flare *flare;
     struct controller_node *node;
     enum share_state state;
+    bool stop_sent; /* then FlareGone is its answer, and nothing else ends it */
     uint32_t first_rank;
     uint32_t workers;
     char *host_address;

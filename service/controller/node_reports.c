@@ -101,21 +101,17 @@ static failure_message retell(const struct share *share, const failure_message *
     return failure;
 }
 
+/* The node is told to stop like the others: its FlareGone, and not this, which may be about an
+ * earlier attempt, says that nothing is left. */
 static enum covey_status prepare_failed(struct controller *controller, struct controller_node *node,
                                         const Covey__V1__PrepareFailed *report)
 {
     struct share *share = share_of(controller, node, report->flare_id);
-    if (!share)
+    if (!share || share->flare->rolling_back)
         return COVEY_OK;
-    struct flare *flare = share->flare;
     const failure_message failure = retell(share, report->failure, "the node could not prepare it");
-    bool attempt = flare->state == FLARE_PREPARING && !flare->rolling_back;
-    if (attempt) {
-        share->state = SHARE_GONE;
-        gang_roll_back(controller, flare, &failure,
-                       is_fault_of_code(message_status(failure.status)));
-    }
-    ending_share_gone(controller, share);
+    gang_roll_back(controller, share->flare, &failure,
+                   is_fault_of_code(message_status(failure.status)));
     return COVEY_OK;
 }
 
@@ -288,22 +284,13 @@ static enum covey_status host_ended(struct controller *controller, struct contro
     return COVEY_OK;
 }
 
+/* One that was not asked for is an answer to a Stop of an earlier attempt. */
 static enum covey_status flare_gone(struct controller *controller, struct controller_node *node,
                                     const Covey__V1__FlareGone *report)
 {
     struct share *share = share_of(controller, node, report->flare_id);
-    if (!share)
-        return COVEY_OK;
-    struct flare *flare = share->flare;
-    char text[256];
-    (void)snprintf(text, sizeof text, "node %s ended its part before it was told to", node->name);
-    const failure_message failure = failure_here(share, "ENODE", text);
-    share->state = SHARE_GONE;
-    if (flare->state == FLARE_PREPARING && !flare->rolling_back)
-        gang_roll_back(controller, flare, &failure, false);
-    else if (flare->state == FLARE_RUNNING)
-        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, share);
-    ending_share_gone(controller, share);
+    if (share && share->stop_sent)
+        ending_share_gone(controller, share);
     return COVEY_OK;
 }
 

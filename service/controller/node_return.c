@@ -14,10 +14,13 @@ static const Covey__V1__RunningFlare *reported(const Covey__V1__Register *regist
     return NULL;
 }
 
-/* A share that the agent has no more. */
+/* A share that the agent has no more. One of an attempt that is undone is told to stop all the
+ * same: what the agent has still to say of it comes before its answer. */
 static void miss(struct controller *controller, struct share *share)
 {
     struct flare *flare = share->flare;
+    if (flare->state == FLARE_PREPARING)
+        return;
     char text[256];
     (void)snprintf(text, sizeof text, "node %s came back without it", share->node->name);
     failure_message failure = COVEY__V1__FAILURE__INIT;

@@ -160,11 +160,16 @@ void agent_worker_ends(struct agent *agent, struct agent_flare *flare, uint32_t 
     SAY(agent, true, worker_ended, WORKER_ENDED, &ended);
 }
 
-void agent_gone(struct agent *agent, struct agent_flare *flare)
+static void say_gone(struct agent *agent, char *id)
 {
     Covey__V1__FlareGone gone = COVEY__V1__FLARE_GONE__INIT;
-    gone.flare_id = flare->id;
+    gone.flare_id = id;
     SAY(agent, true, flare_gone, FLARE_GONE, &gone);
+}
+
+void agent_gone(struct agent *agent, struct agent_flare *flare)
+{
+    say_gone(agent, flare->id);
     forget(agent, flare);
 }
 
@@ -222,8 +227,13 @@ static void on_stop(struct agent *agent, const Covey__V1__Stop *stop)
     struct agent_flare *flare = agent_flare(agent, stop->flare_id);
     agent->stops++;
     (void)message_duration_ns(stop->grace, 0, &agent->stop_grace_ns);
-    if (flare && !agent->hold_stop)
+    if (agent->hold_stop)
+        return;
+    /* Also of a flare that it does not have: nothing of it is left. */
+    if (flare)
         agent_gone(agent, flare);
+    else
+        say_gone(agent, stop->flare_id);
 }
 
 static void on_acknowledge(struct agent *agent, uint64_t sequence)

@@ -95,6 +95,42 @@ static void prepare__node_silent__undone_and_placed_again(void)
     core_stop(&core);
 }
 
+static void say_failed(struct core_link *link)
+{
+    Covey__V1__PrepareFailed failed = COVEY__V1__PREPARE_FAILED__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    failed.flare_id = id;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED;
+    message.prepare_failed = &failed;
+    TEST_EQUAL(core_say(&core, link, &message, true), COVEY_OK);
+}
+
+/* An agent that was away says what became of the first attempt when the second could be under way.
+ */
+static void answers__of_an_earlier_attempt__end_no_later_one(void)
+{
+    start();
+    submit(0);
+    controller_detach(core.controller, a.node, "test");
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    a.sequence = 0;
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(a.prepares, 0);
+    say_failed(&a); /* it gave up when it lost the controller */
+    controller_turn(core.controller);
+    TEST_EQUAL(a.prepares, 0);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(a.prepares, 1);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK); /* another answer to a Stop */
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
+    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    core_stop(&core);
+}
+
 static void node__silent__lost_then_down_and_freed_once(void)
 {
     char other[ULID_BYTES];
@@ -126,6 +162,12 @@ static void node__silent__lost_then_down_and_freed_once(void)
     TEST_EQUAL(core_slots_used(&core, "a"), 2);
     TEST_EQUAL(core_slots_used(&core, "c"), 2);
     TEST_EQUAL(a.peers, 2);
+    for (int i = 0; i < 8; i++) {
+        heartbeat(&a);
+        heartbeat(&c);
+        core_pass(&core, 250 * MS);
+    }
+    TEST_EQUAL(a.stops, 1);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
     TEST_EQUAL(core_state(&core, id), FLARE_FAILED);
     TEST_EQUAL(core_slots_used(&core, "a"), 0);
@@ -563,6 +605,7 @@ static void retention__by_age_and_size__oldest_go_first(void)
 
 static const struct test_case times[] = {
     TEST_CASE(prepare__node_silent__undone_and_placed_again),
+    TEST_CASE(answers__of_an_earlier_attempt__end_no_later_one),
     TEST_CASE(node__silent__lost_then_down_and_freed_once),
     TEST_CASE(worker__fails__others_stopped_after_the_grace),
     TEST_CASE(workers__all_end_after_a_failure__no_grace_is_waited),
