@@ -98,6 +98,7 @@ static enum covey_status take_facts(struct controller *controller, struct contro
     node->acknowledged = 0;
     node->same_life = false;
     node->heard_ns = now_of(controller);
+    node->suspect_until_ns = 0;
     node->seen_wall_ns = wall_of(controller);
     return COVEY_OK;
 }

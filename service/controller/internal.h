@@ -27,6 +27,7 @@ struct controller_node {
     uint32_t sched_id;
     bool in_sched;
     int64_t heard_ns;
+    int64_t suspect_until_ns; /* silent: lost if it still is then; 0: it is not suspected */
     int64_t seen_wall_ns;
     int64_t down_at_ns;           /* when lost */
     int64_t forget_at_ns;         /* when down */

@@ -364,6 +364,7 @@ enum covey_status controller_receive(struct controller *controller, struct contr
                                node->name, (unsigned long long)message->epoch,
                                (unsigned long long)node->epoch);
     node->heard_ns = now_of(controller);
+    node->suspect_until_ns = 0;
     node->seen_wall_ns = wall_of(controller);
     bool repeated;
     enum covey_status status = take_sequence(node, message, &repeated, error);

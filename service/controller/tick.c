@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SUSPICION_NS (20 * COVEY_NS_PER_MS)
+
 static failure_message plain_failure(const char *status, char *message)
 {
     failure_message failure = COVEY__V1__FAILURE__INIT;
@@ -56,17 +58,32 @@ static void tick_flare(struct controller *controller, struct flare *flare, int64
         ending_stop(controller, flare, 0);
 }
 
+static int64_t silence_ns(const struct controller *controller)
+{
+    return controller->limits.heartbeat_ns * (int64_t)controller->limits.heartbeats_missed;
+}
+
+/* A controller that was stopped itself finds every node silent; what they said meanwhile waits to
+ * be read, so the first finding is only a suspicion. */
+static bool is_silent(const struct controller *controller, struct controller_node *node,
+                      int64_t now_ns)
+{
+    if (!node->link || now_ns - node->heard_ns < silence_ns(controller))
+        return false;
+    if (node->suspect_until_ns == 0)
+        node->suspect_until_ns = now_ns + SUSPICION_NS;
+    return node->suspect_until_ns <= now_ns;
+}
+
 /* A map must not change under a walk: one node a turn is forgotten. */
 static void tick_nodes(struct controller *controller, int64_t now_ns)
 {
-    int64_t silence_ns =
-        controller->limits.heartbeat_ns * (int64_t)controller->limits.heartbeats_missed;
     struct controller_node *forgotten = NULL;
     size_t cursor = 0;
     void *value;
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {
         struct controller_node *node = value;
-        bool silent = node->link && now_ns - node->heard_ns >= silence_ns;
+        bool silent = is_silent(controller, node, now_ns);
         if (silent || (node->link && node->broken))
             node_break(controller, node, silent ? "its heartbeats stopped" : "its stream broke");
         else if (node->down_at_ns <= now_ns)
@@ -106,9 +123,8 @@ int64_t tick_deadline_ns(const struct controller *controller)
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {
         const struct controller_node *node = value;
         if (node->link)
-            sooner(&deadline_ns,
-                   node->heard_ns + controller->limits.heartbeat_ns *
-                                        (int64_t)controller->limits.heartbeats_missed);
+            sooner(&deadline_ns, node->suspect_until_ns ? node->suspect_until_ns
+                                                        : node->heard_ns + silence_ns(controller));
         sooner(&deadline_ns, node->down_at_ns);
         sooner(&deadline_ns, node->forget_at_ns);
     }

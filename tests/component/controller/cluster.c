@@ -79,8 +79,10 @@ static void on_heartbeat(uv_timer_t *timer)
     message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT;
     message.heartbeat = &heartbeat;
     for (size_t i = 0; i < cluster->agent_count; i++)
-        if (cluster->agents[i].registered && !cluster->agents[i].mute)
+        if (cluster->agents[i].registered && !cluster->agents[i].mute) {
+            cluster->agents[i].heartbeats++;
             agent_say(&cluster->agents[i], &message, false);
+        }
 }
 
 void cluster_start(struct cluster *cluster, const char *fault, ...)

@@ -52,6 +52,7 @@ struct agent {
     uint64_t epoch;
     uint64_t sequence;
     uint64_t acknowledged;
+    unsigned heartbeats;
     unsigned prepares, starts, stops, registrations;
     int64_t stop_grace_ns;
     size_t peers_ended;

@@ -5,6 +5,7 @@
 #include "tests/component/controller/cluster.h"
 #include "tests/harness/harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -545,6 +546,27 @@ static void heartbeats__missed__node_is_lost(void)
     cluster_stop(&cluster);
 }
 
+static bool enough_heartbeats(void *data)
+{
+    return ((struct agent *)data)->heartbeats >= 12;
+}
+
+/* What agents said while it could not read counts. */
+static void controller__stopped_for_a_while__loses_no_node(void)
+{
+    char id[32];
+    start();
+    node->heartbeats = 0;
+    (void)kill(cluster.pid, SIGSTOP);
+    TEST_TRUE(cluster_run(&cluster, enough_heartbeats, node)); /* 2.4 s of them */
+    (void)kill(cluster.pid, SIGCONT);
+    node->finish = true;
+    cluster_flare(&cluster, &answer, 1, id);
+    TEST_TRUE(cluster_reaches(&cluster, id, COVEY__V1__FLARE_STATE__FLARE_STATE_SUCCEEDED));
+    TEST_TRUE(!node->ended);
+    cluster_stop(&cluster);
+}
+
 static const struct test_case calls[] = {
     TEST_CASE(flare__bad_input__one_clear_sentence),
     TEST_CASE(flare__same_idempotency_key__same_flare),
@@ -563,6 +585,7 @@ static const struct test_case calls[] = {
     TEST_CASE(drain__needs_a_reason__and_takes_no_new_work),
     TEST_CASE(attach__not_as_it_should_be__refused),
     TEST_CASE(heartbeats__missed__node_is_lost),
+    TEST_CASE(controller__stopped_for_a_while__loses_no_node),
     {0}};
 
 const struct test_suite test_suites[] = {{"calls", calls, NULL, NULL}, {0}};
