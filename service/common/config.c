@@ -42,7 +42,7 @@ void config_variable(const struct config_option *option, char *variable, size_t 
 {
     (void)snprintf(variable, size_bytes, "COVEY_%s", option->name);
     for (char *c = variable; *c; c++)
-        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        *c = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
 }
 
 /* ---- flags ---- */

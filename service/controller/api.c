@@ -182,7 +182,7 @@ static enum covey_status make_server(struct api *api, const struct api_options *
     enum covey_status status = rpc_server_create(api->loop, &server, &api->server, error);
     static const struct rpc_service *const services[] = {&api_covey_service, &api_blobs_service,
                                                          &api_node_service};
-    for (size_t i = 0; !status && i < sizeof services / sizeof *services; i++) {
+    for (size_t i = 0; !status && i < sizeof services / sizeof services[0]; i++) {
         status = rpc_server_add(api->server, services[i], api);
         if (status)
             (void)covey_error_set(error, status, "cannot add the service %s", services[i]->name);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE_BYTES (512 * 1024)
+#define PIECE_BYTES ((size_t)512 * 1024)
 
 /* ---- Put ---- */
 
@@ -225,7 +225,7 @@ static void stat_blobs(struct rpc_call *call, const ProtobufCMessage *message, v
         return;
     Covey__V1__StatResponse response = COVEY__V1__STAT_RESPONSE__INIT;
     Covey__V1__BlobInfo *infos = covey_calloc(request->n_sha256 + 1, sizeof *infos);
-    response.blobs = covey_calloc(request->n_sha256 + 1, sizeof *response.blobs);
+    response.blobs = covey_calloc(request->n_sha256 + 1, sizeof(Covey__V1__BlobInfo *));
     enum covey_status status = infos && response.blobs ? COVEY_OK : COVEY_ENOMEM;
     struct covey_error error = {0};
     for (size_t i = 0; !status && i < request->n_sha256; i++) {

@@ -173,7 +173,7 @@ static bool add_definition(const struct store_definition *row, void *data)
     struct definition_list *list = data;
     Covey__V1__ListDefinitionsResponse *response = &list->response;
     definition_message **grown = realloc(response->definitions, (response->n_definitions + 1) *
-                                                                    sizeof *response->definitions);
+                                                                    sizeof(definition_message *));
     definition_message *definition = message_unpack(&covey__v1__definition__descriptor, row->body);
     if (grown)
         response->definitions = grown;

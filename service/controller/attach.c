@@ -227,7 +227,7 @@ static bool list_flares(const struct controller_node *node, Covey__V1__NodeInfo 
     size_t count = 0;
     covey_list_for_each (link, &node->shares)
         count++;
-    info->flare_ids = covey_calloc(count + 1, sizeof *info->flare_ids);
+    info->flare_ids = covey_calloc(count + 1, sizeof(char *));
     if (!info->flare_ids)
         return false;
     covey_list_for_each (link, &node->shares) {
@@ -279,7 +279,7 @@ enum covey_status controller_nodes(struct controller *controller, Covey__V1__Nod
                                    size_t *count)
 {
     *count = 0;
-    *nodes = covey_calloc(controller->nodes.count + 1, sizeof **nodes);
+    *nodes = covey_calloc(controller->nodes.count + 1, sizeof(Covey__V1__NodeInfo *));
     if (!*nodes)
         return COVEY_ENOMEM;
     size_t cursor = 0;
@@ -296,6 +296,6 @@ enum covey_status controller_nodes(struct controller *controller, Covey__V1__Nod
         }
         (*nodes)[(*count)++] = info;
     }
-    qsort(*nodes, *count, sizeof **nodes, compare_names);
+    qsort(*nodes, *count, sizeof(Covey__V1__NodeInfo *), compare_names);
     return COVEY_OK;
 }

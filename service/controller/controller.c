@@ -23,7 +23,6 @@ static struct controller *create(struct store *store, const struct controller_op
     covey_list_init(&controller->active);
     covey_list_init(&controller->news);
     covey_list_init(&controller->ended);
-    covey_list_init(&controller->pending);
     controller->retention_ns = now_of(controller);
     if (options->join_token)
         controller->join_token = covey_strdup(options->join_token);

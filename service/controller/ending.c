@@ -63,7 +63,7 @@ static void tell_share(struct controller *controller, const struct share *share,
 static void tell_flare(struct controller *controller, struct flare *flare)
 {
     Covey__V1__PeerEnd *peers = covey_calloc(flare->ended_peer_count, sizeof *peers);
-    Covey__V1__PeerEnd **list = covey_calloc(flare->ended_peer_count, sizeof *list);
+    Covey__V1__PeerEnd **list = covey_calloc(flare->ended_peer_count, sizeof(Covey__V1__PeerEnd *));
     for (uint32_t i = 0; peers && list && i < flare->share_count; i++)
         if (flare->shares[i].state == SHARE_STARTED && flare->outcome != FLARE_SUCCEEDED)
             tell_share(controller, &flare->shares[i], peers, list);
@@ -120,7 +120,7 @@ static void list_lost(struct controller *controller, const struct share *lost,
                       worker_message **storage)
 {
     worker_message *workers = covey_calloc(lost->workers, sizeof *workers);
-    delta->workers = covey_calloc(lost->workers, sizeof *delta->workers);
+    delta->workers = covey_calloc(lost->workers, sizeof(worker_message *));
     *storage = workers;
     for (uint32_t i = 0; workers && delta->workers && i < lost->workers; i++) {
         uint32_t rank = lost->first_rank + i;

@@ -125,8 +125,8 @@ static enum covey_status add_worker(flare_message *view, const pack_message *pac
 /* Packs come with workers: each of them starts. */
 static enum covey_status add_packs(flare_message *view, const flare_message *delta)
 {
-    view->packs = covey_calloc(delta->n_packs, sizeof *view->packs);
-    view->workers = covey_calloc(view->workers_total, sizeof *view->workers);
+    view->packs = covey_calloc(delta->n_packs, sizeof(pack_message *));
+    view->workers = covey_calloc(view->workers_total, sizeof(worker_message *));
     if (!view->packs || !view->workers)
         return COVEY_ENOMEM;
     for (size_t i = 0; i < delta->n_packs; i++) {
@@ -308,7 +308,8 @@ static bool resolve_labels(options_message *options, const options_message *defa
 {
     if (options->n_labels || !defaults->n_labels)
         return true;
-    options->labels = covey_calloc(defaults->n_labels, sizeof *options->labels);
+    options->labels =
+        covey_calloc(defaults->n_labels, sizeof(Covey__V1__FlareOptions__LabelsEntry *));
     if (!options->labels)
         return false;
     for (size_t i = 0; i < defaults->n_labels; i++) {

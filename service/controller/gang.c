@@ -18,7 +18,7 @@ static enum covey_status list_packs(struct controller *controller,
                                     const struct sched_placement *placement, flare_message *delta)
 {
     pack_message *packs = covey_calloc(placement->pack_count, sizeof *packs);
-    delta->packs = covey_calloc(placement->pack_count, sizeof *delta->packs);
+    delta->packs = covey_calloc(placement->pack_count, sizeof(pack_message *));
     if (!packs || !delta->packs) {
         free(packs);
         free(delta->packs);
@@ -251,7 +251,8 @@ enum covey_status gang_send_start(struct controller *controller, struct share *s
 {
     struct flare *flare = share->flare;
     Covey__V1__HostAddress *hosts = covey_calloc(flare->share_count, sizeof *hosts);
-    Covey__V1__HostAddress **list = covey_calloc(flare->share_count, sizeof *list);
+    Covey__V1__HostAddress **list =
+        covey_calloc(flare->share_count, sizeof(Covey__V1__HostAddress *));
     enum covey_status status = COVEY_ENOMEM;
     if (hosts && list) {
         Covey__V1__Start start = COVEY__V1__START__INIT;

@@ -108,11 +108,12 @@ struct controller {
     struct covey_map nodes;  /* by name */
     struct covey_list active;
     struct covey_list news;
-    struct covey_list ended;   /* flares to be freed at the end of the turn */
-    struct covey_list pending; /* events that the journal has no room for, in order */
-    int64_t retry_journal_ns;  /* when pending is tried again */
-    int64_t retention_ns;      /* when the next clean-up is due */
-    bool place;                /* something changed that may let a flare start */
+    struct covey_list ended;       /* flares to be freed at the end of the turn */
+    struct pending_event *pending; /* events that the journal has no room for, in order */
+    struct pending_event *last_pending;
+    int64_t retry_journal_ns; /* when pending is tried again */
+    int64_t retention_ns;     /* when the next clean-up is due */
+    bool place;               /* something changed that may let a flare start */
     bool draining;
     bool refuse_append; /* a fault point: the next append fails */
 };

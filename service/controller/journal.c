@@ -15,14 +15,14 @@
 #define RETRY_NS COVEY_NS_PER_S
 
 struct pending_event {
-    struct covey_list link;
+    struct pending_event *next;
     char flare[ULID_BYTES];
     struct store_event event; /* its bytes follow the struct */
 };
 
 bool journal_is_whole(const struct controller *controller)
 {
-    return covey_list_empty(&controller->pending);
+    return controller->pending == NULL;
 }
 
 static enum covey_status keep(struct controller *controller, const char *flare,
@@ -42,7 +42,12 @@ static enum covey_status keep(struct controller *controller, const char *flare,
     (void)snprintf(pending->flare, sizeof pending->flare, "%s", flare);
     if (journal_is_whole(controller))
         controller->retry_journal_ns = now_of(controller) + RETRY_NS;
-    covey_list_push_back(&controller->pending, &pending->link);
+    pending->next = NULL;
+    if (controller->pending)
+        controller->last_pending->next = pending;
+    else
+        controller->pending = pending;
+    controller->last_pending = pending;
     return COVEY_OK;
 }
 
@@ -71,23 +76,25 @@ enum covey_status journal_append(struct controller *controller, const char *flar
     return status;
 }
 
+static void drop_first(struct controller *controller)
+{
+    struct pending_event *first = controller->pending;
+    controller->pending = first->next;
+    free(first);
+}
+
 void journal_retry(struct controller *controller)
 {
     size_t written = 0;
-    while (!journal_is_whole(controller)) {
-        struct pending_event *first =
-            covey_container_of(controller->pending.next, struct pending_event, link);
-        enum covey_status status =
-            store_event_append(controller->store, first->flare, &first->event, NULL);
-        if (status) {
+    for (; controller->pending; written++) {
+        const struct pending_event *first = controller->pending;
+        if (store_event_append(controller->store, first->flare, &first->event, NULL) != COVEY_OK) {
             controller->retry_journal_ns = now_of(controller) + RETRY_NS;
             return;
         }
         if (controller->on_news)
             controller->on_news(first->flare, CONTROLLER_NEWS_EVENT, controller->data);
-        covey_list_remove(&first->link);
-        free(first);
-        written++;
+        drop_first(controller);
     }
     controller->retry_journal_ns = COVEY_NEVER_NS;
     controller->place = true;
@@ -101,6 +108,6 @@ void journal_retry(struct controller *controller)
 
 void journal_clear(struct controller *controller)
 {
-    for (struct covey_list *link; (link = covey_list_pop_front(&controller->pending)) != NULL;)
-        free(covey_container_of(link, struct pending_event, link));
+    while (controller->pending)
+        drop_first(controller);
 }

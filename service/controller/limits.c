@@ -11,7 +11,7 @@ void controller_limits_init(struct controller_limits *limits)
         .max_blob_bytes = 1ULL << 30,
         .max_message_bytes = 4 << 20,
         .max_queued = 100000,
-        .max_time_limit_ns = 24 * 3600 * COVEY_NS_PER_S,
+        .max_time_limit_ns = 24LL * 3600 * COVEY_NS_PER_S,
         .heartbeat_ns = 250 * COVEY_NS_PER_MS,
         .heartbeats_missed = 6,
         .node_grace_ns = 10 * COVEY_NS_PER_S,
@@ -19,9 +19,9 @@ void controller_limits_init(struct controller_limits *limits)
         .prepare_attempts = 3,
         .stop_grace_ns = 1 * COVEY_NS_PER_S,
         .failure_grace_ns = 2 * COVEY_NS_PER_S,
-        .keep_flares_ns = 7 * 24 * 3600 * COVEY_NS_PER_S,
+        .keep_flares_ns = 7LL * 24 * 3600 * COVEY_NS_PER_S,
         .keep_bytes = 1ULL << 30,
-        .keep_blobs_ns = 24 * 3600 * COVEY_NS_PER_S,
+        .keep_blobs_ns = 24LL * 3600 * COVEY_NS_PER_S,
         .keep_nodes_ns = 3600 * COVEY_NS_PER_S,
     };
 }

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #define HEADER_BYTES 4
-#define READ_BYTES   (256 * 1024)
+#define READ_BYTES   ((size_t)256 * 1024)
 /* A line is at most 16 KiB with its fields; longer records were never written. */
-#define RECORD_MAX_BYTES (64 * 1024)
+#define RECORD_MAX_BYTES ((size_t)64 * 1024)
 
 static enum covey_status pack_line(struct covey_buffer *buffer, const Covey__V1__LogLine *line)
 {
@@ -85,7 +85,7 @@ static bool is_wanted(uint32_t rank, const uint32_t *ranks, size_t count)
 static enum covey_status add_line(Covey__V1__StreamLogsResponse *response, Covey__V1__LogLine *line)
 {
     void *lines =
-        covey_reallocarray(response->lines, response->n_lines + 1, sizeof *response->lines);
+        covey_reallocarray(response->lines, response->n_lines + 1, sizeof(Covey__V1__LogLine *));
     if (!lines)
         return COVEY_ENOMEM;
     response->lines = lines;

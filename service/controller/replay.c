@@ -232,8 +232,8 @@ static bool add_flare(const struct store_flare *row, void *data)
 static enum covey_status resume_all(struct controller *controller)
 {
     size_t count = 0;
-    struct flare **flares =
-        covey_calloc(controller->flares.count ? controller->flares.count : 1, sizeof *flares);
+    struct flare **flares = covey_calloc(controller->flares.count ? controller->flares.count : 1,
+                                         sizeof(struct flare *));
     if (!flares)
         return COVEY_ENOMEM;
     size_t cursor = 0;

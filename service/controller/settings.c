@@ -9,7 +9,7 @@
 
 #define MS  COVEY_NS_PER_MS
 #define S   COVEY_NS_PER_S
-#define DAY (24 * 3600 * S)
+#define DAY (24LL * 3600 * S)
 
 #define TEXT(name, field, value, help)                                                             \
     {                                                                                              \

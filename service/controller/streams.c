@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define EVENTS_BATCH 64
-#define PIECE_BYTES  (512 * 1024)
+#define PIECE_BYTES  ((size_t)512 * 1024)
 
 struct follow_group {
     struct covey_list followers;
@@ -175,7 +175,7 @@ static enum covey_status send_piece(struct follower *follower, const worker_mess
     if (status || length_bytes < wanted_bytes)
         return covey_error_set(error, status ? status : COVEY_EIO,
                                "the result of rank %u has been kept only up to byte %llu of %llu",
-                               worker->rank, (unsigned long long)(follower->offset + length_bytes),
+                               worker->rank, (unsigned long long)follower->offset + length_bytes,
                                (unsigned long long)worker->result_bytes);
     Covey__V1__StreamResultsResponse response = COVEY__V1__STREAM_RESULTS_RESPONSE__INIT;
     response.rank = worker->rank;

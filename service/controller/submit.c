@@ -85,7 +85,8 @@ enum covey_status controller_submit(struct controller *controller,
         status = make_flare(controller, caller, request, definition, &made, error);
     if (status)
         return status;
-    status = accept(controller, made, flare, error);
+    /* It was made where status is COVEY_OK, which the analyzer does not see. */
+    status = made ? accept(controller, made, flare, error) : COVEY_ENOMEM;
     if (status)
         flare_destroy(made);
     return status;
@@ -121,7 +122,7 @@ static enum covey_status show_packs(struct controller *controller,
                                     const struct sched_placement *placement,
                                     Covey__V1__PlanFlareResponse *response)
 {
-    response->packs = covey_calloc(placement->pack_count, sizeof *response->packs);
+    response->packs = covey_calloc(placement->pack_count, sizeof(pack_message *));
     if (!response->packs)
         return COVEY_ENOMEM;
     for (uint32_t i = 0; i < placement->pack_count; i++) {

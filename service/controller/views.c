@@ -215,7 +215,7 @@ enum covey_status controller_list(struct controller *controller,
                               .response = response,
                               .page_size = request->page_size ? request->page_size : PAGE_DEFAULT,
                               .error = error};
-    response->flares = covey_calloc(listing.page_size, sizeof *response->flares);
+    response->flares = covey_calloc(listing.page_size, sizeof(flare_message *));
     if (!response->flares)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a list");
     enum covey_status status =

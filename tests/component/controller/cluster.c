@@ -224,7 +224,7 @@ static void answer_on_message(struct rpc_call *call, const ProtobufCMessage *mes
 {
     struct answer *answer = data;
     (void)call;
-    TEST_REQUIRE(answer->count < sizeof answer->messages / sizeof *answer->messages);
+    TEST_REQUIRE(answer->count < sizeof answer->messages / sizeof answer->messages[0]);
     answer->messages[answer->count++] = message_copy(message);
 }
 
@@ -267,7 +267,7 @@ static const ProtobufCMessageDescriptor *response_of(const ProtobufCMessage *req
     };
     const char *name = request->descriptor->name;
     size_t stem = strlen(name) - strlen("Request");
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strncmp(all[i]->name, name, stem) == 0 && strcmp(all[i]->name + stem, "Response") == 0)
             return all[i];
     return NULL;

@@ -361,7 +361,7 @@ static void results__long__come_in_pieces_and_whole(void)
     static char chunk[300001];
     char id[32];
     start();
-    node->result_bytes = 4 * 300000;
+    node->result_bytes = 4ULL * 300000;
     cluster_flare(&cluster, &answer, 1, id);
     TEST_TRUE(cluster_reaches(&cluster, id, COVEY__V1__FLARE_STATE__FLARE_STATE_RUNNING));
     struct agent_flare *flare = agent_flare(node, id);
@@ -385,7 +385,7 @@ static void results__long__come_in_pieces_and_whole(void)
         TEST_EQUAL(piece->last, i + 1 == answer.count);
         offset += piece->data.len;
     }
-    TEST_EQUAL(offset, 4 * 300000);
+    TEST_EQUAL(offset, 4ULL * 300000);
     answer_clear(&answer);
     cluster_stop(&cluster);
 }

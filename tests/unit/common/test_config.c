@@ -137,7 +137,7 @@ static void parse__units__as_written(void)
     int64_t duration_ns = 0;
     uint64_t bytes = 0;
     TEST_EQUAL(config_parse_duration("7d", &duration_ns), COVEY_OK);
-    TEST_EQUAL(duration_ns, 7 * 24 * 3600 * COVEY_NS_PER_S);
+    TEST_EQUAL(duration_ns, 7LL * 24 * 3600 * COVEY_NS_PER_S);
     TEST_EQUAL(config_parse_duration("5m", &duration_ns), COVEY_OK);
     TEST_EQUAL(duration_ns, 300 * COVEY_NS_PER_S);
     static const char *const bad[] = {"", "s", "-1s", "1", "1 s", "0x1s", "999999999999d", "1.5s"};

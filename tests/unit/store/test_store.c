@@ -88,7 +88,7 @@ static bool count_event(const struct store_event *event, void *data)
     unsigned *count = data;
     ++*count;
     TEST_EQUAL(event->sequence, *count);
-    TEST_EQUAL(event->at_ns, *count * 10);
+    TEST_EQUAL(event->at_ns, (int64_t)*count * 10);
     TEST_EQUAL(memcmp(event->body.data, "body", 4), 0);
     TEST_EQUAL(event->delta.length_bytes, 0);
     return true;
@@ -249,7 +249,7 @@ static void store_open__damaged__says_so(void)
 static int fill(const char *folder)
 {
     struct store *store = open_store(folder);
-    const struct rlimit limit = {256 * 1024, 256 * 1024};
+    const struct rlimit limit = {256ULL * 1024, 256ULL * 1024};
     (void)signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 1;
