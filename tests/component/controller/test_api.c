@@ -151,6 +151,18 @@ static void deploy__bad_input__one_clear_sentence(void)
     cluster_call(&cluster, &answer, method, &request.base);
     expect(RPC_INVALID_ARGUMENT, "64 lowercase hexadecimal");
     definition.code_sha256 = digest;
+    Covey__V1__Definition__EnvironmentEntry variable =
+        COVEY__V1__DEFINITION__ENVIRONMENT_ENTRY__INIT;
+    Covey__V1__Definition__EnvironmentEntry *variables[] = {&variable};
+    definition.n_environment = 1;
+    definition.environment = variables;
+    variable.key = text("COVEY_RANK");
+    cluster_call(&cluster, &answer, method, &request.base);
+    expect(RPC_INVALID_ARGUMENT, "names that start with COVEY_");
+    variable.key = text("A=B");
+    cluster_call(&cluster, &answer, method, &request.base);
+    expect(RPC_INVALID_ARGUMENT, "environment variable 'A=B'");
+    definition.n_environment = 0;
     cluster_call(&cluster, &answer, method, &request.base);
     expect(RPC_FAILED_PRECONDITION, "put it by Blobs.Put first");
     cluster_stop(&cluster);

@@ -530,6 +530,18 @@ static void attach__same_node_again__older_stream_is_closed(void)
     core_stop(&core);
 }
 
+static void drain__program_ends__agents_sent_away_and_nothing_accepted(void)
+{
+    char next[ULID_BYTES];
+    start();
+    run(0);
+    controller_drain(core.controller);
+    TEST_TRUE(a.closed && b.closed);
+    TEST_EQUAL(core_submit(&core, 1, 0, next), COVEY_EUNAVAILABLE);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING); /* on its nodes */
+    core_stop(&core);
+}
+
 /* ---- tenants and retention ---- */
 
 static void flare__of_another_tenant__is_not_seen(void)
@@ -631,6 +643,7 @@ static const struct test_case reports[] = {
     TEST_CASE(log__repeated_after_a_reconnect__kept_once),
     TEST_CASE(attach__untrusted__needs_the_join_token),
     TEST_CASE(attach__same_node_again__older_stream_is_closed),
+    TEST_CASE(drain__program_ends__agents_sent_away_and_nothing_accepted),
     TEST_CASE(flare__of_another_tenant__is_not_seen),
     {0}};
 
