@@ -1,14 +1,11 @@
-# What runs over the relay in memory (tests/transport_core.cmake) runs over routers and UCX, too.
+# What runs over the relay in memory (the suites of tests/transport.cmake) runs over routers and UCX, too.
 add_library(covey_test_world_ucx STATIC component/transport/world.c component/router/router_relay.c)
 target_include_directories(covey_test_world_ucx PUBLIC component/transport)
 target_link_libraries(covey_test_world_ucx PUBLIC covey_settings covey_harness covey_worker_static
   covey_transport_net)
 
-file(GLOB suites CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/component/transport/test_*.c)
-foreach(suite ${suites})
-  get_filename_component(name ${suite} NAME_WE)
-  string(REPLACE test_ "" name ${name})
-  add_executable(test_router_${name} ${suite})
+foreach(name collectives failures messages)
+  add_executable(test_router_${name} component/transport/test_${name}.c)
   target_link_libraries(test_router_${name} PRIVATE covey_test_world_ucx)
   set_target_properties(test_router_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME component.router.${name} COMMAND test_router_${name})
