@@ -1,4 +1,4 @@
-# What runs over the relay in memory (the suites of tests/transport.cmake) runs over routers and UCX, too.
+# What runs over the relay in memory (the suites of tests/transport_core.cmake) runs over routers and UCX, too.
 add_library(covey_test_world_ucx STATIC component/transport/world.c component/router/router_relay.c)
 target_include_directories(covey_test_world_ucx PUBLIC component/transport)
 target_link_libraries(covey_test_world_ucx PUBLIC covey_settings covey_harness covey_worker_static
