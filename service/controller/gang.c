@@ -345,6 +345,8 @@ void gang_roll_back(struct controller *controller, struct flare *flare,
         }
         flare->prepare_by_ns = COVEY_NEVER_NS;
         (void)flare_must(controller, flare, FLARE_EVENT_ROLLING_BACK, &delta, failure->message);
+        free(flare->stop_reason);
+        flare->stop_reason = covey_strdup(failure->message);
         ending_stop(controller, flare, 0);
     }
     gang_rolled_back(controller, flare);

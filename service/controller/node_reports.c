@@ -174,6 +174,7 @@ static void describe_end(const struct share *share, const Covey__V1__WorkerEnded
     else
         (void)snprintf(text, size_bytes, "rank %u failed on node %s%s%s", worker->rank, node, why,
                        report->message);
+    message_trim(text);
 }
 
 static void decide(struct controller *controller, struct share *share, const worker_message *worker,

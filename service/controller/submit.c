@@ -41,22 +41,19 @@ static enum covey_status accept(struct controller *controller, struct flare *fla
     return status;
 }
 
-static enum covey_status make_flare(struct controller *controller,
-                                    const struct controller_identity *caller,
-                                    const Covey__V1__FlareRequest *request,
-                                    definition_message *take_definition, struct flare **flare,
-                                    struct covey_error *error)
+/* NULL: no memory, and take_definition is gone. */
+static struct flare *make_flare(struct controller *controller,
+                                const struct controller_identity *caller,
+                                const Covey__V1__FlareRequest *request,
+                                definition_message *take_definition)
 {
-    *flare = NULL;
     char id[ULID_BYTES];
     Covey__V1__FlareRequest *copy = message_copy(&request->base);
-    if (!copy || !ulid_make(&controller->ids, wall_of(controller), id)) {
-        message_free(copy);
-        message_free(take_definition);
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
-    }
-    *flare = flare_create(id, caller->tenant, copy, take_definition);
-    return *flare ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    if (copy && ulid_make(&controller->ids, wall_of(controller), id))
+        return flare_create(id, caller->tenant, copy, take_definition);
+    message_free(copy);
+    message_free(take_definition);
+    return NULL;
 }
 
 enum covey_status controller_submit(struct controller *controller,
@@ -79,14 +76,13 @@ enum covey_status controller_submit(struct controller *controller,
                                "%zu flares wait or run, which is the limit: try again later",
                                controller->flares.count);
     definition_message *definition;
-    struct flare *made;
     status = validate_request(controller, caller, request, &definition, error);
-    if (!status)
-        status = make_flare(controller, caller, request, definition, &made, error);
     if (status)
         return status;
-    /* It was made where status is COVEY_OK, which the analyzer does not see. */
-    status = made ? accept(controller, made, flare, error) : COVEY_ENOMEM;
+    struct flare *made = make_flare(controller, caller, request, definition);
+    if (!made)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    status = accept(controller, made, flare, error);
     if (status)
         flare_destroy(made);
     return status;
@@ -107,6 +103,7 @@ enum covey_status controller_cancel(struct controller *controller,
         struct covey_error text;
         (void)covey_error_set(&text, COVEY_ECANCELLED, "cancelled by %s%s%.300s", caller->tenant,
                               *reason ? ": " : "", reason);
+        message_trim(text.message);
         failure_message failure = COVEY__V1__FAILURE__INIT;
         failure.status = (char *)(uintptr_t) "ECANCELLED";
         failure.message = text.message;

@@ -306,6 +306,31 @@ static void cancel__in_every_state__ends_cancelled(void)
     cluster_stop(&cluster);
 }
 
+/* A reason that is cut inside a letter is still UTF-8: this client, too, refuses what is not. */
+static void cancel__long_reason__cut_between_letters(void)
+{
+    struct agent *a;
+    struct agent *b;
+    char id[32];
+    char reason[700];
+    start(&a, &b);
+    for (size_t shift = 0; shift < 3; shift++) {
+        memset(reason, 'x', sizeof reason);
+        for (size_t i = shift; i + 3 < sizeof reason; i += 3)
+            memcpy(reason + i, "\xe2\x82\xac", 3);
+        reason[shift + 3 * 200] = '\0';
+        cluster_flare(&cluster, &answer, 2, id);
+        Covey__V1__CancelFlareRequest request = COVEY__V1__CANCEL_FLARE_REQUEST__INIT;
+        request.id = id;
+        request.reason = reason;
+        cluster_call(&cluster, &answer, "/covey.v1.Covey/CancelFlare", &request.base);
+        TEST_EQUAL(answer.code, RPC_OK);
+        answer_clear(&answer);
+        TEST_TRUE(cluster_reaches(&cluster, id, cancelled));
+    }
+    cluster_stop(&cluster);
+}
+
 static void time_limit__reached__times_out(void)
 {
     struct agent *a;
@@ -339,6 +364,7 @@ static const struct test_case flares[] = {
     TEST_CASE(node__goes_and_stays_away__flare_fails_with_its_name),
     TEST_CASE(node__is_back_within_its_grace__flare_goes_on),
     TEST_CASE(cancel__in_every_state__ends_cancelled),
+    TEST_CASE(cancel__long_reason__cut_between_letters),
     TEST_CASE(time_limit__reached__times_out),
     {0}};
 
