@@ -47,7 +47,9 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     engine->pending = covey_calloc(endpoints, sizeof(*engine->pending));
     if (!engine->pending)
         goto no_pending;
-    if (memory_open(arena, endpoint, &engine->memory))
+    engine->ended = covey_calloc(arena->shape.worker_count, sizeof(*engine->ended));
+    engine->last_look = covey_calloc(arena->shape.worker_count, sizeof(*engine->last_look));
+    if (!engine->ended || !engine->last_look || memory_open(arena, endpoint, &engine->memory))
         goto no_memory;
     for (uint32_t i = 0; i < endpoints; i++)
         covey_list_init(&engine->pending[i]);
@@ -60,6 +62,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     *out = engine;
     return COVEY_OK;
 no_memory:
+    free(engine->last_look);
+    free(engine->ended);
     free(engine->pending);
 no_pending:
     free(engine);
@@ -90,6 +94,8 @@ void engine_destroy(struct engine *engine)
     covey_map_clear(&engine->cookies);
     memory_close(&engine->memory);
     free(engine->pending);
+    free(engine->last_look);
+    free(engine->ended);
     free(engine);
 }
 
@@ -103,9 +109,9 @@ enum covey_status engine_fail(struct engine *engine, enum covey_status status, c
     return status;
 }
 
-enum covey_status engine_check_rank(struct engine *engine, uint32_t rank)
+static enum covey_status check_state(struct engine *engine, uint32_t rank,
+                                     enum arena_rank_state state)
 {
-    enum arena_rank_state state = arena_rank_state(engine->arena, rank);
     if (state < ARENA_DONE)
         return COVEY_OK;
     char reason[ARENA_REASON_BYTES];
@@ -113,6 +119,16 @@ enum covey_status engine_check_rank(struct engine *engine, uint32_t rank)
     return engine_fail(engine, COVEY_EPEER, "rank %u (node %u) %s%s%s", rank,
                        arena_node_of(engine->arena, rank),
                        state == ARENA_DONE ? "has ended" : "died", *reason ? ": " : "", reason);
+}
+
+enum covey_status engine_check_rank(struct engine *engine, uint32_t rank)
+{
+    return check_state(engine, rank, arena_rank_state(engine->arena, rank));
+}
+
+enum covey_status engine_check_heard(struct engine *engine, uint32_t rank)
+{
+    return check_state(engine, rank, (enum arena_rank_state)engine->ended[rank]);
 }
 
 struct message *engine_message_new(struct engine *engine)
@@ -414,11 +430,32 @@ static bool drain(struct engine *engine)
     return false;
 }
 
-/* Deaths are looked at before the inbox is emptied, and acted on after: what was sent before a
- * death comes first. */
+static void look_at_ranks(struct engine *engine)
+{
+    for (uint32_t rank = 0; rank < engine->arena->shape.worker_count; rank++)
+        engine->last_look[rank] = (uint8_t)arena_rank_state(engine->arena, rank);
+}
+
+/* The inbox was emptied since the last look: what it saw ended has no more to say. */
+static void act_on_ends(struct engine *engine)
+{
+    uint8_t *older = engine->ended;
+    engine->ended = engine->last_look;
+    engine->last_look = older;
+    match_ended(engine);
+}
+
+/*
+ * Ends are looked at before the inbox is emptied, and acted on after: what was sent before an end
+ * comes first. Only by that look: a rank that sent and ended meanwhile still has a message in the
+ * inbox.
+ */
 void engine_progress(struct engine *engine)
 {
     uint32_t epoch = arena_epoch(engine->arena);
+    bool news = epoch != engine->epoch_seen;
+    if (news)
+        look_at_ranks(engine);
     memory_audit(&engine->memory);
     memory_trim(&engine->memory);
     engine->stalled = false;
@@ -428,8 +465,8 @@ void engine_progress(struct engine *engine)
     for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++)
         flush_pending(engine, &engine->pending[i]);
     transfer_advance(engine);
-    if (emptied && epoch != engine->epoch_seen) {
-        match_ended(engine);
+    if (emptied && news) {
+        act_on_ends(engine);
         engine->epoch_seen = epoch;
     }
 }

@@ -107,6 +107,8 @@ struct engine {
     struct inbox inbox;
     struct memory memory;
     uint32_t epoch_seen;
+    uint8_t *ended;     /* by rank: what it was when the inbox was last emptied after a look */
+    uint8_t *last_look; /* by rank: before the inbox is emptied */
     uint64_t next_cookie;
     struct covey_map channels;  /* by id */
     struct covey_map cookies;   /* struct request by its cookie */
@@ -176,7 +178,8 @@ enum covey_status engine_receive_start(struct channel *channel, struct request *
 /* The first unexpected message that matches, or NULL. */
 struct message *engine_find(struct channel *channel, int source, int tag);
 
-/* ENOMEM or EPEER where nothing can come any more from source, which nothing matches; else OK. */
+/* EPEER where nothing can come any more from source: it has ended, and all that it had sent was
+ * taken out of the inbox; else OK. */
 enum covey_status engine_can_come(struct channel *channel, int source);
 
 /* Withdraws a request that is not done. */

@@ -182,9 +182,9 @@ static enum covey_status can_come_from_any(struct channel *channel)
     for (uint32_t member = 0; member < comm->size; member++) {
         if (member == comm->rank)
             continue;
-        enum arena_rank_state state = arena_rank_state(engine->arena, comm->ranks[member]);
+        uint8_t state = engine->ended[comm->ranks[member]];
         if (state == ARENA_DIED)
-            return engine_check_rank(engine, comm->ranks[member]);
+            return engine_check_heard(engine, comm->ranks[member]);
         gone += state == ARENA_DONE;
     }
     if (gone > 0 && gone == comm->size - 1)
@@ -198,13 +198,12 @@ enum covey_status engine_can_come(struct channel *channel, int source)
     if (source == ENGINE_ANY)
         return can_come_from_any(channel);
     return (uint32_t)source == comm->rank ? COVEY_OK
-                                          : engine_check_rank(comm->engine, comm->ranks[source]);
+                                          : engine_check_heard(comm->engine, comm->ranks[source]);
 }
 
 enum covey_status engine_receive_start(struct channel *channel, struct request *request, int source,
                                        int tag)
 {
-    struct engine *engine = channel->comm->engine;
     request->kind = REQUEST_RECEIVE;
     request->channel = channel;
     request->peer = source;
@@ -213,15 +212,9 @@ enum covey_status engine_receive_start(struct channel *channel, struct request *
     covey_list_init(&request->link);
     if (take_unexpected(channel, request))
         return COVEY_OK;
-    /* Only worth looking at when there has been a death: then what is in the inbox counts. */
-    if (arena_epoch(engine->arena) != 0 && engine_can_come(channel, source)) {
-        engine_progress(engine);
-        if (take_unexpected(channel, request))
-            return COVEY_OK;
-        enum covey_status status = engine_can_come(channel, source);
-        if (status)
-            return status;
-    }
+    enum covey_status status = engine_can_come(channel, source);
+    if (status)
+        return status;
     if (source == ENGINE_ANY)
         covey_list_push_back(&channel->posted_any, &request->link);
     else
@@ -243,7 +236,7 @@ static void fail_list(struct engine *engine, struct covey_list *list)
     covey_list_for_each_safe (node, after, list) {
         struct request *request = request_of(node);
         struct comm *comm = request->channel->comm;
-        if (engine_check_rank(engine, comm->ranks[request->peer]) == COVEY_OK ||
+        if (engine_check_heard(engine, comm->ranks[request->peer]) == COVEY_OK ||
             comm->ranks[request->peer] == engine->rank)
             continue;
         engine_cancel(request);

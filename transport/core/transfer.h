@@ -26,6 +26,9 @@ void engine_message_free(struct engine *engine, struct message *message);
 /* Why a rank cannot be talked to any more: text and EPEER; OK while it lives. */
 enum covey_status engine_check_rank(struct engine *engine, uint32_t rank);
 
+/* Why nothing more comes from a rank, likewise: it has ended, and its messages were taken. */
+enum covey_status engine_check_heard(struct engine *engine, uint32_t rank);
+
 /* ---- match.c ---- */
 
 /* Takes over a message that has its turn or not. */

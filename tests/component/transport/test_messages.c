@@ -51,6 +51,26 @@ static void sendrecv__ring_of_any_size__delivers_every_length(void)
     for_each_world(ring);
 }
 
+/* Each ends when its neighbour may still have to take its last piece, and meanwhile moves pieces
+ * itself. */
+static void parting_words(struct covey_ctx *ctx, void *data)
+{
+    (void)data;
+    enum { LENGTH = 3 << 20 };
+    struct covey_comm *comm = covey_world(ctx);
+    int rank = covey_rank(ctx), size = covey_size(ctx);
+    char *words = calloc(2, LENGTH);
+    WORLD_OK(covey_sendrecv(comm, words, LENGTH, (rank + 1) % size, 1, words + LENGTH, LENGTH,
+                            (rank + size - 1) % size, 1, NULL));
+    free(words);
+}
+
+static void recv__senders_end_after_sending__every_message_comes(void)
+{
+    for (int i = 0; i < 10; i++)
+        for_each_world(parting_words);
+}
+
 /* Everyone to rank 0, which takes them from any source. */
 static void to_root(struct covey_ctx *ctx, void *data)
 {
@@ -302,6 +322,7 @@ static void threads__ring__delivers(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(sendrecv__ring_of_any_size__delivers_every_length),
+    TEST_CASE(recv__senders_end_after_sending__every_message_comes),
     TEST_CASE(recv__any_source__keeps_each_senders_order),
     TEST_CASE(recv__by_tag__takes_the_matching_one),
     TEST_CASE(recv__buffer_too_short__gives_what_fits),
