@@ -27,7 +27,7 @@ LAYERS = {
                 {"protobuf-c", "uv", "openssl", "sqlite", "seccomp", "cap", "hwloc", "cyaml", "microhttpd"}),
     "client": ({"base", "proto", "rpc", "client"}, {"protobuf-c", "uv", "openssl", "cyaml"}),
     "bench": ({PUBLIC, "scheduler", "bench"}, {"mpi", "ucx", "rdma"}),
-    "examples": ({PUBLIC, "examples"}, set()),
+    "examples": ({PUBLIC, "examples"}, {"zlib"}),
     "tests": (None, None),
 }
 
