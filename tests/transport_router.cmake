@@ -15,3 +15,4 @@ endforeach()
 covey_unit_test(router router LABEL component TIMEOUT 240
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/component/router/hosts.c
   DEPENDS covey_worker_static covey_transport_net)
+covey_unit_test(router malformed LABEL component DEPENDS covey_transport_net)

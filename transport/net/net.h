@@ -5,8 +5,8 @@
  *
  * Threads: a net belongs to one thread, which drives it: net_progress whenever net_fd is readable,
  * or at once where net_arm says that there is work. Nothing here blocks. Callbacks come from
- * net_progress and, where said so, from inside the call; a callback may send and land, and must
- * not destroy the net.
+ * net_progress and, where said so, from inside the call; a callback may send, land, drop and close
+ * a peer, and must not destroy the net.
  *
  * Order: none is promised between messages, not even on one connection; whoever needs it numbers
  * its messages (docs/wire.md).
@@ -46,7 +46,8 @@ struct net_landing {
 enum net_verdict {
     NET_DROP, /* done with it: no payload is wanted, or the header was all */
     NET_LAND, /* *landing is filled in; on_landed follows, once */
-    NET_HOLD, /* keep it; net_land or net_drop must follow, also after its sender is down */
+    NET_HOLD, /* keep it; net_land or net_drop must follow, also after its sender is down. Not for
+                 who has just closed that peer */
 };
 
 struct net_events {
@@ -61,7 +62,8 @@ struct net_events {
     /*
      * Once per node: it cannot be reached any more. OK: it said goodbye. EPEER: its connection
      * broke. ETIMEOUT, EUNAVAILABLE: no connection could be made. EUNAUTHENTICATED, EVERSION,
-     * EPROTO: it is not what it should be. Sends to it that were accepted have completed by then.
+     * EPROTO: it is not what it should be. What was under way to and from it completes with EPEER,
+     * before or soon after.
      */
     void (*on_peer_down)(void *data, unsigned node, enum covey_status status, const char *reason);
     /* The connection is up; carrier is what carries it ("ucx:tcp/lo", "ucx:rc_verbs/rxe0:1"). */

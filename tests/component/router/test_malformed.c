@@ -1,0 +1,230 @@
+/* A peer that knows the secret and says things that make no sense: it is given up, and no more. */
+#include "base/clock.h"
+#include "tests/harness/harness.h"
+#include "transport/net/router_internal.h"
+
+#include <string.h>
+
+static const uint8_t secret[NET_SECRET_BYTES] = "thirty-two bytes that are secret";
+
+/* A router on node 0, with ranks 0 and 2, and a bare net that speaks for node 1, with ranks 1, 3.
+ */
+struct pair {
+    struct arena *arena;
+    struct host_port *port;
+    struct router *router;
+    struct net *peer;
+    unsigned lost;
+    enum covey_status why;
+};
+
+static void on_transport(void *data, const char *carrier)
+{
+    (void)data, (void)carrier;
+}
+
+static void on_node_lost(void *data, unsigned node, enum covey_status status, const char *reason)
+{
+    struct pair *pair = data;
+    TEST_EQUAL(node, 1);
+    TEST_TRUE(*reason != '\0');
+    pair->lost++;
+    pair->why = status;
+}
+
+static const struct router_events router_events = {on_transport, on_node_lost};
+
+static enum net_verdict on_message(void *data, struct net_message *message,
+                                   struct net_landing *landing)
+{
+    (void)data, (void)message, (void)landing;
+    return NET_DROP;
+}
+
+static void on_landed(void *data, unsigned node, void *context, enum covey_status status)
+{
+    (void)data, (void)node, (void)context, (void)status;
+}
+
+static void on_peer_down(void *data, unsigned node, enum covey_status status, const char *reason)
+{
+    (void)data, (void)node, (void)status, (void)reason;
+}
+
+static void on_connected(void *data, unsigned node, const char *carrier)
+{
+    (void)data, (void)node, (void)carrier;
+}
+
+static const struct net_events net_events = {on_message, on_landed, on_peer_down, on_connected};
+
+static void open_pair(struct pair *pair)
+{
+    static const struct arena_pack packs[] = {{0, 1, 0}, {1, 1, 1}, {2, 1, 0}, {3, 1, 1}};
+    const struct arena_config config = {.flare_id = "a-test-flare",
+                                        .worker_count = 4,
+                                        .node_count = 2,
+                                        .pack_count = 4,
+                                        .packs = packs};
+    struct router_options options;
+    *pair = (struct pair){0};
+    TEST_REQUIRE(arena_create(&config, &pair->arena, NULL) == COVEY_OK);
+    TEST_REQUIRE(host_port_create(pair->arena, &pair->port, NULL) == COVEY_OK);
+    router_options_init(&options);
+    options.arena = pair->arena;
+    options.port = pair->port;
+    options.backend = "ucx";
+    options.secret = secret;
+    options.bind_address = "127.0.0.1";
+    options.events = &router_events;
+    options.data = pair;
+    TEST_REQUIRE(router_create(&options, &pair->router, NULL) == COVEY_OK);
+    struct net_options net = {.backend = "ucx",
+                              .node = 1,
+                              .node_count = 2,
+                              .flare_id = "a-test-flare",
+                              .secret = secret,
+                              .bind_address = "127.0.0.1",
+                              .events = &net_events};
+    net_limits_init(&net.limits);
+    TEST_REQUIRE(net_create(&net, &pair->peer, NULL) == COVEY_OK);
+    TEST_REQUIRE(net_set_address(pair->peer, 0, router_address(pair->router)) == COVEY_OK);
+}
+
+static void close_pair(struct pair *pair)
+{
+    router_destroy(pair->router);
+    net_destroy(pair->peer);
+    host_port_destroy(pair->port);
+    arena_destroy(pair->arena);
+}
+
+static bool turn_until_lost(void *data)
+{
+    struct pair *pair = data;
+    while (router_progress(pair->router, covey_now_ns()) |
+           net_progress(pair->peer, covey_now_ns())) {
+    }
+    return pair->lost > 0;
+}
+
+static bool turn_until_received(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return router_traffic(pair->router, 1).received_messages > 0;
+}
+
+static void check_given_up(const uint8_t *header, size_t header_bytes, size_t payload_bytes)
+{
+    static const uint8_t bytes[4096];
+    struct pair pair;
+    open_pair(&pair);
+    const struct net_payload payload = {.address = bytes, .length_bytes = payload_bytes};
+    TEST_EQUAL(net_send(pair.peer, 0, header, header_bytes, &payload, NULL, NULL), COVEY_OK);
+    TEST_TRUE(test_wait(turn_until_lost, &pair, 5 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.lost, 1);
+    TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_DIED);
+    TEST_EQUAL(arena_rank_state(pair.arena, 3), ARENA_DIED);
+    TEST_EQUAL(arena_rank_state(pair.arena, 0), ARENA_STARTING);
+    TEST_EQUAL(router_traffic(pair.router, 1).received_messages, 0);
+    close_pair(&pair);
+}
+
+static const struct descriptor_header sound = {
+    .kind = DESCRIPTOR_MESSAGE, .source = 1, .destination = 2, .tag = -7, .length = 20};
+
+static void check_header(struct descriptor_header header, size_t inline_bytes, size_t payload_bytes)
+{
+    uint8_t bytes[ROUTER_MESSAGE_BYTES + 100] = {0};
+    router_message_encode(&header, bytes);
+    check_given_up(bytes, ROUTER_MESSAGE_BYTES + inline_bytes, payload_bytes);
+}
+
+static void message__that_makes_no_sense__ends_the_peer(void)
+{
+    struct descriptor_header header = sound;
+    uint8_t bytes[ROUTER_MESSAGE_BYTES] = {9};
+    check_given_up(bytes, 0, 0);
+    check_given_up(bytes, sizeof bytes, 0);
+    bytes[0] = ROUTER_MESSAGE;
+    check_given_up(bytes, sizeof bytes - 1, 0);
+    check_header(sound, 19, 0);  /* another length than it says */
+    check_header(sound, 0, 20);  /* short, and not inline */
+    check_header(sound, 20, 20); /* both */
+    header.length = 80;
+    check_header(header, 80, 0); /* long, and inline */
+    header = sound;
+    header.source = 2; /* a rank that is not the sender's */
+    check_header(header, 20, 0);
+    header.source = 4;
+    check_header(header, 20, 0);
+    header = sound;
+    header.destination = 3; /* a rank that is not here */
+    check_header(header, 20, 0);
+    header.destination = UINT32_MAX;
+    check_header(header, 20, 0);
+    header = sound;
+    header.kind = DESCRIPTOR_KINDS;
+    check_header(header, 20, 0);
+}
+
+static void check_ended(uint32_t rank, uint32_t state, size_t bytes_sent, size_t payload_bytes)
+{
+    uint8_t bytes[ROUTER_ENDED_BYTES] = {ROUTER_ENDED};
+    net_put_u32(bytes + 4, rank);
+    net_put_u32(bytes + 8, state);
+    check_given_up(bytes, bytes_sent, payload_bytes);
+}
+
+static void end__that_makes_no_sense__ends_the_peer(void)
+{
+    check_ended(0, ARENA_DIED, ROUTER_ENDED_BYTES, 0); /* not one of its ranks */
+    check_ended(4, ARENA_DIED, ROUTER_ENDED_BYTES, 0);
+    check_ended(1, ARENA_RUNNING, ROUTER_ENDED_BYTES, 0);
+    check_ended(1, 77, ROUTER_ENDED_BYTES, 0);
+    check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES - 1, 0);
+    check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES, 1);
+}
+
+static void message__that_is_sound__is_delivered(void)
+{
+    uint8_t bytes[ROUTER_MESSAGE_BYTES + 20] = {0};
+    struct pair pair;
+    open_pair(&pair);
+    router_message_encode(&sound, bytes);
+    TEST_EQUAL(net_send(pair.peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
+    TEST_TRUE(test_wait(turn_until_received, &pair, 5 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.lost, 0);
+    TEST_EQUAL(router_traffic(pair.router, 1).received_bytes, 20);
+    TEST_EQUAL(router_counters(pair.router).dropped, 0);
+    close_pair(&pair);
+}
+
+static void message__encoded_and_decoded__comes_back(void)
+{
+    struct descriptor_header back, all = {.kind = 0x0102,
+                                          .source = 0x03040506,
+                                          .destination = 0x0708090a,
+                                          .tag = -2,
+                                          .communicator = 0x0b0c0d0e0f101112,
+                                          .sequence = 0x131415161718191a,
+                                          .length = 0x1b1c1d1e1f202122,
+                                          .cookie = 0x232425262728292a,
+                                          .argument = 0x2b2c2d2e2f303132};
+    uint8_t bytes[ROUTER_MESSAGE_BYTES];
+    router_message_encode(&all, bytes);
+    TEST_EQUAL(bytes[0], ROUTER_MESSAGE);
+    router_message_decode(bytes, &back);
+    TEST_EQUAL(memcmp(&all, &back, sizeof back), 0);
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(message__that_makes_no_sense__ends_the_peer),
+    TEST_CASE(end__that_makes_no_sense__ends_the_peer),
+    TEST_CASE(message__that_is_sound__is_delivered),
+    TEST_CASE(message__encoded_and_decoded__comes_back),
+    {0},
+};
+
+const struct test_suite test_suites[] = {{"malformed", cases, NULL, NULL}, {0}};
