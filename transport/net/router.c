@@ -70,12 +70,13 @@ static struct router *make_router(const struct router_options *options)
     router->regions = covey_calloc(router->slab_count, sizeof(struct net_region *));
     router->sent = covey_calloc(nodes * locals + 1, sizeof *router->sent);
     router->finished = covey_calloc(arena_worker_count(options->arena), sizeof *router->finished);
+    router->end_seen = covey_calloc(locals + 1, sizeof *router->end_seen);
     router->end_told = covey_calloc(locals + 1, sizeof *router->end_told);
     router->node_lost = covey_calloc(nodes, sizeof *router->node_lost);
     router->traffic = covey_calloc(nodes, sizeof *router->traffic);
     router->node_known = covey_calloc(nodes, sizeof *router->node_known);
-    if (!router->regions || !router->sent || !router->finished || !router->end_told ||
-        !router->node_lost || !router->node_known || !router->traffic) {
+    if (!router->regions || !router->sent || !router->finished || !router->end_seen ||
+        !router->end_told || !router->node_lost || !router->node_known || !router->traffic) {
         router_destroy(router);
         return NULL;
     }
@@ -123,6 +124,7 @@ void router_destroy(struct router *router)
     free(router->regions);
     free(router->sent);
     free(router->finished);
+    free(router->end_seen);
     free(router->end_told);
     free(router->node_lost);
     free(router->node_known);
@@ -173,12 +175,11 @@ bool router_progress(struct router *router, int64_t now_ns)
     router->asleep = false;
     if (now_ns >= router->retry_ns)
         router->retry_ns = COVEY_NEVER_NS;
-    /* Read before the inbox is: what a rank published before its end was marked is in there. */
-    uint32_t epoch = arena_epoch(router->arena);
+    router_end_look(router);
     bool did = router->net && net_progress(router->net, now_ns);
     did |= router_out_progress(router);
     did |= router_in_progress(router);
-    did |= router_end_progress(router, epoch);
+    did |= router_end_progress(router);
     return did;
 }
 

@@ -138,12 +138,20 @@ static bool tell_all(struct router *router, uint32_t local)
     return true;
 }
 
-/* Called when everything that was published before is on its way: the inbox was empty since. */
+void router_end_look(struct router *router)
+{
+    router->epoch = arena_epoch(router->arena);
+    if (router->epoch == router->epoch_seen)
+        return;
+    for (uint32_t local = 0; local < arena_local_count(router->arena); local++)
+        if (arena_rank_state(router->arena, arena_rank_of(router->arena, local)) >= ARENA_DONE)
+            router->end_seen[local] = true;
+}
+
 static bool tell_local_ends(struct router *router)
 {
     for (uint32_t local = 0; local < arena_local_count(router->arena); local++) {
-        uint32_t rank = arena_rank_of(router->arena, local);
-        if (router->end_told[local] || arena_rank_state(router->arena, rank) < ARENA_DONE)
+        if (router->end_told[local] || !router->end_seen[local])
             continue;
         if (!tell_all(router, local))
             return false;
@@ -159,12 +167,12 @@ void router_end_connected(struct router *router, unsigned node)
             router->end_told[local] = false;
 }
 
-bool router_end_progress(struct router *router, uint32_t epoch)
+bool router_end_progress(struct router *router)
 {
     bool did = false;
-    if (router->net && router->drained && epoch != router->epoch_seen) {
+    if (router->net && router->drained && router->epoch != router->epoch_seen) {
         if (tell_local_ends(router))
-            router->epoch_seen = epoch;
+            router->epoch_seen = router->epoch;
         else
             router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
         did = true;

@@ -66,11 +66,13 @@ struct router {
     struct net_region **regions; /* by slab; NULL: not met the network yet */
     uint64_t *sent;              /* by node and local rank: messages handed to the network */
     uint64_t *finished;          /* by rank: messages from it that are delivered or dropped */
+    bool *end_seen;              /* by local rank: it had ended before the inbox was last read */
     bool *end_told;              /* by local rank */
     bool *node_lost;             /* by node */
     bool *node_known;            /* by node: a connection has been begun or is up */
     struct net_traffic *traffic; /* by node */
-    uint32_t epoch_seen;
+    uint32_t epoch;              /* of the arena, when router_end_look last looked */
+    uint32_t epoch_seen;         /* whose ends are told */
     bool asleep;
     bool drained; /* the inbox was empty just now, and all of it is on its way */
     bool transport_told;
@@ -106,8 +108,10 @@ bool router_in_progress(struct router *router);
 void router_in_clear(struct router *router);
 
 /* router_end.c: who has ended. */
-/* epoch is the arena's from before the inbox was last found empty. */
-bool router_end_progress(struct router *router, uint32_t epoch);
+/* Before the inbox is read: notes who has ended. What they sent is in the inbox, or has gone. */
+void router_end_look(struct router *router);
+/* After it: tells the ends that were noted, where the inbox was found empty. */
+bool router_end_progress(struct router *router);
 /* A node is reached for the first time: it is told of who has ended before. */
 void router_end_connected(struct router *router, unsigned node);
 void router_end_received(struct router *router, const struct net_message *message);
