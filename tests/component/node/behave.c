@@ -100,13 +100,15 @@ int behave(struct covey_ctx *ctx)
     if (strcmp(word, "hello") == 0)
         return hello(ctx);
     if (strncmp(word, "exit ", 5) == 0)
-        exit(covey_rank(ctx) == 1 ? atoi(word + 5) : 0);
+        exit(covey_rank(ctx) == 1 ? (int)strtol(word + 5, NULL, 10) : 0);
     if (strcmp(word, "crash") == 0 && covey_rank(ctx) == 1)
         abort();
     if (strcmp(word, "wait") == 0)
         wait_for_ever();
     if (strcmp(word, "stubborn") == 0) {
         (void)signal(SIGTERM, SIG_IGN);
+        printf("stubborn\n");
+        fflush(stdout);
         wait_for_ever();
     }
     if (strcmp(word, "peer") == 0)
@@ -114,9 +116,9 @@ int behave(struct covey_ctx *ctx)
     if (strcmp(word, "descendants") == 0)
         return leave_descendants();
     if (strncmp(word, "big ", 4) == 0)
-        return big_result(ctx, (size_t)atol(word + 4));
+        return big_result(ctx, strtoul(word + 4, NULL, 10));
     if (strncmp(word, "flood ", 6) == 0)
-        return flood(ctx, atol(word + 6));
+        return flood(ctx, strtol(word + 6, NULL, 10));
     if (strcmp(word, "ring") == 0)
         return ring(ctx);
     return 0;

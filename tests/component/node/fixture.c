@@ -143,7 +143,7 @@ static const char *serve_code(const char *path)
     TEST_REQUIRE(EVP_Digest(bytes.data ? bytes.data : (uint8_t *)"", bytes.length_bytes, digest,
                             NULL, EVP_sha256(), NULL) == 1);
     for (int i = 0; i < 32; i++)
-        (void)snprintf(code_digests[code_count] + 2 * i, 3, "%02x", digest[i]);
+        (void)snprintf(code_digests[code_count] + 2 * (size_t)i, 3, "%02x", digest[i]);
     covey_buffer_free(&bytes);
     code_files[code_count] = strdup(path);
     return code_digests[code_count++];
@@ -322,21 +322,11 @@ void fixture_spawn(struct fixture *fixture, int i, const char *const *arguments,
     TEST_REQUIRE(pipe2(lifeline, O_CLOEXEC) == 0);
     snprintf(number, sizeof(number), "%d", lifeline[0]);
     snprintf(ports, sizeof(ports), "%d-%d", 18500 + 20 * i, 18519 + 20 * i);
-    const char *full[40] = {TEST_BIN "/covey-node",
-                            "--name",
-                            node->name,
-                            "--controller",
-                            fixture->address,
-                            "--state-dir",
-                            node->state_dir,
-                            "--runtime-dir",
-                            node->runtime_dir,
-                            "--lifeline-fd",
-                            number,
-                            "--data-ports",
-                            ports,
-                            "--slots",
-                            "64"};
+    static const char program[] = TEST_BIN "/covey-node";
+    const char *full[40] = {
+        program,       "--name",        node->name,      "--controller",    fixture->address,
+        "--state-dir", node->state_dir, "--runtime-dir", node->runtime_dir, "--lifeline-fd",
+        number,        "--data-ports",  ports,           "--slots",         "64"};
     size_t count = 15;
     for (size_t k = 0; arguments && arguments[k]; k++)
         full[count++] = arguments[k];

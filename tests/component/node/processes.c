@@ -31,7 +31,7 @@ size_t processes_marked(const char *flare_id, pid_t *pids, size_t limit)
         if (*entry->d_name < '1' || *entry->d_name > '9' || !marked(entry->d_name, mark))
             continue;
         if (count < limit)
-            pids[count] = (pid_t)atoi(entry->d_name);
+            pids[count] = (pid_t)strtol(entry->d_name, NULL, 10);
         count++;
     }
     closedir(names);
@@ -50,7 +50,7 @@ static bool runs(pid_t pid, const char *program, pid_t *parent)
         const char *close = strrchr((char *)text.data, ')');
         found = open && close && strncmp(open + 1, program, strlen(program)) == 0;
         if (close)
-            *parent = (pid_t)atoi(close + 4);
+            *parent = (pid_t)strtol(close + 4, NULL, 10);
     }
     covey_buffer_free(&text);
     return found;

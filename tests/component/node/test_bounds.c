@@ -26,7 +26,7 @@ static size_t resident_bytes(pid_t pid)
     TEST_REQUIRE(covey_file_read(path, 4096, &text, &error) == COVEY_OK);
     TEST_REQUIRE(covey_buffer_append(&text, "", 1) == COVEY_OK);
     const char *second = strchr((char *)text.data, ' ');
-    size_t pages = second ? (size_t)atol(second) : 0;
+    size_t pages = second ? strtoul(second, NULL, 10) : 0;
     covey_buffer_free(&text);
     return pages * (size_t)getpagesize();
 }

@@ -89,8 +89,8 @@ static void chaos__something_is_killed__everything_ends(void)
 {
     const char *rounds_text = getenv("COVEY_TEST_ROUNDS");
     const char *seed_text = getenv("COVEY_TEST_SEED");
-    int rounds = rounds_text ? atoi(rounds_text) : 60;
-    seed = seed_text ? (unsigned)atoi(seed_text) : (unsigned)covey_now_ns();
+    int rounds = rounds_text ? (int)strtol(rounds_text, NULL, 10) : 60;
+    seed = seed_text ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)covey_now_ns();
     fprintf(stderr, "seed %u\n", seed);
     fixture = fixture_create();
     fixture_start_node(fixture, 0, NULL, NULL);

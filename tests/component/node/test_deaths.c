@@ -29,7 +29,7 @@ static void check_news(const struct flare_plan *plan, uint32_t rank, int64_t kil
     TEST_EQUAL(ended->worker->exit_status, 0);
     struct covey_buffer result = fixture_result(fixture, plan->id, rank);
     TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-    int64_t after_ns = atoll((char *)result.data + 9) - killed_ns;
+    int64_t after_ns = strtoll((char *)result.data + 9, NULL, 10) - killed_ns;
     if (after_ns < 0 || after_ns > 100 * MS || !strstr((char *)result.data, says))
         fprintf(stderr, "rank %u after %lld us: %s\n", rank, (long long)after_ns / 1000,
                 (char *)result.data);
@@ -133,6 +133,7 @@ static void kill_agent_and_host__packs_end_at_once(void)
         if (fixture->said[i].message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_REGISTER)
             last = &fixture->said[i];
     }
+    TEST_REQUIRE(last != NULL);
     TEST_EQUAL(last->message->register_->n_flares, 0);
 }
 

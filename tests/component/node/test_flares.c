@@ -219,11 +219,21 @@ static void flare__much_log__all_of_it_comes_before_the_flare_is_gone(void)
     TEST_EQUAL(lines, 9000);
 }
 
+/* They ignore SIGTERM from here on. */
+static bool all_stubborn(struct fixture *unused, void *data)
+{
+    const struct flare_plan *plan = data;
+    (void)unused;
+    return fixture_logged(fixture, plan->id, 0, "stubborn") &&
+           fixture_logged(fixture, plan->id, 1, "stubborn") &&
+           fixture_logged(fixture, plan->id, 2, "stubborn");
+}
+
 static void stop__stubborn_workers__killed_after_the_grace(void)
 {
     struct flare_plan plan = plan_of("STUBBORN", "stubborn", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_until(fixture, all_stubborn, &plan, 5 * S));
     int64_t from_ns = covey_now_ns();
     fixture_stop_flare(fixture, &plan, 300 * COVEY_NS_PER_MS);
     TEST_TRUE(fixture_gone(fixture, &plan, 3 * S));

@@ -62,7 +62,7 @@ static void kill_worker__other_node_is_told__its_workers_learn_it(void)
     for (uint32_t rank = 1; rank < 4; rank++) {
         struct covey_buffer result = fixture_result(fixture, plan.id, rank);
         TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-        int64_t after_ns = atoll((char *)result.data + 9) - killed_ns;
+        int64_t after_ns = strtoll((char *)result.data + 9, NULL, 10) - killed_ns;
         TEST_TRUE(after_ns < (rank == 1 ? 100 * MS : 2 * S));
         TEST_TRUE(strstr((char *)result.data, "killed by signal 9") != NULL);
         covey_buffer_free(&result);
@@ -89,7 +89,7 @@ static void kill_host__workers_of_both_nodes_learn_it(void)
         TEST_REQUIRE(fixture_wait_ended(fixture, plan.id, rank, 2 * S) != NULL);
         struct covey_buffer result = fixture_result(fixture, plan.id, rank);
         TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-        TEST_TRUE(atoll((char *)result.data + 9) - killed_ns < 100 * MS);
+        TEST_TRUE(strtoll((char *)result.data + 9, NULL, 10) - killed_ns < 100 * MS);
         covey_buffer_free(&result);
     }
     end_flare(fixture, &plan);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOB_BYTES 1000
+#define BLOB_BYTES ((size_t)1000)
 
 static struct covey_error error;
 
@@ -27,7 +27,7 @@ static void make_blob(int number, char bytes[BLOB_BYTES], char sha256[65])
     memset(bytes, 'a' + number, BLOB_BYTES);
     TEST_REQUIRE(EVP_Digest(bytes, BLOB_BYTES, digest, NULL, EVP_sha256(), NULL) == 1);
     for (int i = 0; i < 32; i++)
-        snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
+        snprintf(sha256 + 2 * (size_t)i, 3, "%02x", digest[i]);
 }
 
 static enum covey_status put(struct cache *cache, int number)
@@ -58,7 +58,7 @@ static bool has(struct cache *cache, int number)
         TEST_EQUAL(fd, -1);
         return false;
     }
-    TEST_EQUAL(read(fd, found, sizeof(found)), BLOB_BYTES);
+    TEST_EQUAL(read(fd, found, sizeof(found)), (ssize_t)BLOB_BYTES);
     TEST_TRUE(memcmp(bytes, found, BLOB_BYTES) == 0);
     struct stat facts;
     TEST_TRUE(fstat(fd, &facts) == 0 && (facts.st_mode & S_IXUSR));
@@ -144,7 +144,7 @@ static void cache_open__after_a_crash__no_temporary_and_no_damaged_file(void)
     make_blob(1, bytes, sha256);
     snprintf(path, sizeof(path), "%s/%s", folder_of("crash"), sha256);
     TEST_EQUAL(chmod(path, 0700), 0);
-    TEST_EQUAL(truncate(path, BLOB_BYTES - 1), 0);
+    TEST_EQUAL(truncate(path, (off_t)BLOB_BYTES - 1), 0);
     cache = open_cache("crash", 10000);
     TEST_TRUE(!has(cache, 1));
     TEST_TRUE(access(path, F_OK) < 0);
