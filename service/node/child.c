@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +91,14 @@ static void on_pid_event(uv_poll_t *poll, int status, int events)
     (void)uv_poll_stop(poll);
     peer_drain(&child->peer);
     end(child);
+}
+
+bool child_is_ending(const struct node_child *child)
+{
+    struct pollfd connection = {.fd = child->peer.link.fd, .events = POLLRDHUP};
+    if (child->exited || !child->peer.open)
+        return true;
+    return poll(&connection, 1, 0) == 1 && connection.revents & (POLLHUP | POLLRDHUP);
 }
 
 static void on_lost(struct local_peer *peer, enum covey_status status, void *data)

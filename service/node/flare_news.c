@@ -179,6 +179,32 @@ static void tell_ended(struct node_flare *flare, const struct node_worker *worke
     outbox_add(flare->agent, &request, take_result_fd, worker->result_bytes);
 }
 
+/* An end that may have come of the host's is told after it. */
+static void tell_or_hold(struct node_flare *flare, struct node_worker *worker, const char *message,
+                         int take_result_fd, bool host_gone)
+{
+    if (!flare->host || !(host_gone || child_is_ending(flare->host))) {
+        tell_ended(flare, worker, message, take_result_fd);
+        return;
+    }
+    /* Where it only let go of the pack, it is of no use any more either. */
+    child_kill(flare->host);
+    worker->held = true;
+    worker->held_result_fd = take_result_fd;
+    (void)snprintf(worker->held_message, sizeof(worker->held_message), "%s", message);
+}
+
+void flare_tell_held(struct node_flare *flare)
+{
+    for (uint32_t i = 0; i < flare->worker_count; i++) {
+        struct node_worker *worker = &flare->workers[i];
+        if (!worker->held)
+            continue;
+        worker->held = false;
+        tell_ended(flare, worker, worker->held_message, worker->held_result_fd);
+    }
+}
+
 /* A result must be what it says: memory that nobody can change any more, within the limit. */
 static bool result_sound(const struct node_flare *flare, int fd, uint64_t bytes)
 {
@@ -214,7 +240,7 @@ static void on_worker_ended(struct node_child *child, struct local_record *recor
     worker->state = succeeded       ? COVEY__V1__WORKER_STATE__WORKER_STATE_DONE
                     : said->stopped ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
                                     : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
-    tell_ended(flare, worker, said->message, result_fd);
+    tell_or_hold(flare, worker, said->message, result_fd, said->host_gone);
 }
 
 void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_t rank)
@@ -308,7 +334,7 @@ void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how
             (void)snprintf(message, sizeof(message), "stopped: %.120s", flare->stop_reason);
         else
             (void)snprintf(message, sizeof(message), "its pack %s", how);
-        tell_ended(flare, worker, message, -1);
+        tell_or_hold(flare, worker, message, -1, false);
     }
 }
 
@@ -381,6 +407,8 @@ void flare_child_ended(struct node_child *child)
     } else if (child->role == CHILD_PACK && flare->state != FLARE_WITHDRAWN) {
         flare_pack_lost(flare, child->pack_id, how);
     }
+    if (child->role == CHILD_HOST)
+        flare_tell_held(flare);
     child->flare = NULL;
     flare_check_gone(flare);
 }

@@ -80,6 +80,9 @@ enum covey_status child_connect(struct node *agent, const char *socket_name,
 /* Names the socket after the flare, so that whoever looks can tell. */
 enum covey_status child_rename(struct node_child *child, const char *socket_name) COVEY_MUST_USE;
 
+/* Its connection is closed: its end, and how it came, will be known in a moment. */
+bool child_is_ending(const struct node_child *child);
+
 /* SIGKILL; a pack takes all that it has forked with it. The end is told as for any other. */
 void child_kill(struct node_child *child);
 
@@ -147,6 +150,10 @@ struct node_worker {
     uint32_t signal;
     int64_t ended_ns;
     uint64_t result_bytes;
+    /* Its end is told after that of the host, which may be the cause. */
+    bool held;
+    int held_result_fd;
+    char held_message[160];
 };
 
 struct node_flare {
@@ -219,6 +226,8 @@ void flare_withdraw(struct node_flare *flare, const char *status_name, const cha
 /* What a flare's host or pack says, and its end. */
 void flare_on_record(struct node_child *child, struct local_record *record);
 void flare_child_ended(struct node_child *child);
+/* Tells the ends that were held back. */
+void flare_tell_held(struct node_flare *flare);
 /* NULL for a rank that is not on this node. */
 struct node_worker *flare_worker(struct node_flare *flare, uint32_t rank);
 /* A pack is gone: so are those of its workers that had not ended. */

@@ -50,6 +50,7 @@ struct pack_worker {
     bool ended;
     bool acknowledged;
     bool stopped;
+    bool host_gone; /* when it ended */
     uint32_t exit_status;
     uint32_t signal;
     int64_t ended_ns;

@@ -4,6 +4,7 @@
 #include "service/pack/pack.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -18,6 +19,8 @@ void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t e
     worker->exit_status = exit_status;
     worker->signal = signal;
     worker->stopped = pack->stopping && (exit_status != 0 || signal != 0);
+    struct pollfd lifeline = {.fd = pack->lifeline.fd, .events = POLLRDHUP};
+    worker->host_gone = pack->host_gone || poll(&lifeline, 1, 0) == 1;
     bool succeeded = exit_status == 0 && signal == 0;
     char how[ARENA_REASON_BYTES] = "";
     if (worker->stopped)

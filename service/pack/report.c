@@ -126,6 +126,7 @@ void pack_tell_ended(struct pack *pack, struct pack_worker *worker)
     ended.result_bytes = worker->result_bytes;
     ended.message = worker->message;
     ended.stopped = worker->stopped;
+    ended.host_gone = worker->host_gone;
     pack_send(pack, &message, &worker->result_fd, ended.has_result ? 1 : 0);
 }
 

@@ -111,6 +111,8 @@ int behave(struct covey_ctx *ctx)
         fflush(stdout);
         wait_for_ever();
     }
+    if (strcmp(word, "fail with peer") == 0)
+        return wait_for_rank_0(ctx) == 0 ? 5 : 9;
     if (strcmp(word, "peer") == 0)
         return wait_for_rank_0(ctx);
     if (strcmp(word, "descendants") == 0)

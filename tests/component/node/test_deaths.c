@@ -106,6 +106,35 @@ static void kill_host__told_and_everything_goes(void)
     end_flare(fixture, &plan);
 }
 
+/* Workers that fail for want of their host do not hide the cause. */
+static void kill_host__told_before_the_workers_that_fail_of_it(void)
+{
+    struct flare_plan plan = plan_of("CAUSE", "fail with peer", 3);
+    fixture_start_node(fixture, 1, NULL, NULL);
+    plan.pack_count = 2;
+    plan.packs[1].node = 1;
+    plan.packs[1].workers = 4;
+    start_waiting(&plan);
+    pid_t host = processes_find(plan.id, "covey-host", 0);
+    if (processes_parent(host) != fixture->nodes[1].pid)
+        host = processes_find(plan.id, "covey-host", 1);
+    TEST_REQUIRE(processes_parent(host) == fixture->nodes[1].pid);
+    TEST_EQUAL(kill(host, SIGKILL), 0);
+    TEST_TRUE(fixture_wait_ended(fixture, plan.id, 6, 5 * S) != NULL);
+    for (size_t i = fixture->looked_from; i < fixture->said_count; i++) {
+        const Covey__V1__AttachRequest *message = fixture->said[i].message;
+        if (fixture->said[i].node != 1 ||
+            message->body_case != COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED)
+            continue;
+        const struct said *cause =
+            fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0);
+        TEST_REQUIRE(cause != NULL);
+        TEST_TRUE(cause < &fixture->said[i]);
+        TEST_EQUAL(message->worker_ended->worker->exit_status, 5);
+    }
+    end_flare(fixture, &plan);
+}
+
 static void kill_thread_pack__all_ranks_are_told(void)
 {
     struct flare_plan plan = plan_of("KILLTHREADS", "crash", 3);
@@ -167,6 +196,7 @@ static const struct test_case deaths[] = {
     TEST_CASE(kill_worker__peers_learn_it_within_100_ms),
     TEST_CASE(kill_pack__its_workers_go_and_the_others_learn_it),
     TEST_CASE(kill_host__told_and_everything_goes),
+    TEST_CASE(kill_host__told_before_the_workers_that_fail_of_it),
     TEST_CASE(kill_thread_pack__all_ranks_are_told),
     TEST_CASE(kill_agent_and_host__packs_end_at_once),
     TEST_CASE(close_lifeline__everything_goes_at_once),
