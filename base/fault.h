@@ -4,7 +4,9 @@
  *
  * The environment fires them: COVEY_FAULT="name[:nth[:action]][,...]", where nth (default 1) counts
  * passes in this process and action is fail (default: the step fails as it would), kill (SIGKILL to
- * itself) or stop (SIGSTOP). Unset, a point costs one predicted branch.
+ * itself) or stop (SIGSTOP). The first process of a pid namespace is immune to its own signals:
+ * there kill is a trap, and stop waits for ever. Unset, a point costs one predicted
+ * branch.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

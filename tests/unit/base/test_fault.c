@@ -1,9 +1,13 @@
 #include "base/fault.h"
 #include "tests/harness/harness.h"
 
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +108,48 @@ static void pass__action_stop__stops_and_goes_on_unharmed(void)
     TEST_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
 }
 
+/* Runs one pass in the first process of a pid namespace; its wait status. -1: there can be none. */
+static int first_process_status(const char *text)
+{
+    pid_t middle = fork();
+    if (middle == 0) {
+        if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+            test_child_exit(1);
+        pid_t first = fork();
+        if (first == 0) {
+            struct covey_error error;
+            alarm(60);
+            if (init_with(text, &error) == COVEY_OK)
+                covey_fault(COVEY_FAULT_WORKER_CLAIM);
+            test_child_exit(3);
+        }
+        int status = 0;
+        if (strstr(text, "stop")) {
+            /* It neither ends nor goes on: only this ends it. */
+            struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, first, 0), .events = POLLIN};
+            if (poll(&ended, 1, 50) == 0)
+                kill(first, SIGKILL);
+        }
+        waitpid(first, &status, 0);
+        test_child_exit(WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    }
+    int status = -1;
+    TEST_REQUIRE(middle > 0 && waitpid(middle, &status, 0) == middle);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1 ? -1 : status;
+}
+
+static void pass__first_process_of_a_namespace__ends_or_waits_too(void)
+{
+    int status = first_process_status("worker_claim:1:kill");
+    if (status == -1) {
+        printf("(not tried: no pid namespace can be made here) ");
+        return;
+    }
+    TEST_TRUE(WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3);
+    status = first_process_status("worker_claim:1:stop");
+    TEST_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == SIGKILL);
+}
+
 static void pass__later_pass_armed__child_is_unharmed(void)
 {
     int status = child_status("worker_claim:2:kill", 0);
@@ -117,6 +163,7 @@ static const struct test_case cases[] = {
     TEST_CASE(pass__action_kill__ends_the_process_by_sigkill),
     TEST_CASE(pass__action_stop__stops_and_goes_on_unharmed),
     TEST_CASE(pass__later_pass_armed__child_is_unharmed),
+    TEST_CASE(pass__first_process_of_a_namespace__ends_or_waits_too),
     {0},
 };
 
