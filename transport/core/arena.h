@@ -133,6 +133,9 @@ void arena_mark_node_died(struct arena *arena, uint32_t node, const char *reason
 
 enum arena_rank_state arena_rank_state(const struct arena *arena, uint32_t rank);
 
+/* How many ranks had ended when this one did: of two that have ended, which was first. */
+uint32_t arena_rank_order(const struct arena *arena, uint32_t rank);
+
 /* Why a rank ended, copied; empty while it has not. */
 void arena_rank_reason(const struct arena *arena, uint32_t rank, char reason[ARENA_REASON_BYTES]);
 

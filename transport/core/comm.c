@@ -58,6 +58,7 @@ enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t
         return engine_fail(engine, COVEY_ENOMEM, "out of memory");
     comm->engine = engine;
     comm->id = id;
+    comm->first_death = UINT32_MAX;
     comm->size = size;
     comm->timeout_ns = engine->timeout_ns;
     enum covey_status status = COVEY_ENOMEM;
@@ -126,6 +127,25 @@ bool comm_takes(struct channel *channel, struct message *message)
     }
     engine_message_free(comm->engine, message);
     return true;
+}
+
+uint32_t comm_first_death(struct comm *comm)
+{
+    struct engine *engine = comm->engine;
+    if (comm->deaths_seen == engine->epoch_seen)
+        return comm->first_death;
+    uint32_t earliest = UINT32_MAX;
+    comm->first_death = UINT32_MAX;
+    for (uint32_t member = 0; member < comm->size; member++) {
+        uint32_t rank = comm->ranks[member];
+        if (arena_rank_state(engine->arena, rank) != ARENA_DIED ||
+            arena_rank_order(engine->arena, rank) >= earliest)
+            continue;
+        earliest = arena_rank_order(engine->arena, rank);
+        comm->first_death = member;
+    }
+    comm->deaths_seen = engine->epoch_seen;
+    return comm->first_death;
 }
 
 enum covey_status comm_broken(struct comm *comm)

@@ -27,6 +27,8 @@ struct comm {
     uint64_t collectives;     /* so far */
     enum covey_status broken; /* by a failed collective; then why */
     uint32_t broken_by;       /* the member at fault, as far as is known */
+    uint32_t deaths_seen;     /* the engine's epoch when first_death was found out */
+    uint32_t first_death;     /* the member that died first, or UINT32_MAX */
 };
 
 /* ranks is copied: the members in order, this worker among them. */
@@ -48,6 +50,12 @@ void comm_name_missing(struct comm *comm, const char *name);
 
 /* True where the message is such, and then it is taken over. */
 bool comm_takes(struct channel *channel, struct message *message);
+
+/*
+ * The member that died first, among the deaths that the engine has acted on; UINT32_MAX: none. One
+ * that ended well has not died.
+ */
+uint32_t comm_first_death(struct comm *comm);
 
 /* The status and text of a communicator that is broken. */
 enum covey_status comm_broken(struct comm *comm) COVEY_MUST_USE;

@@ -29,7 +29,8 @@ static uint64_t make_check(enum group_kind kind, uint32_t detail, uint32_t root,
 enum covey_status group_begin(struct group *group, struct comm *comm, enum group_kind kind,
                               uint32_t root, uint32_t detail, uint64_t length)
 {
-    *group = (struct group){.comm = comm, .engine = comm->engine, .kind = kind};
+    *group = (struct group){
+        .comm = comm, .engine = comm->engine, .kind = kind, .culprit = GROUP_NO_ROOT};
     engine_wait_start(&group->wait, comm->engine, comm->timeout_ns);
     if (comm->broken)
         return comm_broken(comm);
@@ -93,10 +94,10 @@ enum covey_status group_end(struct group *group, enum covey_status status)
         comm_name_missing(comm, names[group->kind]);
     comm->broken = status == COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
     comm->broken_by = comm->rank;
-    for (uint32_t member = 0; status == COVEY_EPEER && member < comm->size; member++) {
-        if (arena_rank_state(group->engine->arena, comm->ranks[member]) == ARENA_DIED)
-            comm->broken_by = member;
-    }
+    if (status == COVEY_EPEER && comm_first_death(comm) != UINT32_MAX)
+        comm->broken_by = comm->first_death;
+    else if (status == COVEY_EPEER && group->culprit != GROUP_NO_ROOT)
+        comm->broken_by = group->culprit;
     if (status != COVEY_ETIMEOUT)
         tell_broken(group, comm->broken);
     return status;
@@ -133,26 +134,49 @@ static struct request *next_request(struct group *group)
     return request;
 }
 
+/* Remembers whose end a status of EPEER is about. */
+static enum covey_status blame(struct group *group, uint32_t member, enum covey_status status)
+{
+    if (status == COVEY_EPEER)
+        group->culprit = member;
+    return status;
+}
+
 /* A request that did not start is none. */
-static enum covey_status started(struct group *group, enum covey_status status)
+static enum covey_status started(struct group *group, uint32_t member, enum covey_status status)
 {
     if (status)
         group->request_count--;
+    return blame(group, member, status);
+}
+
+/* While something other than a message is waited for. */
+static enum covey_status wait_more(struct group *group)
+{
+    struct comm *comm = group->comm;
+    enum covey_status status = engine_wait_more(&group->wait);
+    group->engine->stalled = true;
+    if (!status && comm->broken)
+        status = comm_broken(comm);
+    if (!status && comm_first_death(comm) != UINT32_MAX)
+        status = engine_check_rank(group->engine, comm->ranks[comm->first_death]);
     return status;
 }
 
 enum covey_status group_start_send(struct group *group, uint32_t member, const void *bytes,
                                    uint64_t length)
 {
-    return started(group, engine_send_start(&group->comm->collective, next_request(group), member,
-                                            0, group->check, bytes, NULL, length));
+    return started(group, member,
+                   engine_send_start(&group->comm->collective, next_request(group), member, 0,
+                                     group->check, bytes, NULL, length));
 }
 
 enum covey_status group_start_send_block(struct group *group, uint32_t member,
                                          const struct descriptor_block *block)
 {
-    return started(group, engine_send_start(&group->comm->collective, next_request(group), member,
-                                            0, group->check, NULL, block, block->length));
+    return started(group, member,
+                   engine_send_start(&group->comm->collective, next_request(group), member, 0,
+                                     group->check, NULL, block, block->length));
 }
 
 enum covey_status group_start_receive(struct group *group, uint32_t member, void *bytes,
@@ -162,7 +186,8 @@ enum covey_status group_start_receive(struct group *group, uint32_t member, void
     request->target = bytes;
     request->size = length;
     return started(
-        group, engine_receive_start(&group->comm->collective, request, (int)member, ENGINE_ANY));
+        group, member,
+        engine_receive_start(&group->comm->collective, request, (int)member, ENGINE_ANY));
 }
 
 enum covey_status group_verify(struct group *group, const struct request *request)
@@ -198,16 +223,14 @@ enum covey_status group_verify(struct group *group, const struct request *reques
 static enum covey_status await(struct group *group, struct request *request)
 {
     enum covey_status status = engine_wait_request(request, &group->wait);
-    /* Withdrawn: its sender has failed, and has said why before. */
-    if (status == COVEY_ETIMEOUT && request->done && !group->comm->broken)
-        engine_progress(group->engine);
-    if (status == COVEY_ETIMEOUT && group->comm->broken)
-        return comm_broken(group->comm);
     if (status == COVEY_ETIMEOUT)
         return engine_fail(group->engine, status, "waited in vain for rank %u",
                            group->comm->ranks[request->peer]);
-    if (status == COVEY_EPEER && !group->comm->broken)
+    if (status == COVEY_EPEER && !group->comm->broken &&
+        comm_first_death(group->comm) == UINT32_MAX) {
+        group->culprit = (uint32_t)request->peer;
         (void)!engine_can_come(&group->comm->collective, request->peer);
+    }
     if (request->kind == REQUEST_RECEIVE && request->done &&
         (status == COVEY_OK || status == COVEY_ETRUNCATED))
         return group_verify(group, request);
@@ -246,7 +269,7 @@ enum covey_status group_send(struct group *group, uint32_t member, const void *b
                                                  group->check, bytes, NULL, length);
     if (!status && request.done)
         return request.status;
-    return status ? status : complete_one(group, &request, status);
+    return status ? blame(group, member, status) : complete_one(group, &request, status);
 }
 
 enum covey_status group_receive(struct group *group, uint32_t member, void *bytes, uint64_t length)
@@ -254,7 +277,7 @@ enum covey_status group_receive(struct group *group, uint32_t member, void *byte
     struct request request = {.target = bytes, .size = length};
     enum covey_status status =
         engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
-    return status ? status : complete_one(group, &request, status);
+    return status ? blame(group, member, status) : complete_one(group, &request, status);
 }
 
 enum covey_status group_receive_block(struct group *group, uint32_t member,
@@ -263,8 +286,7 @@ enum covey_status group_receive_block(struct group *group, uint32_t member,
     struct request request = {.as_block = true};
     enum covey_status status =
         engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
-    if (!status)
-        status = complete_one(group, &request, status);
+    status = status ? blame(group, member, status) : complete_one(group, &request, status);
     if (status && request.done && request.has_block)
         group_release(group, &request.block);
     *block = request.block;
@@ -289,10 +311,7 @@ enum covey_status group_lend(struct group *group, uint32_t member, int tag,
             engine_send_lent(&group->comm->collective, member, tag, group->check, block);
         if (status != COVEY_EAGAIN)
             return status;
-        status = engine_wait_more(&group->wait);
-        group->engine->stalled = true;
-        if (!status && group->comm->broken)
-            status = comm_broken(group->comm);
+        status = wait_more(group);
         if (status)
             return status;
     }
@@ -302,10 +321,7 @@ enum covey_status group_allocate(struct group *group, uint64_t length,
                                  struct descriptor_block *block)
 {
     while (!memory_allocate(&group->engine->memory, length, MEMORY_AGREED, block)) {
-        enum covey_status status = engine_wait_more(&group->wait);
-        group->engine->stalled = true;
-        if (!status && group->comm->broken)
-            status = comm_broken(group->comm);
+        enum covey_status status = wait_more(group);
         if (status)
             return status;
     }

@@ -29,7 +29,8 @@ struct group {
     struct comm *comm;
     struct engine *engine;
     enum group_kind kind;
-    uint64_t check; /* what its messages carry */
+    uint32_t culprit; /* the member that is gone, where that was found out; or GROUP_NO_ROOT */
+    uint64_t check;   /* what its messages carry */
     struct engine_wait wait;
     struct request *requests; /* that group_start_* made and group_finish waits for */
     size_t request_count;

@@ -57,6 +57,8 @@ struct layout_pack {
 struct layout_rank {
     _Atomic uint32_t state;
     _Atomic uint32_t claimed; /* by whoever writes the reason */
+    _Atomic uint32_t order;   /* of ends: how many ranks had ended when this one did */
+    uint32_t unused;
     _Atomic uint64_t reason[ARENA_REASON_BYTES / 8];
 };
 

@@ -59,6 +59,7 @@ static bool mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state
     if (has_ended(now))
         return false;
     if (atomic_exchange(&of->claimed, 1) == 0) {
+        atomic_store(&of->order, arena_epoch(arena));
         uint64_t words[ARENA_REASON_BYTES / 8] = {0};
         size_t length = strnlen(reason, ARENA_REASON_BYTES - 1);
         memcpy(words, reason, length);
@@ -97,6 +98,11 @@ enum arena_rank_state arena_rank_state(const struct arena *arena, uint32_t rank)
 {
     uint32_t state = atomic_load(&layout_rank(arena, rank)->state);
     return state <= ARENA_DIED ? (enum arena_rank_state)state : ARENA_DIED;
+}
+
+uint32_t arena_rank_order(const struct arena *arena, uint32_t rank)
+{
+    return atomic_load(&layout_rank(arena, rank)->order);
 }
 
 void arena_rank_reason(const struct arena *arena, uint32_t rank, char reason[ARENA_REASON_BYTES])

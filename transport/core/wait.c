@@ -2,6 +2,7 @@
 #include "transport/core/bell.h"
 #include "transport/core/comm.h"
 #include "transport/core/engine.h"
+#include "transport/core/transfer.h"
 
 #include <sched.h>
 
@@ -97,12 +98,17 @@ enum covey_status engine_wait_more(struct engine_wait *wait)
 enum covey_status engine_wait_request(struct request *request, struct engine_wait *wait)
 {
     struct comm *comm = request->channel->comm;
+    struct engine *engine = comm->engine;
     while (!request->done) {
         enum covey_status status = engine_wait_more(wait);
         if (!request->done && status)
             return status;
-        if (!request->done && comm->broken && request->channel == &comm->collective)
+        if (request->done || request->channel != &comm->collective)
+            continue;
+        if (comm->broken)
             return comm_broken(comm);
+        if (comm_first_death(comm) != UINT32_MAX)
+            return engine_check_rank(engine, comm->ranks[comm->first_death]);
     }
     return request->status;
 }
