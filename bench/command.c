@@ -1,0 +1,54 @@
+#include "bench/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static _Noreturn void become(const char *const *arguments, char *const *environment)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+    }
+    for (; environment && *environment; environment++)
+        putenv(*environment);
+    execvp(arguments[0], (char *const *)arguments);
+    fprintf(stderr, "covey-bench: cannot start %s: %s\n", arguments[0], strerror(errno));
+    _exit(127);
+}
+
+int bench_command(const char *const *arguments, char *const *environment, double *seconds)
+{
+    double start = now();
+    pid_t child = fork();
+    if (child < 0) {
+        fprintf(stderr, "covey-bench: cannot fork: %s\n", strerror(errno));
+        return -1;
+    }
+    if (child == 0)
+        become(arguments, environment);
+    int status;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -1;
+    }
+    if (seconds)
+        *seconds = now() - start;
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    fprintf(stderr, "covey-bench: %s was killed by signal %d\n", arguments[0], WTERMSIG(status));
+    return -1;
+}

@@ -1,0 +1,13 @@
+/* Programs that a benchmark starts. One thread. */
+#ifndef BENCH_COMMAND_H
+#define BENCH_COMMAND_H
+
+/*
+ * Runs a program to its end, its input and output closed, with these variables ("NAME=value", ended
+ * by NULL; environment may be NULL) added to the environment. Returns its exit status, or -1, said,
+ * where it could not be started or was killed. Where seconds is not NULL it is how long it took,
+ * from before the fork to after the end.
+ */
+int bench_command(const char *const *arguments, char *const *environment, double *seconds);
+
+#endif

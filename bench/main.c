@@ -1,0 +1,85 @@
+#include "bench/bench.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct bench_command commands[] = {
+    {"startup", "from the call to the last worker in user code", bench_startup},
+};
+enum { command_count = sizeof(commands) / sizeof(commands[0]) };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool bench_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+const char *bench_file(const char *name)
+{
+    static char path[PATH_MAX + 256];
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (length < 0) {
+        perror("covey-bench: /proc/self/exe");
+        return NULL;
+    }
+    self[length] = 0;
+    *strrchr(self, '/') = 0;
+    if (strncmp(name, "lib:", 4) == 0)
+        snprintf(path, sizeof(path), "%s/%s/%s", self, BENCH_LIBRARY_FOLDER, name + 4);
+    else
+        snprintf(path, sizeof(path), "%s/%s", self, name);
+    if (access(path, R_OK) == 0)
+        return path;
+    fprintf(stderr, "covey-bench: %s is not there\n", path);
+    return NULL;
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out, "Usage: covey-bench COMMAND [OPTION...]\n\n"
+                 "Measures Covey, and what people use instead of it, in the same run.\n\n");
+    for (size_t i = 0; i < command_count; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n  -?, --help       this; covey-bench COMMAND --help says more\n"
+                 "  -V, --version    the version\n");
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    const char *name = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            char title[64];
+            snprintf(title, sizeof(title), "covey-bench %s", name);
+            argv[1] = title;
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-?") == 0) {
+        usage(stdout);
+        return BENCH_OK;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("covey-bench " COVEY_VERSION);
+        return BENCH_OK;
+    }
+    if (*name)
+        fprintf(stderr, "covey-bench: no command is called \"%s\"; see covey-bench --help\n", name);
+    else
+        usage(stderr);
+    return BENCH_BAD_INPUT;
+}
