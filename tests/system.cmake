@@ -1,0 +1,30 @@
+# The workers of the system tests, built as a user's are.
+function(system_worker name kind source)
+  if(kind STREQUAL PROGRAM)
+    add_executable(${name} ${source})
+    target_compile_definitions(${name} PRIVATE ACT_PROGRAM)
+  else()
+    add_library(${name} MODULE ${source})
+    set_target_properties(${name} PROPERTIES PREFIX "")
+  endif()
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+  target_link_libraries(${name} PRIVATE covey_warnings covey_instrument covey_worker)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/system LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/system)
+endfunction()
+
+system_worker(system_act MODULE system/worker/act.c)
+system_worker(system_act_program PROGRAM system/worker/act.c)
+system_worker(system_blank MODULE system/worker/blank.c)
+set_target_properties(system_act system_act_program PROPERTIES OUTPUT_NAME act)
+set_target_properties(system_blank PROPERTIES OUTPUT_NAME blank)
+
+# In a test's time-out a hang is found with its cause by the test's own deadlines first.
+set(tests ${CMAKE_CURRENT_LIST_DIR}/system)
+covey_script_test(system hunt ${tests}/test_hunt.py TIMEOUT 60)
+covey_script_test(system run ${tests}/test_run.py TIMEOUT 300)
+covey_script_test(system examples ${tests}/test_examples.py TIMEOUT 300)
+covey_script_test(system control ${tests}/test_control.py TIMEOUT 300)
+covey_script_test(system faults ${tests}/test_faults.py TIMEOUT 300)
+covey_script_test(system bad_input ${tests}/test_bad_input.py TIMEOUT 300)
+covey_script_test(system fault_sweep ${tests}/test_fault_sweep.py TIMEOUT 600)

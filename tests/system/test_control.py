@@ -1,0 +1,177 @@
+#!/usr/bin/python3
+"""What users do to flares and clusters: cancel in each state, time limits, queueing, plans, draining, up and down."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from covey_system import (BAD_INPUT, CANCELLED, OK, TIMED_OUT, UNPLACEABLE, UNREACHABLE, SystemTest, example, wait_for, worker)
+
+ACT = worker("act.so")
+
+
+class Control(SystemTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cluster.deploy("act", ACT)
+        cls.cluster.deploy("act-thread", ACT, "--worker", "thread")
+        cls.cluster.deploy("stall", example("stall.so"))
+
+    def begin(self, workers, act, *arguments, definition="act"):
+        """A flare whose workers are all at work."""
+        flare_id = self.cluster.flare("-n", str(workers), "--param", act, *arguments, definition)
+        self.cluster.wait_logs(flare_id, "is at work", workers)
+        return flare_id
+
+    def cancel(self, flare_id, reason="enough"):
+        self.cluster.expect(OK, "cancel", "--reason", reason, flare_id)
+
+    def test_cancel_while_running(self):
+        for act, definition in (("spin", "act"), ("stubborn", "act"), ("stubborn", "act-thread")):
+            with self.subTest(act=act, definition=definition):
+                flare_id = self.begin(16, act, definition=definition)
+                self.cancel(flare_id)
+                flare = self.assert_ended(self.cluster, flare_id, "CANCELLED", CANCELLED, 10)
+                self.assertIn("enough", flare["error"]["message"])
+                self.assertEqual({worker["state"] for worker in flare["workers"]}, {"STOPPED"})
+
+    def test_cancel_in_a_collective(self):
+        flare_id = self.cluster.flare("-n", "16", "stall")
+        self.cluster.wait_logs(flare_id, "is waiting", 16)
+        self.cancel(flare_id)
+        self.assert_ended(self.cluster, flare_id, "CANCELLED", CANCELLED, 10)
+
+    def test_cancel_while_queued(self):
+        first = self.begin(16, "spin")
+        second = self.cluster.flare("-n", "4", "--param", "echo", "act")
+        flare = self.cluster.wait_state(second, "QUEUED")
+        self.assertTrue(flare["pending_reason"])
+        self.cancel(second)
+        flare = self.assert_ended(self.cluster, second, "CANCELLED", CANCELLED, 5)
+        self.assertEqual(flare["packs"], [])
+        self.assertEqual(self.cluster.get(first)["state"], "RUNNING")
+        self.cancel(first)
+        self.assert_ended(self.cluster, first, "CANCELLED", CANCELLED, 10)
+
+    def test_cancel_while_preparing(self):
+        cluster = self.own_cluster(COVEY_FAULT="pack_load:1:stop")
+        cluster.deploy("act", ACT)
+        flare_id = cluster.flare("-n", "16", "--param", "echo", "act")
+        cluster.wait_state(flare_id, "PREPARING")
+        wait_for(lambda: len(cluster.packs(flare_id)) == 2, "both packs, which stand still", 10)
+        cluster.expect(OK, "cancel", flare_id)
+        self.assert_ended(cluster, flare_id, "CANCELLED", CANCELLED, 10)
+
+    def test_cancel_what_has_ended_changes_nothing(self):
+        flare_id = self.cluster.flare("-n", "2", "--param", "echo", "act")
+        before = self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK)
+        self.cancel(flare_id)
+        after, code = self.cluster.wait(flare_id)
+        self.assertEqual((after, code), (before, OK))
+
+    def test_time_limit(self):
+        for act in ("spin", "stubborn"):
+            with self.subTest(act=act):
+                flare_id = self.cluster.flare("-n", "16", "--param", act, "--time-limit", "300ms", "act")
+                flare = self.assert_ended(self.cluster, flare_id, "TIMED_OUT", TIMED_OUT, 10)
+                self.assertRegex(flare["error"]["message"], "limit")
+
+    def test_queue_goes_on_when_there_is_room(self):
+        first = self.begin(16, "spin")
+        waiting = [self.cluster.flare("-n", "9", "--param", "exchange 10", "act") for _ in range(3)]
+        self.cluster.wait_state(waiting[-1], "QUEUED")
+        self.assertEqual([self.cluster.get(flare_id)["queue_position"] for flare_id in waiting], [0, 1, 2])
+        self.cancel(first)
+        self.assert_ended(self.cluster, first, "CANCELLED", CANCELLED, 10)
+        flares = [self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK) for flare_id in waiting]
+        placed = [flare["timeline"]["placed_at"] for flare in flares]
+        self.assertEqual(placed, sorted(placed), "first come, first served")
+
+    def test_never_fits(self):
+        for command in (["flare", "-n", "17", "act"], ["run", "-n", "17", ACT],
+                        ["flare", "-n", "9", "--placement", "strict-pack", "act"]):
+            with self.subTest(command=command):
+                done = self.cluster.covey(*command)
+                self.assert_message(done, UNPLACEABLE, r"\b(8|16)\b")
+        self.assertNotIn("QUEUED", self.cluster.expect(OK, "ps").out)
+
+    def test_plan_is_what_happens(self):
+        for workers, options in ((16, []), (6, ["--placement", "spread"]), (8, ["--packing", "homogeneous", "--granularity", "2"])):
+            with self.subTest(workers=workers, options=options):
+                plan = self.cluster.expect(OK, "plan", "--json", "-n", str(workers), *options, "act").last()
+                flare_id = self.cluster.flare("-n", str(workers), "--param", "echo", *options, "act")
+                flare = self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK)
+                self.assertTrue(plan["placeable"])
+                self.assertEqual(plan["packs"], flare["packs"])
+        done = self.cluster.covey("plan", "--json", "-n", "17", "act")
+        self.assert_code(done, UNPLACEABLE)
+        self.assertTrue(done.last()["impossible"], str(done))
+
+    def test_drained_node_takes_nothing(self):
+        name = self.cluster.api.nodes()[0]["name"]
+        self.addCleanup(self.cluster.api.drain, name, False)
+        running = self.begin(16, "spin")
+        large = self.cluster.flare("-n", "9", "--param", "echo", "act")
+        self.assertEqual(self.cluster.api.drain(name, True, "new disk")["state"], "DRAINING")
+        self.assertEqual(self.cluster.get(running)["state"], "RUNNING", "what runs on a drained node goes on")
+        self.cancel(running)
+        self.assert_ended(self.cluster, running, "CANCELLED", CANCELLED, 10)
+        small = self.cluster.flare("-n", "8", "--param", "echo", "act")
+        flare = self.assert_ended(self.cluster, small, "SUCCEEDED", OK)
+        self.assertNotIn(name, {pack["node"] for pack in flare["packs"]})
+        flare = self.cluster.wait_state(large, "QUEUED")
+        self.assertIn("drain", flare["pending_reason"])
+        self.assert_message(self.cluster.covey("flare", "-n", "9", "act"), UNPLACEABLE, r"\b8\b.*drain")
+        self.cluster.api.drain(name, False)
+        self.assert_ended(self.cluster, large, "SUCCEEDED", OK)
+
+    def test_nodes_and_ps(self):
+        self.assertEqual([(node["state"], node["slots_used"], node["capacity"]["slots"])
+                          for node in self.cluster.expect(OK, "nodes", "--json").objects()], [("UP", 0, 8)] * 2)
+        flare_id = self.begin(9, "spin")
+        self.assertEqual(sorted(node["slots_used"] for node in self.cluster.expect(OK, "nodes", "--json").objects()), [1, 8])
+        self.assertIn(flare_id, {flare["id"] for flare in self.cluster.expect(OK, "ps", "--json").objects()})
+        self.cancel(flare_id)
+        self.assert_ended(self.cluster, flare_id, "CANCELLED", CANCELLED, 10)
+        self.assertEqual({node["slots_used"] for node in self.cluster.expect(OK, "nodes", "--json").objects()}, {0})
+
+
+class UpAndDown(SystemTest):
+    NODES = 0
+
+    def test_up_status_down(self):
+        cluster = self.own_cluster(3, 2)
+        self.assertEqual(len(cluster.expect(OK, "nodes", "--json").objects()), 3)
+        self.assertEqual((len(cluster.processes("coveyd")), len(cluster.agents())), (1, 3))
+        cluster.expect(OK, "status")
+        done = cluster.covey("up")
+        self.assert_message(done, BAD_INPUT, "(?i)already|up")
+        cluster.expect(OK, "down")
+        self.assert_quiet(cluster, 1)
+        self.assertEqual(cluster.covey("nodes").code, UNREACHABLE)
+
+    def test_down_ends_what_runs(self):
+        cluster = self.own_cluster(2, 4)
+        cluster.deploy("act", ACT)
+        flare_id = cluster.flare("-n", "8", "--param", "stubborn", "act")
+        cluster.wait_logs(flare_id, "is at work", 8)
+        cluster.expect(OK, "down")
+        self.assert_quiet(cluster, 1)
+        self.assert_nothing_left(cluster, flare_id)
+
+    def test_state_survives_down_and_up(self):
+        cluster = self.own_cluster(2, 4)
+        cluster.deploy("act", ACT)
+        flare_id = cluster.flare("-n", "8", "--param", "echo", "act")
+        before = self.assert_ended(cluster, flare_id, "SUCCEEDED", OK)
+        cluster.expect(OK, "down")
+        cluster.expect(OK, "up", "--nodes", "2", "--slots", "4")
+        after, code = cluster.wait(flare_id)
+        self.assertEqual((after, code), (before, OK))
+        second = cluster.flare("-n", "8", "--param", "echo", "act")
+        self.assert_ended(cluster, second, "SUCCEEDED", OK)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+"""The examples on real input: TeraSort proved by teravalidate, PageRank beside a calculation of our own."""
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from covey_system import FAILED, OK, SANITIZED, SystemTest, base64, example
+
+RECORD_BYTES = 100
+
+
+class TeraSort(SystemTest):
+    RECORDS = 200_000
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.input = os.path.join(cls.cluster.folder, "input")
+        done = cls.cluster.finish(cls.cluster.start(example("teragen"), str(cls.RECORDS), cls.input))
+        assert done.code == 0, done
+
+    def sort(self, source, name):
+        output = os.path.join(self.cluster.folder, name)
+        os.mkdir(output)
+        return output, self.cluster.covey("run", "--json", "-n", "16", example("terasort"), source, output, seconds=60)
+
+    def validate(self, output):
+        return self.cluster.finish(self.cluster.start(example("teravalidate"), self.input, output), 60)
+
+    def test_sorts_and_a_flipped_byte_is_found(self):
+        output, done = self.sort(self.input, "sorted")
+        self.assert_code(done, OK)
+        self.assertEqual(sorted(os.listdir(output)), [f"part-{rank:05d}" for rank in range(16)])
+        valid = self.validate(output)
+        self.assertEqual(valid.code, 0, str(valid))
+        self.assertRegex(valid.out, rf"(?m)^VALID records={self.RECORDS} checksum=[0-9a-f]+$")
+        self.assert_nothing_left(self.cluster, done.last()["id"])
+        with open(os.path.join(output, "part-00007"), "r+b") as file:
+            file.seek(RECORD_BYTES * 100 + 60)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        invalid = self.validate(output)
+        self.assertEqual(invalid.code, 1, str(invalid))
+        self.assertIn("part-00007", invalid.out + invalid.err)
+        self.assertNotIn("VALID", invalid.out)
+
+    def test_truncated_input_is_refused(self):
+        path = os.path.join(self.cluster.folder, "truncated")
+        with open(self.input, "rb") as source, open(path, "wb") as target:
+            target.write(source.read(RECORD_BYTES * 1000 + 50))
+        _, done = self.sort(path, "nothing")
+        self.assert_code(done, FAILED)
+        self.assertIn("truncated", "\n".join(line["text"] for line in done.logs()), str(done))
+        self.assertEqual(done.last()["state"], "FAILED")
+        self.assert_nothing_left(self.cluster, done.last()["id"])
+
+    def test_empty_input(self):
+        path = os.path.join(self.cluster.folder, "empty")
+        with open(path, "wb"):
+            pass
+        output, done = self.sort(path, "empty-sorted")
+        self.assert_code(done, OK)
+        self.assertEqual({os.path.getsize(os.path.join(output, name)) for name in os.listdir(output)}, {0})
+
+
+def page_rank(nodes, edges):
+    """Power iteration, written without a look at the example: damping 0.85, dangling rank spread over all."""
+    followers = [[] for _ in range(nodes)]
+    for source, target in edges:
+        followers[source].append(target)
+    ranks = [1.0 / nodes] * nodes
+    while True:
+        dangling = sum(rank for rank, targets in zip(ranks, followers) if not targets)
+        moved = [0.15 / nodes + 0.85 * dangling / nodes] * nodes
+        for source, targets in enumerate(followers):
+            for target in targets:
+                moved[target] += 0.85 * ranks[source] / len(targets)
+        change = sum(abs(a - b) for a, b in zip(ranks, moved))
+        ranks = moved
+        if change < 1e-12:
+            return ranks
+
+
+def read_graph(path):
+    with open(path, encoding="utf-8") as file:
+        _, nodes, _, edges = file.readline().split()
+        names = [file.readline().strip() for _ in range(int(nodes))]
+        pairs = [tuple(map(int, line.split())) for line in file]
+    assert len(pairs) == int(edges), f"{len(pairs)} edges, {edges} announced"
+    return names, pairs
+
+
+class PageRank(SystemTest):
+    STANZAS = """Package: app
+Depends: lib-a (>= 1.0), lib-b | lib-c
+
+Package: lib-a
+Depends: base
+
+Package: lib-b
+Depends: base, lib-a
+
+Package: lib-c
+Depends: base
+
+Package: base
+
+Package: lonely
+Depends: not-here, app
+"""
+
+    def graph(self, stanzas, name):
+        path = os.path.join(self.cluster.folder, name)
+        with open(path, "wb") as file:
+            subprocess.run([example("debgraph")], input=stanzas, stdout=file, check=True)
+        return path
+
+    def ranks(self, path, workers):
+        """(names in order of the graph with their rank, lines logged)."""
+        done = self.cluster.covey("run", "--json", "-n", str(workers), "--param", path, example("pagerank.so"), seconds=90)
+        self.assert_code(done, OK)
+        flare = done.last()
+        pieces = self.cluster.expect(OK, "results", "--json", "--rank", "0", flare["id"]).objects()
+        text = b"".join(base64.b64decode(piece["data"]) for piece in pieces).decode()
+        return [(name, float(rank)) for name, rank in map(str.split, text.splitlines())], done.logs()
+
+    def assert_ranks(self, path, workers, tolerance):
+        names, edges = read_graph(path)
+        expected = page_rank(len(names), edges)
+        found, logs = self.ranks(path, workers)
+        self.assertEqual([name for name, _ in found], names)
+        worst = max(abs(rank - right) for (_, rank), right in zip(found, expected))
+        self.assertLess(worst, tolerance)
+        top = sorted(range(len(names)), key=lambda node: -expected[node])[:1]
+        self.assertTrue(any(f" 1. {names[top[0]]} " in line["text"] for line in logs), logs)
+
+    def test_small_graph(self):
+        path = self.graph(self.STANZAS.encode(), "small")
+        names, edges = read_graph(path)
+        named = {(names[a], names[b]) for a, b in edges}
+        self.assertEqual(named, {("app", "lib-a"), ("app", "lib-b"), ("app", "lib-c"), ("lib-a", "base"), ("lib-b", "base"),
+                                 ("lib-b", "lib-a"), ("lib-c", "base"), ("lonely", "app")})
+        for workers in (1, 5, 13):
+            with self.subTest(workers=workers):
+                self.assert_ranks(path, workers, 1e-8)
+
+    def test_packages_of_this_machine(self):
+        stanzas = b""
+        if shutil.which("apt-cache"):
+            stanzas = subprocess.run(["apt-cache", "dumpavail"], stdout=subprocess.PIPE, check=False).stdout
+        if stanzas.count(b"\nPackage: ") < 100:
+            self.skipTest("apt-cache knows no packages here")
+        if SANITIZED:
+            self.skipTest("the small graph runs under sanitizers")
+        self.assert_ranks(self.graph(stanzas, "apt"), 12, 1e-8)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""kill -9 of each kind of process in the middle of a flare: who is told, how soon, how it ends, and that nothing is left."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from covey_system import FAILED, OK, SLOWNESS, Process, SystemTest, example, only, wait_for, worker
+
+ACT = worker("act.so")
+WORKERS = 16
+STALLED = WORKERS - 1  # the rank that never joins the all-to-all of the example
+SAME_NODE_SECONDS, OTHER_NODE_SECONDS = 0.1 * SLOWNESS, 2.0 * SLOWNESS
+
+
+class Deaths(SystemTest):
+    """Each test has a flare in which all workers but the last wait in an all-to-all, on two nodes."""
+
+    def setUp(self):
+        self.cluster = self.own_cluster()
+        self.cluster.deploy("stall", example("stall.so"))
+        self.flare_id = self.cluster.flare("-n", str(WORKERS), "stall")
+        self.cluster.wait_logs(self.flare_id, "is waiting", WORKERS)
+        self.flare = self.cluster.wait_state(self.flare_id, "RUNNING")
+        self.node_of = {worker["rank"]: worker["node"] for worker in self.flare["workers"]}
+        self.pid_of = {worker["rank"]: worker["pid"] for worker in self.flare["workers"]}
+        self.assertEqual(len(set(self.node_of.values())), 2)
+
+    def assert_told(self, killed_at, node, dead=(), silent=()):
+        """Every worker that waits has EPEER in time, as its log says; returns the texts."""
+        expected = set(range(WORKERS)) - {STALLED} - set(dead) - set(silent)
+        lines = self.cluster.wait_logs(self.flare_id, " got ", len(expected), 10)
+        late, texts = [], {}
+        for line in lines:
+            rank = line["rank"]
+            self.assertIn("got EPEER", line["text"])
+            limit = SAME_NODE_SECONDS if self.node_of[rank] == node else OTHER_NODE_SECONDS
+            if line["at"] - killed_at > limit:
+                late.append(f"rank {rank}: {line['at'] - killed_at:.3f} s, at most {limit} s")
+            texts[rank] = line["text"]
+        self.assertEqual(set(texts), expected)
+        self.assertEqual(late, [])
+        return texts
+
+    def test_worker(self):
+        victim = 3
+        at = self.cluster.kill(Process(self.pid_of[victim]))
+        texts = self.assert_told(at, self.node_of[victim], {victim})
+        for text in texts.values():
+            self.assertRegex(text, rf"\brank {victim}\b.*(signal 9|SIGKILL|killed)")
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED)
+        self.assertEqual((flare["error"]["rank"], flare["error"]["signal"], flare["error"]["node"]),
+                         (victim, 9, self.node_of[victim]))
+        self.assertRegex(flare["error"]["message"], rf"{victim}\b.*(signal 9|SIGKILL|killed)")
+        states = {worker["rank"]: worker["state"] for worker in flare["workers"]}
+        self.assertEqual((states[victim], states[STALLED]), ("FAILED", "STOPPED"))
+
+    def test_worker_that_nobody_waits_for_yet(self):
+        at = self.cluster.kill(Process(self.pid_of[STALLED]))
+        self.assert_told(at, self.node_of[STALLED])
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED)
+        self.assertEqual((flare["error"]["rank"], flare["error"]["signal"]), (STALLED, 9))
+
+    def host_of(self, node):
+        return only(host for host in self.cluster.hosts(self.flare_id) if self.node_name(host) == node)
+
+    def node_name(self, process):
+        """The node whose workers have the same agent above them as the process."""
+        agent = self.cluster.agent_of(process).pid
+        return only({self.node_of[rank] for rank, pid in self.pid_of.items()
+                     if self.cluster.agent_of(Process(pid)).pid == agent})
+
+    def test_host(self):
+        node = self.node_of[0]
+        at = self.cluster.kill(self.host_of(node))
+        self.assert_told(at, node)
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED)
+        self.assertEqual(flare["error"]["node"], node)
+        self.assertRegex(flare["error"]["message"], "(?i)host.*(signal 9|SIGKILL|killed)")
+
+    def test_pack(self):
+        node = self.node_of[0]
+        dead = {rank for rank in self.node_of if self.node_of[rank] == node}
+        pack = next(pack for pack in self.cluster.packs(self.flare_id) if self.node_name(pack) == node)
+        at = self.cluster.kill(pack)
+        self.assert_told(at, node, dead)
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED)
+        self.assertEqual(flare["error"]["node"], node)
+
+    def test_node(self):
+        """A node's death is the death of its agent and of its hosts."""
+        node = self.node_of[0]
+        host = self.host_of(node)
+        dead = {rank for rank in self.node_of if self.node_of[rank] == node}
+        agent = self.cluster.agent_of(host)
+        at = self.cluster.kill(agent)
+        self.cluster.kill(host)
+        self.assert_told(at, node, dead)
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED)
+        self.assertEqual(flare["error"]["node"], node)
+
+    def test_agent_that_does_not_come_back(self):
+        node = self.node_of[0]
+        agent = self.cluster.agent_of(self.host_of(node))
+        self.cluster.kill(agent)
+        flare = self.assert_ended(self.cluster, self.flare_id, "FAILED", FAILED, 20)
+        self.assertEqual(flare["error"]["node"], node)
+
+
+class Restarts(SystemTest):
+    """A daemon is killed and started again under a flare that can end well: the flare does not notice."""
+
+    def setUp(self):
+        self.cluster = self.own_cluster()
+        self.cluster.deploy("act", ACT)
+        self.file = os.path.join(self.cluster.folder, "go")
+        self.flare_id = self.cluster.flare("-n", "8", "--placement", "spread", "--param", f"until {self.file}", "act")
+        self.cluster.wait_logs(self.flare_id, "is at work", 8)
+        self.flare = self.cluster.wait_state(self.flare_id, "RUNNING")
+        self.pids = [worker["pid"] for worker in self.flare["workers"]]
+        self.workers = [Process(pid) for pid in self.pids]
+
+    def assert_goes_on(self):
+        """All nodes are up, the flare runs with the same processes, and ends well."""
+        self.cluster.wait_nodes()
+        flare = self.cluster.get(self.flare_id)
+        self.assertEqual(flare["state"], "RUNNING")
+        self.assertEqual([worker["pid"] for worker in flare["workers"]], self.pids)
+        self.assertTrue(all(worker.alive() for worker in self.workers))
+        with open(self.file, "w", encoding="utf-8"):
+            pass
+        flare = self.assert_ended(self.cluster, self.flare_id, "SUCCEEDED", OK)
+        self.assertEqual([worker["pid"] for worker in flare["workers"]], self.pids)
+        self.assertEqual({int(worker["result_bytes"]) for worker in flare["workers"]}, {8})
+        second = self.cluster.flare("-n", "16", "--param", "exchange 1000", "act")
+        self.assert_ended(self.cluster, second, "SUCCEEDED", OK)
+
+    def test_agent(self):
+        agent = self.cluster.agents()[0]
+        self.cluster.kill(agent)
+        self.cluster.respawn(agent)
+        self.assert_goes_on()
+
+    def test_all_agents(self):
+        agents = self.cluster.agents()
+        for agent in agents:
+            self.cluster.kill(agent)
+        for agent in agents:
+            self.cluster.respawn(agent)
+        self.assert_goes_on()
+
+    def test_controller(self):
+        controller = self.cluster.controller()
+        self.cluster.kill(controller)
+        self.cluster.respawn(controller)
+        self.assert_goes_on()
+
+    def test_controller_while_a_flare_ends(self):
+        """What happens while there is no controller is told when there is one again."""
+        controller = self.cluster.controller()
+        self.cluster.kill(controller)
+        with open(self.file, "w", encoding="utf-8"):
+            pass
+        wait_for(lambda: not any(worker.alive() for worker in self.workers), "the end of the workers", 10)
+        self.cluster.respawn(controller)
+        flare = self.assert_ended(self.cluster, self.flare_id, "SUCCEEDED", OK)
+        self.assertEqual({int(worker["result_bytes"]) for worker in flare["workers"]}, {8})
+
+    def test_waiting_flare_outlives_the_controller(self):
+        queued = self.cluster.flare("-n", "16", "--param", "exchange 10", "act")
+        self.cluster.wait_state(queued, "QUEUED")
+        waiting = self.cluster.start("wait", "--json", queued)
+        controller = self.cluster.controller()
+        self.cluster.kill(controller)
+        self.cluster.respawn(controller)
+        self.assert_goes_on()
+        done = self.cluster.finish(waiting, 20)
+        self.assertEqual((done.code, done.last()["state"]), (OK, "SUCCEEDED"), str(done))
+        self.assert_nothing_left(self.cluster, queued)
+
+
+if __name__ == "__main__":
+    unittest.main()
