@@ -9,5 +9,6 @@ set_target_properties(rxe_ucx_pair PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_B
 if(CMAKE_BUILD_TYPE STREQUAL RelWithDebInfo)
   covey_script_test(rxe lab ${CMAKE_SOURCE_DIR}/tests/system/rxe/test_lab.py TIMEOUT 240)
   covey_script_test(rxe rdma ${CMAKE_SOURCE_DIR}/tests/system/rxe/test_rdma.py TIMEOUT 240)
-  set_tests_properties(rxe.lab rxe.rdma PROPERTIES RUN_SERIAL TRUE)
+  covey_script_test(rxe host ${CMAKE_SOURCE_DIR}/tests/system/rxe/test_host.py TIMEOUT 240)
+  set_tests_properties(rxe.lab rxe.rdma rxe.host PROPERTIES RUN_SERIAL TRUE)
 endif()
