@@ -223,6 +223,11 @@ enum covey_status group_verify(struct group *group, const struct request *reques
 static enum covey_status await(struct group *group, struct request *request)
 {
     enum covey_status status = engine_wait_request(request, &group->wait);
+    /* Withdrawn: its sender has failed, and has said why before. */
+    if (status == COVEY_ETIMEOUT && request->done && !group->comm->broken)
+        engine_progress(group->engine);
+    if (status == COVEY_ETIMEOUT && group->comm->broken)
+        return comm_broken(group->comm);
     if (status == COVEY_ETIMEOUT)
         return engine_fail(group->engine, status, "waited in vain for rank %u",
                            group->comm->ranks[request->peer]);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static bool says(struct covey_ctx *ctx, const char *text)
@@ -65,7 +66,7 @@ static void until_death(struct covey_ctx *ctx, void *data)
     (void)data;
     char *bytes = calloc(1, 1 << 20);
     enum covey_status status = COVEY_OK;
-    for (int i = 0; i < 2000 && !status; i++)
+    for (int i = 0; i < 100000 && !status; i++)
         status = work(ctx, bytes);
     WORLD_CHECK(status == COVEY_EPEER);
     WORLD_CHECK(says(ctx, "rank 1"));
@@ -97,6 +98,36 @@ static void collectives__a_member_is_killed_anywhere__fail_and_give_memory_back(
                 TEST_TRUE(covey_now_ns() - start < 5 * COVEY_NS_PER_S);
             }
         }
+    }
+}
+
+static void die(int signal_number)
+{
+    (void)signal_number;
+    kill(getpid(), SIGKILL);
+}
+
+/* Rank 1 dies at a moment of the timer's choice. */
+static void until_alarm(struct covey_ctx *ctx, void *data)
+{
+    const long *life_us = data;
+    if (covey_rank(ctx) == 1) {
+        struct itimerval life = {.it_value = {.tv_usec = *life_us}};
+        signal(SIGALRM, die);
+        setitimer(ITIMER_REAL, &life, NULL);
+    }
+    until_death(ctx, NULL);
+}
+
+static void collectives__a_member_is_killed_any_time__fail_and_give_memory_back(void)
+{
+    unsigned seed = 4711;
+    for (int i = 0; i < 40; i++) {
+        long life_us = 1 + rand_r(&seed) % 4000;
+        struct world world = world_default(4, 1 + i % 2);
+        world.pack_size = i % 4 < 2 ? 1 : 2;
+        world.killed = 1;
+        world_run(&world, until_alarm, &life_us);
     }
 }
 
@@ -403,6 +434,7 @@ static void isend__nobody_receives__leaves_memory_to_others(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(collectives__a_member_is_killed_anywhere__fail_and_give_memory_back),
+    TEST_CASE(collectives__a_member_is_killed_any_time__fail_and_give_memory_back),
     TEST_CASE(recv__source_is_killed__delivers_what_was_sent_then_fails),
     TEST_CASE(transfer__a_side_is_killed__the_other_fails),
     TEST_CASE(recv__sources_have_ended__fails_after_their_messages),
