@@ -12,6 +12,9 @@
 /* What a node has, beyond the grace, to say that nothing is left, before it is told again. */
 #define REPEAT_STOP_NS (2 * COVEY_NS_PER_S)
 
+/* Up to this the order of two times on two nodes says nothing. */
+#define CLOCKS_DIFFER_NS (50 * COVEY_NS_PER_MS)
+
 /* ---- telling peers ---- */
 
 void ending_note_peer(struct controller *controller, const struct share *origin, uint32_t rank,
@@ -153,10 +156,35 @@ static void stop_when_due(struct controller *controller, struct flare *flare,
     ending_stop(controller, flare, grace_ns);
 }
 
+/*
+ * News of a death takes several ways, and survivors that give up because of it may be told of
+ * first. So a worker that only exited gives way to a host or node that is gone and, while the
+ * others are given time to end, to a worker that a signal had ended before.
+ */
+static bool is_behind(const struct flare *flare, const failure_message *failure)
+{
+    const failure_message *known = flare->cause ? flare->cause : flare->view->error;
+    if (flare->state != FLARE_ENDING || flare->outcome != FLARE_FAILED || !known ||
+        known->rank < 0 || known->signal != 0 || known->exit_status == 0)
+        return false;
+    if (failure->rank < 0)
+        return true;
+    const worker_message *later = flare_worker(flare, (uint32_t)known->rank);
+    const worker_message *worker = flare_worker(flare, (uint32_t)failure->rank);
+    if (failure->signal == 0 || flare->stop_at_ns == COVEY_NEVER_NS || !later || !worker)
+        return false;
+    int64_t allowed_ns = strcmp(known->node, failure->node) == 0 ? 0 : CLOCKS_DIFFER_NS;
+    return message_time_ns(worker->ended_at) <= message_time_ns(later->ended_at) + allowed_ns;
+}
+
 void ending_begin(struct controller *controller, struct flare *flare, enum flare_event event,
                   const failure_message *failure, const struct share *lost)
 {
     enum flare_state from = flare->state;
+    if (event == FLARE_EVENT_FAILING && failure && is_behind(flare, failure)) {
+        message_free(flare->cause);
+        flare->cause = message_copy(&failure->base);
+    }
     if (flare_rule(from, event).kind != STATE_MOVE)
         return;
     controller->refuse_append = covey_fault(COVEY_FAULT_CONTROLLER_ENDING);
@@ -194,7 +222,10 @@ void ending_check(struct controller *controller, struct flare *flare)
         ending_stop(controller, flare, 0);
     if (!gang_is_gone(flare))
         return;
-    (void)flare_must(controller, flare, FLARE_EVENT_ENDED, NULL, NULL);
+    flare_message delta = COVEY__V1__FLARE__INIT;
+    delta.error = flare->cause;
+    (void)flare_must(controller, flare, FLARE_EVENT_ENDED, &delta,
+                     flare->cause ? flare->cause->message : NULL);
     enum covey_status status = sched_release(controller->sched, flare->id);
     if (status && status != COVEY_ENOTFOUND)
         log_error("the scheduler cannot release a flare flare=%s status=%s", flare->id,

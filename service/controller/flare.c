@@ -69,6 +69,7 @@ void flare_destroy(struct flare *flare)
     covey_list_remove(&flare->active_link);
     covey_list_remove(&flare->news_link);
     free(flare->stop_reason);
+    message_free(flare->cause);
     message_free(flare->view);
     message_free(flare->request);
     message_free(flare->definition);

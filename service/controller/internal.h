@@ -84,6 +84,7 @@ struct flare {
     int64_t stop_at_ns; /* when those left are stopped */
     int64_t gone_by_ns; /* when Stop is repeated */
     char *stop_reason;
+    failure_message *cause; /* owned: what was behind the failure that was told first, or NULL */
     struct share *shares;
     uint32_t share_count;
     struct ended_peer *ended_peers;

@@ -209,7 +209,7 @@ void node_expire(struct controller *controller, struct controller_node *node)
         /* Gone before its outcome, so that nothing waits for it. */
         enum share_state was = share->state;
         share->state = SHARE_GONE;
-        if (share->flare->state == FLARE_RUNNING && was != SHARE_GONE)
+        if (share->flare->state >= FLARE_RUNNING && was != SHARE_GONE)
             ending_begin(controller, share->flare, FLARE_EVENT_FAILING, &failure, share);
         ending_share_gone(controller, share);
     }
