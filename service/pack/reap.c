@@ -16,6 +16,8 @@ void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t e
 {
     if (worker->ended)
         return;
+    /* Before others are told: theirs, if they end because of it, are later. */
+    worker->ended_ns = covey_wall_ns();
     worker->exit_status = exit_status;
     worker->signal = signal;
     worker->stopped = pack->stopping && (exit_status != 0 || signal != 0);
@@ -36,7 +38,6 @@ void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t e
     else
         pack_control_drain(pack, &pack->workers[0].control);
     worker->ended = true;
-    worker->ended_ns = covey_wall_ns();
     if (worker->pid != 0)
         pack_drop(pack, &worker->control);
     if (!succeeded)
