@@ -40,15 +40,21 @@ enum covey_status group_begin(struct group *group, struct comm *comm, enum group
     return COVEY_OK;
 }
 
-/* Tells the others, who may be waiting for what will not come. */
-static void tell_broken(struct group *group, enum covey_status status)
+/*
+ * Tells the others, who may be waiting for what will not come; or only those of this node, who
+ * might otherwise see this worker end because of it before they hear why.
+ */
+static void tell_broken(struct group *group, enum covey_status status, bool everybody)
 {
     struct comm *comm = group->comm;
+    if (comm->told)
+        return;
+    comm->told = true;
     uint32_t culprit = comm->broken_by;
     uint64_t argument = (uint64_t)(uint32_t)-status << 32 | culprit;
     for (uint32_t member = 0; member < comm->size; member++) {
         struct request request = {0};
-        if (member == comm->rank)
+        if (member == comm->rank || (!everybody && comm->node_of[member] != comm->node))
             continue;
         char text[ENGINE_TEXT_BYTES];
         memcpy(text, group->engine->text, sizeof(text));
@@ -86,8 +92,10 @@ enum covey_status group_end(struct group *group, enum covey_status status)
     /* One that failed first may have said why before it ended. */
     if (status == COVEY_EPEER && !comm->broken)
         engine_progress(group->engine);
-    if (status == COVEY_EPEER && comm->broken)
+    if (status == COVEY_EPEER && comm->broken) {
+        tell_broken(group, comm->broken, false);
         return comm_broken(comm);
+    }
     if (!status || comm->broken)
         return status;
     if (status == COVEY_ETIMEOUT)
@@ -99,7 +107,7 @@ enum covey_status group_end(struct group *group, enum covey_status status)
     else if (status == COVEY_EPEER && group->culprit != GROUP_NO_ROOT)
         comm->broken_by = group->culprit;
     if (status != COVEY_ETIMEOUT)
-        tell_broken(group, comm->broken);
+        tell_broken(group, comm->broken, true);
     return status;
 }
 
