@@ -80,9 +80,8 @@ int bench_cluster_open(struct bench_cluster *cluster, int nodes, int slots, bool
     char node_text[16], slot_text[16];
     snprintf(node_text, sizeof(node_text), "%d", nodes);
     snprintf(slot_text, sizeof(slot_text), "%d", slots);
-    const char *words[] = {"up",      "--quiet",      "--nodes", node_text,      "--slots",
-                           slot_text, "--warm-hosts", "0",       "--warm-packs", "0",
-                           NULL};
+    const char *words[] = {"up",      "--quiet", "--nodes", node_text,
+                           "--slots", slot_text, "--cold",  NULL};
     if (!cold)
         words[6] = NULL;
     if (covey(cluster, words) == 0)

@@ -232,6 +232,10 @@ static enum covey_status start_node(struct cli_cluster *cluster, uint32_t index,
     add_option(&arguments, "--controller", cluster->server);
     if (cluster->slots)
         add_number(&arguments, "--slots", (long)cluster->slots);
+    if (cluster->cold) {
+        add_number(&arguments, "--warm-hosts", 0);
+        add_number(&arguments, "--warm-packs", 0);
+    }
     add_argument(&arguments, covey_strdup("--state-dir"));
     add_argument(&arguments, covey_asprintf("%s/%s", cluster->state, name));
     add_argument(&arguments, covey_strdup("--runtime-dir"));

@@ -28,6 +28,7 @@ struct cli_cluster {
     char runtime[PATH_MAX]; /* folder: sockets */
     uint32_t nodes;
     uint32_t slots;  /* per node; 0: the node's default */
+    bool cold;       /* nodes keep no hosts and packs warm */
     int lifeline_fd; /* read end: they end when its other end closes; or -1 */
     bool detached;   /* each in a session of its own: it outlives the terminal */
     struct cli_process processes[CLI_MAX_NODES + 1]; /* the controller first */

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_NODES = 0x800, KEY_SLOTS, KEY_LISTEN };
+enum { KEY_NODES = 0x800, KEY_SLOTS, KEY_LISTEN, KEY_COLD };
 
 struct up {
     struct cli_cluster cluster;
@@ -30,6 +30,7 @@ struct up {
 static const struct argp_option up_options[] = {
     {"nodes", KEY_NODES, "K", 0, "how many nodes (default 2)", 0},
     {"slots", KEY_SLOTS, "S", 0, "workers that each node takes (default: its cores)", 0},
+    {"cold", KEY_COLD, NULL, 0, "nodes keep no processes warm: less memory, slower starts", 0},
     {"listen", KEY_LISTEN, "ADDRESS", 0, "listen on this host:port, too", 0},
     {"quiet", 'q', NULL, 0, "print nothing but errors", 0},
     {0},
@@ -49,6 +50,9 @@ static error_t parse_up(int key, char *argument, struct argp_state *state)
         if (strlen(argument) >= sizeof up->cluster.listen)
             argp_error(state, "--listen is too long");
         memcpy(up->cluster.listen, argument, strlen(argument) + 1);
+        return 0;
+    case KEY_COLD:
+        up->cluster.cold = true;
         return 0;
     case 'q':
         up->quiet = true;
