@@ -278,32 +278,42 @@ static uint32_t choose(const struct comm *comm, const struct wish *wishes, uint3
     return count;
 }
 
+static enum covey_status split(struct covey_comm *comm, struct wish *wishes, uint32_t *members,
+                               struct covey_comm **out)
+{
+    struct comm *core = comm->core;
+    struct wish mine = wishes[core->rank];
+    struct blocks blocks = even(wishes, sizeof(*wishes));
+    enum covey_status status =
+        collective_allgather(core, &wishes[core->rank], sizeof(mine), &blocks, false);
+    if (status)
+        return status;
+    uint64_t id = comm_child_id(core, core->children++, (uint64_t)(uint32_t)mine.colour);
+    uint32_t count = choose(core, wishes, members);
+    for (uint32_t i = 0; i < count; i++)
+        members[i] = core->ranks[members[i]];
+    if (mine.colour == -1)
+        return COVEY_OK;
+    status = context_comm_create(comm->ctx, id, members, count, out);
+    if (!status)
+        (*out)->core->timeout_ns = core->timeout_ns;
+    return status;
+}
+
 enum covey_status covey_comm_split(struct covey_comm *comm, int colour, int key,
                                    struct covey_comm **out)
 {
-    struct comm *core = comm->core;
     *out = NULL;
     if (colour < -1)
         return context_fail(comm->ctx, COVEY_EINVAL, "comm_split: colour %d is below -1", colour);
-    struct wish *wishes = covey_calloc(core->size, sizeof(*wishes));
-    uint32_t *members = covey_calloc(core->size, sizeof(*members));
-    enum covey_status status = COVEY_OK;
-    if (!wishes || !members)
-        status = context_fail(comm->ctx, COVEY_ENOMEM, "out of memory");
-    if (!status) {
-        wishes[core->rank] = (struct wish){colour, key};
-        struct blocks blocks = even(wishes, sizeof(*wishes));
-        status = collective_allgather(core, &wishes[core->rank], sizeof(*wishes), &blocks, false);
-    }
-    if (!status) {
-        uint64_t id = comm_child_id(core, core->children++, (uint64_t)(uint32_t)colour);
-        uint32_t count = choose(core, wishes, members);
-        for (uint32_t i = 0; i < count; i++)
-            members[i] = core->ranks[members[i]];
-        if (colour != -1)
-            status = context_comm_create(comm->ctx, id, members, count, out);
-        if (!status && *out)
-            (*out)->core->timeout_ns = core->timeout_ns;
+    struct wish *wishes = covey_calloc(comm->core->size, sizeof(*wishes));
+    uint32_t *members = covey_calloc(comm->core->size, sizeof(*members));
+    enum covey_status status = COVEY_ENOMEM;
+    if (wishes && members) {
+        wishes[comm->core->rank] = (struct wish){colour, key};
+        status = split(comm, wishes, members, out);
+    } else {
+        (void)!context_fail(comm->ctx, COVEY_ENOMEM, "out of memory");
     }
     free(wishes);
     free(members);

@@ -152,8 +152,7 @@ void covey_worker_leave(struct covey_ctx *ctx)
 
 static void free_bufs(struct covey_ctx *ctx)
 {
-    struct covey_list *node;
-    while ((node = covey_list_pop_front(&ctx->bufs))) {
+    covey_list_for_each_safe (node, after, &ctx->bufs) {
         struct covey_buf *buf = (struct covey_buf *)node;
         memory_release(&ctx->engine->memory, &buf->block);
         free(buf);
@@ -166,8 +165,7 @@ void covey_detach(struct covey_ctx *ctx)
         return;
     if (ctx->engine)
         engine_flush(ctx->engine, covey_deadline_ns(covey_now_ns(), ctx->engine->timeout_ns));
-    struct covey_list *node;
-    while ((node = covey_list_pop_front(&ctx->comms))) {
+    covey_list_for_each_safe (node, after, &ctx->comms) {
         comm_destroy(((struct covey_comm *)node)->core);
         free((struct covey_comm *)node);
     }
@@ -270,10 +268,11 @@ enum covey_status covey_set_result(struct covey_ctx *ctx, const void *bytes, siz
 
 void covey_logf(struct covey_ctx *ctx, const char *format, ...)
 {
-    char line[4096];
     (void)ctx;
+    char line[4096];
     va_list arguments;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not see the va_start above */
     int length = vsnprintf(line, sizeof(line) - 1, format, arguments);
     va_end(arguments);
     if (length < 0)

@@ -96,7 +96,7 @@ static enum covey_status make_shape(const struct arena_config *config, struct la
     if (config->node >= config->node_count || config->node_count > config->worker_count ||
         config->pack_count > config->worker_count)
         return covey_error_set(error, COVEY_EINVAL, "arena: more nodes or packs than workers");
-    uint32_t local_count;
+    uint32_t local_count = 0;
     enum covey_status status = check_packs(config, &local_count, error);
     if (status)
         return status;
@@ -261,7 +261,7 @@ static enum covey_status read_packs(struct arena *arena, struct covey_error *err
                                   .node = arena->shape.node,
                                   .pack_count = count,
                                   .packs = packs};
-    uint32_t local_count;
+    uint32_t local_count = 0;
     enum covey_status status = check_packs(&config, &local_count, error);
     if (!status && local_count != arena->shape.local_count)
         status = covey_error_set(error, COVEY_EPROTO, "arena: its packs do not fit its counts");

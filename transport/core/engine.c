@@ -53,11 +53,13 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
         goto no_memory;
     for (uint32_t i = 0; i < endpoints; i++)
         covey_list_init(&engine->pending[i]);
-    struct covey_list *lists[] = {&engine->transfers,     &engine->offers, &engine->incoming,
-                                  &engine->starved,       &engine->strays, &engine->spare_messages,
-                                  &engine->spare_requests};
-    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-        covey_list_init(lists[i]);
+    covey_list_init(&engine->transfers);
+    covey_list_init(&engine->offers);
+    covey_list_init(&engine->incoming);
+    covey_list_init(&engine->starved);
+    covey_list_init(&engine->strays);
+    covey_list_init(&engine->spare_messages);
+    covey_list_init(&engine->spare_requests);
     inbox_open(arena, endpoint, &engine->inbox);
     *out = engine;
     return COVEY_OK;
@@ -75,21 +77,25 @@ static struct message *message_of(struct covey_list *by_peer)
     return (struct message *)by_peer;
 }
 
+/* Elements whose link is their first member. */
+static void free_all(struct covey_list *list)
+{
+    covey_list_for_each_safe (node, after, list) {
+        free(node);
+    }
+}
+
 void engine_destroy(struct engine *engine)
 {
     if (!engine)
         return;
-    struct covey_list *node;
-    for (uint32_t i = 0; i <= engine->arena->shape.local_count; i++) {
-        while ((node = covey_list_pop_front(&engine->pending[i])))
-            free((struct pending *)node);
-    }
-    while ((node = covey_list_pop_front(&engine->strays)))
+    for (uint32_t i = 0; i <= engine->arena->shape.local_count; i++)
+        free_all(&engine->pending[i]);
+    covey_list_for_each_safe (node, after, &engine->strays) {
         engine_message_free(engine, message_of(node));
-    while ((node = covey_list_pop_front(&engine->spare_messages)))
-        free(message_of(node));
-    while ((node = covey_list_pop_front(&engine->spare_requests)))
-        free((struct request *)node);
+    }
+    free_all(&engine->spare_messages);
+    free_all(&engine->spare_requests);
     covey_map_clear(&engine->channels);
     covey_map_clear(&engine->cookies);
     memory_close(&engine->memory);
@@ -271,8 +277,8 @@ enum covey_status engine_post(struct engine *engine, const struct descriptor *de
 
 static void flush_pending(struct engine *engine, struct covey_list *queue)
 {
-    while (!covey_list_empty(queue)) {
-        struct pending *pending = (struct pending *)queue->next;
+    covey_list_for_each_safe (node, after, queue) {
+        struct pending *pending = (struct pending *)node;
         enum covey_status status =
             engine_check_rank(engine, pending->descriptor.header.destination);
         if (!status)

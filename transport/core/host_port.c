@@ -81,9 +81,9 @@ void host_port_destroy(struct host_port *port)
     if (!port)
         return;
     for (uint32_t i = 0; i < port->endpoint; i++) {
-        struct covey_list *node;
-        while ((node = covey_list_pop_front(&port->destinations[i].queue)))
+        covey_list_for_each_safe (node, after, &port->destinations[i].queue) {
             free((struct queued *)node);
+        }
     }
     memory_close(&port->memory);
     free(port->destinations);
@@ -276,8 +276,8 @@ enum covey_status host_port_deliver(struct host_port *port, const struct descrip
 
 static void flush_destination(struct host_port *port, struct destination *destination)
 {
-    while (!covey_list_empty(&destination->queue)) {
-        struct queued *queued = (struct queued *)destination->queue.next;
+    covey_list_for_each_safe (node, after, &destination->queue) {
+        struct queued *queued = (struct queued *)node;
         uint64_t length =
             has_payload(queued->descriptor.header.kind) ? queued->descriptor.header.length : 0;
         if (post(port, &queued->descriptor) == COVEY_EAGAIN)

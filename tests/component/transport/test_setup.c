@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/memory.h"
 #include "tests/harness/harness.h"
 #include "transport/core/host_port.h"
 
@@ -192,7 +193,28 @@ static void enter__gate_is_shut__is_cancelled(void)
     close_all();
 }
 
+static void create__memory_runs_out_anywhere__fails_cleanly(void)
+{
+    open_all();
+    struct worker_setup setup = sound();
+    enum covey_status status = COVEY_ENOMEM;
+    int64_t limit = 0;
+    for (; status != COVEY_OK && limit < 1000; limit++) {
+        struct covey_ctx *ctx = NULL;
+        struct covey_error error = {0};
+        covey_memory_fail_after(limit);
+        status = covey_worker_create(&setup, &ctx, &error);
+        covey_memory_fail_after(-1);
+        TEST_TRUE(status == COVEY_OK || error.message[0]);
+        covey_worker_leave(ctx);
+    }
+    TEST_EQUAL(status, COVEY_OK);
+    TEST_TRUE(limit > 10);
+    close_all();
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(create__memory_runs_out_anywhere__fails_cleanly),
     TEST_CASE(attach__setup_on_the_socket__becomes_the_worker),
     TEST_CASE(attach__not_started_by_covey__says_so),
     TEST_CASE(create__unsound_setups__are_refused),

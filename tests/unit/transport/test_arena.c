@@ -1,7 +1,9 @@
 #include "transport/core/arena.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "one_node.h"
+#include "transport/core/host_port.h"
 #include "transport/core/layout.h"
 
 #include <errno.h>
@@ -180,7 +182,35 @@ static void wake_all__host_sleeps__writes_its_event(void)
     arena_destroy(arena);
 }
 
+static void create__memory_runs_out_anywhere__fails_cleanly(void)
+{
+    struct arena_pack pack = {.worker_count = 2};
+    struct arena_config config = {
+        .worker_count = 2, .node_count = 1, .pack_count = 1, .packs = &pack};
+    enum covey_status status = COVEY_ENOMEM;
+    int64_t limit = 0;
+    for (; status != COVEY_OK && limit < 1000; limit++) {
+        struct arena *arena = NULL;
+        struct arena *again = NULL;
+        struct host_port *port = NULL;
+        struct covey_error error;
+        covey_memory_fail_after(limit);
+        status = arena_create(&config, &arena, &error);
+        if (!status)
+            status = arena_map(arena_fd(arena), &again, &error);
+        if (!status)
+            status = host_port_create(arena, &port, &error);
+        covey_memory_fail_after(-1);
+        host_port_destroy(port);
+        arena_destroy(again);
+        arena_destroy(arena);
+    }
+    TEST_EQUAL(status, COVEY_OK);
+    TEST_TRUE(limit > 10);
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(create__memory_runs_out_anywhere__fails_cleanly),
     TEST_CASE(create__bad_configurations__are_refused),
     TEST_CASE(map__shape__is_what_was_created),
     TEST_CASE(map__header_is_scribbled_over__is_refused),
