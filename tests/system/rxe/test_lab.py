@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import labtest  # noqa: E402
 
 USER = 61234  # nobody's number
-RUN_SECONDS = 20
+RUN_SECONDS = 20  # for two guests on two cores that have nothing else to do
 
 ON_EACH = """
 echo "to out"
@@ -82,7 +82,8 @@ class Run(unittest.TestCase):
             self.assertIn(f"node{node} | to err\n", done.stderr)
             with open(f"{self.folder}/lab-out/node{node}/number", encoding="ascii") as file:
                 self.assertEqual(file.read(), f"{node}\n")
-        self.assertLess(took, RUN_SECONDS)
+        # Emulation gets its share of the cores only: the more want them, the longer it may take.
+        self.assertLess(took, RUN_SECONDS * max(1.0, os.getloadavg()[0] / os.cpu_count()))
         self.assert_nothing_left()
         print(f"\nlab run, two guests: {took:.1f} s; {done.stderr.splitlines()[0]}")
 
@@ -96,7 +97,7 @@ class Run(unittest.TestCase):
         started = time.monotonic()
         done = self.run_lab("run", "--time-limit", "10", "--", "sleep", "60")
         self.assertEqual(done.returncode, 124, done.stderr)
-        self.assertLess(time.monotonic() - started, 13)
+        self.assertLess(time.monotonic() - started, 15)
         self.assertIn("time limit of 10 s reached", done.stderr)
         self.assert_nothing_left()
 
