@@ -6,6 +6,7 @@
 #include <cyaml/cyaml.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,14 +22,23 @@ static const cyaml_schema_field_t fields[] = {
 static const cyaml_schema_value_t schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct cli_config, fields)};
 
-/* The first thing that libcyaml says is what is wrong. */
+/* The first thing that libcyaml says is what is wrong; a later one, where: "(line: 2, column: 1)".
+ */
 static void note_error(cyaml_log_t level, void *context, const char *format, va_list arguments)
 {
-    char *text = context;
-    if (level < CYAML_LOG_ERROR || *text)
+    static const char marker[] = "(line: ";
+    char *reason = context, said[COVEY_ERROR_MESSAGE_BYTES / 2];
+    if (level < CYAML_LOG_ERROR)
         return;
-    vsnprintf(text, COVEY_ERROR_MESSAGE_BYTES / 2, format, arguments);
-    text[strcspn(text, "\n")] = 0;
+    vsnprintf(said, sizeof said, format, arguments);
+    said[strcspn(said, "\n")] = 0;
+    const char *where = strstr(said, marker);
+    size_t length = strlen(reason);
+    if (length == 0)
+        snprintf(reason, sizeof said, "%s", said);
+    else if (where && !strstr(reason, " (line "))
+        snprintf(reason + length, sizeof said - length, " (line %ld)",
+                 strtol(where + sizeof marker - 1, NULL, 10));
 }
 
 enum covey_status cli_config_read(const struct cli_config **config, struct covey_error *error)
