@@ -11,7 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import (CANCELLED, ENDED, FAILED, OK, SLOWNESS, SOURCE, TIMED_OUT, SystemTest, worker)
+from covey_system import (CANCELLED, ENDED, FAILED, OK, SLOWNESS, SOURCE, TIMED_OUT, UNREACHABLE, SystemTest, worker)
 
 ACT = worker("act.so")
 DEADLINE = 20
@@ -72,7 +72,10 @@ class Sweep(SystemTest):
     def assert_ends(self, cluster, daemons, flare_id, fault):
         deadline = time.monotonic() + DEADLINE * SLOWNESS
         waiting = cluster.start("wait", "--json", flare_id)
-        while waiting.poll() is None:
+        while (code := waiting.poll()) in (None, UNREACHABLE):
+            if code == UNREACHABLE:  # it was asked between the controller's death and its return
+                cluster.finish(waiting)
+                waiting = cluster.start("wait", "--json", flare_id)
             self.revive(cluster, daemons)
             if time.monotonic() > deadline:
                 waiting.kill()
