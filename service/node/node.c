@@ -118,19 +118,15 @@ static void on_shutdown_late(uv_timer_t *timer)
     node_check_stopped(agent);
 }
 
-void node_shut_down(struct node *agent, bool at_once)
+static void stop_flares(struct node *agent, bool at_once)
 {
     struct node_flare *flares[1024];
     size_t count = 0;
     size_t cursor = 0;
     void *value;
-    if (!agent->stopping) {
-        (void)uv_timer_start(&agent->stop_timer, on_shutdown_late, at_once ? 0 : SHUTDOWN_MS, 0);
-        while (count < 1024 && covey_map_next(&agent->flares, &cursor, NULL, &value))
-            flares[count++] = value;
-    }
-    agent->stopping = true;
-    /* A flare may go while the others are told: only flares that are still there are named. */
+    while (count < 1024 && covey_map_next(&agent->flares, &cursor, NULL, &value))
+        flares[count++] = value;
+    /* A flare may go while the others are told; its memory stays until the loop turns. */
     for (size_t i = 0; i < count; i++)
         flare_stop(agent, flares[i]->text->flare_id, at_once ? 0 : SHUTDOWN_GRACE_NS,
                    "the node is shutting down");
@@ -139,6 +135,14 @@ void node_shut_down(struct node *agent, bool at_once)
         if (!child->flare || at_once)
             child_kill(child);
     }
+}
+
+void node_shut_down(struct node *agent, bool at_once)
+{
+    if (!agent->stopping)
+        (void)uv_timer_start(&agent->stop_timer, on_shutdown_late, at_once ? 0 : SHUTDOWN_MS, 0);
+    agent->stopping = true;
+    stop_flares(agent, at_once);
     node_check_stopped(agent);
 }
 
@@ -218,8 +222,12 @@ void node_check_stopped(struct node *agent)
 
 void node_adopted(struct node *agent)
 {
-    if (agent->stopping)
+    /* What was found after the shutdown had begun goes too. */
+    if (agent->stopping) {
+        stop_flares(agent, true);
+        node_check_stopped(agent);
         return;
+    }
     attach_start(agent);
     warm_refill_now(agent);
 }

@@ -184,6 +184,20 @@ static void restart__second_agent_on_the_same_folder__refused(void)
     fixture->nodes[0].lifeline = lifeline;
 }
 
+/* The lifeline closes while a new agent is finding out what runs. */
+static void restart__lifeline_closes_meanwhile__everything_goes(void)
+{
+    struct flare_plan plan = plan_of("MEANWHILE", "wait", 2);
+    TEST_REQUIRE(fixture_run(fixture, &plan));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 2, 5 * S));
+    kill_agent();
+    fixture_spawn(fixture, 0, NULL, NULL);
+    covey_close(&fixture->nodes[0].lifeline);
+    TEST_EQUAL(fixture_reap(fixture, 0, 5 * S), 0);
+    TEST_TRUE(fixture_nothing_left(fixture, plan.id));
+    fixture_start_node(fixture, 0, NULL, NULL);
+}
+
 static void register__refused_for_good__agent_ends_with_the_reason(void)
 {
     TEST_EQUAL(kill(fixture->nodes[0].pid, SIGTERM), 0);
@@ -236,6 +250,7 @@ static const struct test_case restarts[] = {
     TEST_CASE(restart__flare_is_unknown_to_the_controller__ends),
     TEST_CASE(reconnect__same_agent__flare_goes_on_and_reports_are_repeated),
     TEST_CASE(restart__second_agent_on_the_same_folder__refused),
+    TEST_CASE(restart__lifeline_closes_meanwhile__everything_goes),
     TEST_CASE(register__refused_for_good__agent_ends_with_the_reason),
     TEST_CASE(register__refused_while_a_flare_runs__tried_again),
     TEST_CASE(no_return__hosts_and_packs_end_by_themselves),
