@@ -24,7 +24,8 @@ bool net_port_listened(uint16_t port);
 
 /*
  * Makes the sockets of this process whose own port this is vanish at close, without a TIME_WAIT
- * that would keep the port from the next host for a minute. For those that are not ours to set
+ * that would keep the port from the next host for a minute; also those that a listener of this port
+ * will accept, and also where the process is killed. For sockets that are not ours to set
  * SO_REUSEADDR on. Nothing for port 0.
  */
 void net_port_no_lingering(uint16_t port);

@@ -92,6 +92,9 @@ static bool ucx_arm(struct net_backend *ucx)
     }
     if (!ucx_links_idle(ucx) || ucp_worker_arm(ucx->worker) != UCS_OK)
         return false;
+    /* What completed before rxe was armed gives no event. */
+    if (ucp_worker_progress(ucx->worker))
+        return false;
     ucx->door_due = true;
     return true;
 }

@@ -80,9 +80,14 @@ enum covey_status ucx_status(ucs_status_t status);
 /* ucx_setup.c: the configuration, the context and the worker. */
 enum covey_status ucx_open(struct net_backend *ucx, struct covey_error *error) COVEY_MUST_USE;
 void ucx_shut(struct net_backend *ucx);
-/* The i-th port to try, and how many there are (1 where any will do: port 0). */
-uint16_t ucx_port(const struct net_backend *ucx, unsigned i);
-unsigned ucx_port_count(const struct net_backend *ucx);
+/*
+ * The i-th port to try for a use, and how many there are (1 where any will do: port 0). Doors have
+ * the upper half of the range: a door can be opened on a port where closed connections linger,
+ * UCX's listener can not.
+ */
+enum ucx_port_use { UCX_PORT_DATA, UCX_PORT_DOOR };
+uint16_t ucx_port(const struct net_backend *ucx, enum ucx_port_use use, unsigned i);
+unsigned ucx_port_count(const struct net_backend *ucx, enum ucx_port_use use);
 enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error *error);
 
 /* ucx_door.c: the listener and the control channels. */

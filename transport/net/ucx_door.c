@@ -113,8 +113,8 @@ static enum covey_status listen_on(struct net_backend *ucx, uint16_t port)
 enum covey_status ucx_door_open(struct net_backend *ucx, struct covey_error *error)
 {
     enum covey_status status = COVEY_EAGAIN;
-    for (unsigned i = 0; status == COVEY_EAGAIN && i < ucx_port_count(ucx); i++) {
-        uint16_t port = ucx_port(ucx, i);
+    for (unsigned i = 0; status == COVEY_EAGAIN && i < ucx_port_count(ucx, UCX_PORT_DOOR); i++) {
+        uint16_t port = ucx_port(ucx, UCX_PORT_DOOR, i);
         if (port == 0 || port != ucx->data_port)
             status = listen_on(ucx, port);
     }

@@ -131,10 +131,8 @@ static void close_endpoint(struct net_backend *ucx, ucp_ep_h endpoint)
 
 static void give_back(struct net_backend *ucx, struct ucx_link *link)
 {
-    if (link->endpoint) {
-        net_port_no_lingering(ucx->data_port);
+    if (link->endpoint)
         close_endpoint(ucx, link->endpoint);
-    }
     covey_close(&link->socket);
     covey_buffer_free(&link->in);
     covey_buffer_free(&link->out);

@@ -154,18 +154,25 @@ static enum covey_status open_worker(struct net_backend *ucx, struct covey_error
     return COVEY_OK;
 }
 
-/* Hosts that start together begin at different places of the range. */
-uint16_t ucx_port(const struct net_backend *ucx, unsigned i)
-{
-    if (ucx->options.port_first == 0)
-        return 0;
-    return (uint16_t)(ucx->options.port_first +
-                      ((unsigned)getpid() * 2u + i) % ucx_port_count(ucx));
-}
-
-unsigned ucx_port_count(const struct net_backend *ucx)
+static unsigned range_ports(const struct net_backend *ucx)
 {
     return (unsigned)ucx->options.port_last - ucx->options.port_first + 1u;
+}
+
+unsigned ucx_port_count(const struct net_backend *ucx, enum ucx_port_use use)
+{
+    unsigned doors = range_ports(ucx) > 1 ? range_ports(ucx) / 2 : 1;
+    return use == UCX_PORT_DOOR || range_ports(ucx) == 1 ? doors : range_ports(ucx) - doors;
+}
+
+/* Hosts that start together begin at different places. */
+uint16_t ucx_port(const struct net_backend *ucx, enum ucx_port_use use, unsigned i)
+{
+    unsigned count = ucx_port_count(ucx, use);
+    if (ucx->options.port_first == 0)
+        return 0;
+    unsigned start = use == UCX_PORT_DOOR ? range_ports(ucx) - count : 0;
+    return (uint16_t)(ucx->options.port_first + start + ((unsigned)getpid() + i) % count);
 }
 
 enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error *error)
@@ -183,15 +190,17 @@ enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error 
  */
 static enum covey_status open_on_data_port(struct net_backend *ucx, struct covey_error *error)
 {
-    for (unsigned i = 0; i < ucx_port_count(ucx); i++) {
-        ucx->data_port = ucx_port(ucx, i);
+    for (unsigned i = 0; i < ucx_port_count(ucx, UCX_PORT_DATA); i++) {
+        ucx->data_port = ucx_port(ucx, UCX_PORT_DATA, i);
         if (ucx->data_port && !net_port_free(ucx->ip, ucx->data_port))
             continue;
         enum covey_status status = open_context(ucx, error);
         if (status == COVEY_OK)
             status = open_worker(ucx, error);
-        if (status == COVEY_OK && (!ucx->data_port || net_port_listened(ucx->data_port)))
+        if (status == COVEY_OK && (!ucx->data_port || net_port_listened(ucx->data_port))) {
+            net_port_no_lingering(ucx->data_port);
             return COVEY_OK;
+        }
         bool no_tcp = status == COVEY_OK && net_port_free(ucx->ip, ucx->data_port);
         if (no_tcp) /* the operator chose transports without TCP, which want no port */
             return COVEY_OK;
