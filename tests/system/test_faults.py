@@ -172,7 +172,8 @@ class Restarts(SystemTest):
     def test_waiting_flare_outlives_the_controller(self):
         queued = self.cluster.flare("-n", "16", "--param", "exchange 10", "act")
         self.cluster.wait_state(queued, "QUEUED")
-        waiting = self.cluster.start("wait", "--json", queued)
+        waiting = self.cluster.start("watch", "--json", queued)
+        self.assertTrue(waiting.stdout.readline(), "the first event says that it is attached")
         controller = self.cluster.controller()
         self.cluster.kill(controller)
         self.cluster.respawn(controller)
