@@ -33,6 +33,7 @@ if(COVEY_SANITIZE)
 endif()
 if(COVEY_COVERAGE)
   target_compile_options(covey_instrument INTERFACE --coverage -fprofile-update=atomic)
+  target_compile_definitions(covey_instrument INTERFACE COVEY_COVERAGE)
   target_link_options(covey_instrument INTERFACE --coverage)
 endif()
 

@@ -145,6 +145,15 @@ static void collect_edges(char **lines, size_t count, const struct names *names,
     edges->count = kept;
 }
 
+static void print_graph(const struct names *names, const struct edges *edges)
+{
+    printf("nodes %zu edges %zu\n", names->count, edges->count);
+    for (size_t i = 0; i < names->count; i++)
+        puts(names->items[i]);
+    for (size_t i = 0; i < edges->count; i++)
+        printf("%u %u\n", edges->items[i].from, edges->items[i].to);
+}
+
 int main(void)
 {
     char *text = read_all();
@@ -156,20 +165,17 @@ int main(void)
         lines.items[lines.count++] = line;
     }
     collect_names(lines.items, lines.count, &names);
-    if (names.count == 0) {
+    if (names.count > 0)
+        collect_edges(lines.items, lines.count, &names, &edges);
+    else
         fprintf(stderr, "debgraph: no \"Package:\" in the input; usage: apt-cache dumpavail | "
                         "debgraph > GRAPH\n");
-        return 1;
-    }
-    collect_edges(lines.items, lines.count, &names, &edges);
-    printf("nodes %zu edges %zu\n", names.count, edges.count);
-    for (size_t i = 0; i < names.count; i++)
-        puts(names.items[i]);
-    for (size_t i = 0; i < edges.count; i++)
-        printf("%u %u\n", edges.items[i].from, edges.items[i].to);
+    if (names.count > 0)
+        print_graph(&names, &edges);
+    int failed = names.count == 0 || fflush(stdout) != 0;
     free(edges.items);
     free(names.items);
     free(lines.items);
     free(text);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return failed;
 }

@@ -31,12 +31,24 @@ static int fail(struct covey_ctx *ctx, const char *what, const char *why)
     return 1;
 }
 
+/* The next word of the file as a number below limit. */
+static int read_number(FILE *file, size_t limit, size_t *number)
+{
+    char digits[24], *end;
+    if (fscanf(file, "%23s", digits) != 1)
+        return -1;
+    errno = 0;
+    unsigned long long value = strtoull(digits, &end, 10);
+    *number = (size_t)value;
+    return errno || *end || value >= limit ? -1 : 0;
+}
+
 static int read_edges(FILE *file, size_t total, struct graph *graph)
 {
     size_t capacity = 0;
     for (size_t i = 0; i < total; i++) {
-        unsigned from, to;
-        if (fscanf(file, "%u %u", &from, &to) != 2 || from >= graph->nodes || to >= graph->nodes)
+        size_t from, to;
+        if (read_number(file, graph->nodes, &from) || read_number(file, graph->nodes, &to))
             return -1;
         if (from < graph->first || from >= graph->end)
             continue;
@@ -47,8 +59,8 @@ static int read_edges(FILE *file, size_t total, struct graph *graph)
                 return -1;
             graph->ends = more;
         }
-        graph->ends[graph->edges][0] = from;
-        graph->ends[graph->edges++][1] = to;
+        graph->ends[graph->edges][0] = (unsigned)from;
+        graph->ends[graph->edges++][1] = (unsigned)to;
         graph->degrees[from - graph->first]++;
     }
     return 0;
@@ -60,8 +72,9 @@ static int read_graph(struct covey_ctx *ctx, const char *path, struct graph *gra
     if (!file)
         return fail(ctx, path, strerror(errno));
     size_t total = 0;
-    int failed =
-        fscanf(file, "nodes %zu edges %zu\n", &graph->nodes, &total) != 2 || graph->nodes == 0;
+    int failed = fscanf(file, "nodes") < 0 || read_number(file, UINT32_MAX, &graph->nodes) ||
+                 fscanf(file, " edges") < 0 || read_number(file, SIZE_MAX, &total) ||
+                 graph->nodes == 0;
     size_t rank = (size_t)covey_rank(ctx), size = (size_t)covey_size(ctx);
     graph->first = graph->nodes * rank / size;
     graph->end = graph->nodes * (rank + 1) / size;

@@ -34,13 +34,14 @@ static void make_record(uint8_t *record, uint64_t seed, uint64_t number)
     uint64_t high = scramble(seed ^ scramble(number)), low = scramble(high);
     memcpy(record, &high, 8);
     memcpy(record + 8, &low, 2);
-    memcpy(record + 10, "\x00\x11", 2);
+    record[10] = 0x00;
+    record[11] = 0x11;
     for (int i = 0; i < 32; i++)
         record[12 + i] = (uint8_t)(i < 16 ? '0' : digits[(number >> (4 * (31 - i))) & 15]);
-    memcpy(record + 44, "\x88\x99\xaa\xbb", 4);
-    for (int i = 0; i < 12; i++)
+    memcpy(record + 44, (const uint8_t[]){0x88, 0x99, 0xaa, 0xbb}, 4);
+    for (size_t i = 0; i < 12; i++)
         memset(record + 48 + 4 * i, digits[(low >> (16 + 4 * i)) & 15], 4);
-    memcpy(record + 96, "\xcc\xdd\xee\xff", 4);
+    memcpy(record + 96, (const uint8_t[]){0xcc, 0xdd, 0xee, 0xff}, 4);
 }
 
 static int write_batch(int64_t batch, void *data)

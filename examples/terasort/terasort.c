@@ -147,7 +147,7 @@ static int partition(struct sorter *sorter, size_t *lengths, size_t *offsets)
 {
     size_t size = (size_t)sorter->size;
     uint32_t *buckets = malloc((sorter->count + 1) * sizeof(*buckets));
-    size_t *next = malloc(size * sizeof(*next));
+    size_t *next = calloc(size, sizeof(*next));
     uint8_t *ordered = malloc(sorter->count * record_bytes + 1);
     if (!buckets || !next || !ordered) {
         free(buckets);

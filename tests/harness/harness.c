@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* There in a coverage build only. */
-void __gcov_dump(void) __attribute__((weak));
+#if defined(COVEY_COVERAGE)
+void __gcov_dump(void);
+#endif
 
 static char folder[64];
 
@@ -49,8 +50,9 @@ void test_require_failed(const char *condition, const char *file, unsigned line)
 
 void test_child_exit(int status)
 {
-    if (__gcov_dump)
-        __gcov_dump();
+#if defined(COVEY_COVERAGE)
+    __gcov_dump();
+#endif
     _exit(status);
 }
 

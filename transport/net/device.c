@@ -43,16 +43,16 @@ static void find_rdma(struct net_device *device)
     if (glob("/sys/class/infiniband/*/ports/*/gid_attrs/ndevs/*", GLOB_NOSORT, NULL, &files))
         return;
     for (size_t i = 0; i < files.gl_pathc && !*device->rdma; i++) {
-        char name[64];
-        unsigned port;
+        char name[64], port[8];
         struct covey_buffer contents = {0};
-        if (sscanf(files.gl_pathv[i], "/sys/class/infiniband/%63[^/]/ports/%u/", name, &port) != 2)
+        if (sscanf(files.gl_pathv[i], "/sys/class/infiniband/%63[^/]/ports/%7[0-9]/", name, port) !=
+            2)
             continue;
         /* An unused row is there and unreadable. */
         if (covey_file_read(files.gl_pathv[i], 256, &contents, NULL) == COVEY_OK &&
             contents.length_bytes == strlen(device->interface) + 1 &&
             memcmp(contents.data, device->interface, contents.length_bytes - 1) == 0)
-            snprintf(device->rdma, sizeof device->rdma, "%s:%u", name, port);
+            snprintf(device->rdma, sizeof device->rdma, "%s:%s", name, port);
         covey_buffer_free(&contents);
     }
     globfree(&files);
@@ -120,7 +120,7 @@ static void each_socket(bool (*visit)(int fd, uint16_t port, void *data), void *
         return;
     bool going = true;
     for (struct dirent *entry; going && (entry = readdir(folder));) {
-        int fd = atoi(entry->d_name);
+        int fd = (int)strtol(entry->d_name, NULL, 10);
         if (*entry->d_name == '.' || fd == dirfd(folder))
             continue;
         uint16_t port = own_port(fd);

@@ -31,7 +31,7 @@ static void store_big(uint8_t *bytes, uint32_t word)
 static void compress(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t schedule[64];
-    for (unsigned i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++)
         schedule[i] = load_big(block + 4 * i);
     for (unsigned i = 16; i < 64; i++) {
         uint32_t a = schedule[i - 15], b = schedule[i - 2];
@@ -88,7 +88,7 @@ void net_sha256_end(struct net_sha256 *hash, uint8_t digest[NET_DIGEST_BYTES])
     store_big(length, (uint32_t)(bits >> 32));
     store_big(length + 4, (uint32_t)bits);
     net_sha256_add(hash, length, sizeof length);
-    for (unsigned i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         store_big(digest + 4 * i, hash->state[i]);
     net_wipe(hash, sizeof *hash);
 }

@@ -30,7 +30,7 @@ static const struct net_backend_events backend_events = {.on_accept = net_on_acc
 static const struct net_backend_ops *find_backend(const char *name)
 {
     static const struct net_backend_ops *const backends[] = {&net_ucx_ops};
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     return NULL;
@@ -333,7 +333,7 @@ enum covey_status net_set_address(struct net *net, unsigned node, const char *ad
         return COVEY_EINVAL;
     enum covey_status status = net_address_parse(address, &parsed, &parsed_bytes);
     if (status == COVEY_OK)
-        strcpy(peer->address, address);
+        memcpy(peer->address, address, strlen(address) + 1);
     return status;
 }
 
@@ -428,8 +428,8 @@ static void close_all(struct net *net)
     (void)net->ops->progress(net->backend);
     for (unsigned i = 0; i < net->options.node_count; i++)
         net_peer_lose(net, &net->peers[i], COVEY_ECANCELLED, "closed");
-    while (!covey_list_empty(&net->strangers))
-        net_connection_close(covey_container_of(net->strangers.next, struct net_connection, node));
+    for (struct covey_list *node; (node = covey_list_pop_front(&net->strangers));)
+        net_connection_close(covey_container_of(node, struct net_connection, node));
 }
 
 void net_destroy(struct net *net)

@@ -47,7 +47,7 @@ static void run_worker(struct host *host, uint32_t rank)
     EXPECT(covey_worker_enter(ctx, covey_now_ns() + 20 * COVEY_NS_PER_S) == COVEY_OK);
     host->hosts->work(ctx, host->shared);
     covey_worker_leave(ctx);
-    _exit(0);
+    test_child_exit(0);
 }
 
 static void open_arena(struct host *host)

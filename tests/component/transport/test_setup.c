@@ -101,7 +101,7 @@ static void attach__setup_on_the_socket__becomes_the_worker(void)
         setenv(WORKER_FD_VARIABLE, number, 1);
         setenv(WORKER_RANK_VARIABLE, "1", 1);
         close(sockets[0]);
-        _exit(be_worker());
+        test_child_exit(be_worker());
     }
     arena_open_gate(arena);
     int fd;

@@ -180,7 +180,7 @@ static void run_process(struct run *run, int rank)
     if (world->fault && world->fault_rank == rank) {
         setenv("COVEY_FAULT", world->fault, 1);
         if (covey_fault_init(&error))
-            _exit(3);
+            test_child_exit(3);
     }
     int result = run_worker(run, rank);
 #if defined(__SANITIZE_ADDRESS__)
@@ -188,7 +188,7 @@ static void run_process(struct run *run, int rank)
         result = 4;
 #endif
     fflush(NULL);
-    _exit(result);
+    test_child_exit(result);
 }
 
 static void *run_thread(void *data)
