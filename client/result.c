@@ -21,7 +21,7 @@ struct client_result *client_result_create(client_converter *convert,
 
 void client_result_free(struct client_result *result)
 {
-    if (!result)
+    if (!result || result->kept-- > 0)
         return;
     client_arena_free(&result->arena);
     free(result);
@@ -46,6 +46,13 @@ void covey_definition_list_free(struct covey_definition_list *definitions)
 void covey_flare_free(struct covey_flare *flare)
 {
     free_body(flare);
+}
+
+struct covey_flare *covey_flare_keep(const struct covey_flare *flare)
+{
+    struct client_result *result = covey_container_of((uintptr_t)flare, struct client_result, as);
+    result->kept++;
+    return &result->as.flare;
 }
 
 void covey_flare_list_free(struct covey_flare_list *flares)

@@ -12,6 +12,7 @@
 
 struct client_result {
     struct client_arena arena;
+    unsigned kept; /* by how many beside its first owner */
     union {
         struct covey_definition definition;
         struct covey_definition_list definitions;
@@ -53,7 +54,7 @@ client_converter client_convert_log_line;        /* LogLine */
 client_converter client_convert_result_piece;    /* StreamResultsResponse */
 
 /* Makes a result; NULL when out of memory, or where the message does not convert. Freed by
- * client_result_free. */
+ * client_result_free, by each that keeps it. */
 struct client_result *client_result_create(client_converter *convert,
                                            const ProtobufCMessage *message, bool json);
 void client_result_free(struct client_result *result);

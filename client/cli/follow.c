@@ -62,6 +62,8 @@ static void on_watch_done(void *data, const struct covey_reply *reply)
 {
     struct cli_follow *follow = data;
     follow->watched = true;
+    if (reply->flare)
+        follow->flare = covey_flare_keep(reply->flare);
     follow->loop.deadline_ns = covey_deadline_ns(covey_now_ns(), LOGS_GRACE_NS);
     note_done(follow, reply);
 }
@@ -117,6 +119,26 @@ static enum covey_status start_streams(struct cli_follow *follow, struct covey_e
                : COVEY_OK;
 }
 
+/* A controller that stops may not be there to be asked again: what the watch has brought counts
+ * then. */
+static enum covey_status take_flare(struct cli_follow *follow, struct covey_flare **flare,
+                                    struct covey_error *error)
+{
+    struct covey_flare *seen = follow->flare;
+    follow->flare = NULL;
+    if (seen && seen->worker_count == seen->workers_total) {
+        *flare = seen;
+        return COVEY_OK;
+    }
+    enum covey_status status = covey_client_get_flare(follow->client, follow->id, 0, flare, error);
+    if (status && seen && covey_flare_state_ended(seen->state)) {
+        *flare = seen;
+        return COVEY_OK;
+    }
+    covey_flare_free(seen);
+    return status;
+}
+
 enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **flare,
                              struct covey_error *error)
 {
@@ -143,7 +165,9 @@ enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **fla
     cli_lines_finish(&follow->lines);
     cli_progress_hide();
     if (!status)
-        status = covey_client_get_flare(follow->client, follow->id, 0, flare, error);
+        status = take_flare(follow, flare, error);
+    covey_flare_free(follow->flare);
+    follow->flare = NULL;
     cli_loop_end(&follow->loop);
     return status;
 }

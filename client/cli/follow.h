@@ -24,6 +24,7 @@ struct cli_follow {
     struct cli_loop loop;
     struct covey_operation *log_operation;
     struct cli_lines lines;
+    struct covey_flare *flare; /* as the watch has seen it last */
     bool watched;
     bool logged;
     bool done;

@@ -201,6 +201,12 @@ COVEY_API enum covey_status covey_client_flare_start(struct covey_client *client
                                                      struct covey_error *error) COVEY_MUST_USE;
 COVEY_API void covey_flare_free(struct covey_flare *flare);
 
+/*
+ * Keeps a flare that a callback was lent (not one inside a list) beyond the callback. Freed by
+ * covey_flare_free, after which nothing of it may be used; on the thread of its client.
+ */
+COVEY_API struct covey_flare *covey_flare_keep(const struct covey_flare *flare);
+
 /* One flare, with its workers. ENOTFOUND. */
 COVEY_API enum covey_status covey_client_get_flare(struct covey_client *client, const char *id,
                                                    int64_t timeout_ns, struct covey_flare **flare,

@@ -13,7 +13,7 @@
 
 #define MAX_FLARES      64
 #define MAX_DEFINITIONS 64
-#define PIECE_BYTES     (1024 * 1024)
+#define PIECE_BYTES     ((size_t)1024 * 1024)
 
 struct definition {
     char name[64];
@@ -189,6 +189,10 @@ static void on_get_flare(struct rpc_call *call, const ProtobufCMessage *message,
     const struct flare *flare = find_flare(call, ((const Covey__V1__GetFlareRequest *)message)->id);
     if (!flare)
         return;
+    if (called(flare->name, "parting") && has_ended(flare)) {
+        rpc_call_finish(call, RPC_UNAVAILABLE, "the controller is being stopped");
+        return;
+    }
     response.flare = draw(flare, end_of(flare));
     rpc_call_reply(call, &response.base);
 }

@@ -15,7 +15,7 @@ class WithController(unittest.TestCase):
     def setUpClass(cls):
         cls.place = Place()
         cls.addClassCleanup(cls.place.remove)
-        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so", "hanging-on.so", "endless.so")
+        cls.place.copies("fail.so", "limit.so", "hang.so", "huge.so", "flaky.so", "big.so", "hanging-on.so", "endless.so", "parting.so")
         context = controller(cls.place)
         cls.server = context.__enter__()
         cls.addClassCleanup(context.__exit__, None, None, None)
@@ -67,6 +67,10 @@ class Run(WithController):
         self.assertEqual({base64.b64decode(line["text"]) for line in lines if "stream" in line},
                          {b"hello ", b"from a worker", b"a warning"})
         self.assertEqual([(line["rank"], line["last"]) for line in lines if "offset" in line], [(rank, True) for rank in range(4)])
+
+    def test_run_knows_the_end_when_the_controller_goes_with_it(self):
+        done = self.covey("run", "--json", "-n", "3", "parting.so")
+        self.assertEqual(objects(done.stdout)[-1]["state"], "SUCCEEDED")
 
     def test_lost_connection_is_taken_up_again_without_loss_or_repetition(self):
         done = self.covey("run", "--json", "-n", "3", "flaky.so")
