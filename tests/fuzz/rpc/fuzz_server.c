@@ -21,6 +21,11 @@ static struct rpc_server *server;
 static struct echo echo;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
+static void remove_socket(void)
+{
+    unlink(address.sun_path);
+}
+
 static void start(void)
 {
     struct rpc_server_options options = {.reflection = true};
@@ -35,6 +40,7 @@ static void start(void)
         fprintf(stderr, "%s\n", error.message);
         abort();
     }
+    (void)atexit(remove_socket);
 }
 
 static void run(int rounds)
