@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define MAX_WORKERS 1000
-#define BIG_BYTES   (3 * 1024 * 1024)
+#define BIG_BYTES   ((size_t)3 * 1024 * 1024)
 
 struct flare {
     char id[32];

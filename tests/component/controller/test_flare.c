@@ -318,7 +318,7 @@ static void cancel__long_reason__cut_between_letters(void)
         memset(reason, 'x', sizeof reason);
         for (size_t i = shift; i + 3 < sizeof reason; i += 3)
             memcpy(reason + i, "\xe2\x82\xac", 3);
-        reason[shift + 3 * 200] = '\0';
+        reason[shift + 600] = '\0';
         cluster_flare(&cluster, &answer, 2, id);
         Covey__V1__CancelFlareRequest request = COVEY__V1__CANCEL_FLARE_REQUEST__INIT;
         request.id = id;

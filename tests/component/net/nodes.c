@@ -99,7 +99,7 @@ static enum net_verdict on_message(void *data, struct net_message *message,
     bool wait = node->hold_large && message->payload_bytes > 4096;
     if (!wait && make_landing(node, message, landing))
         return NET_LAND;
-    EXPECT(node->held_count < sizeof node->held / sizeof *node->held);
+    EXPECT(node->held_count < sizeof node->held / sizeof node->held[0]);
     node->held[node->held_count++] = message;
     return NET_HOLD;
 }
@@ -187,7 +187,7 @@ void node_open(struct node *node, const struct net_options *options)
     EXPECT(status == COVEY_OK);
     EXPECT(net_region_add(node->net, node->memory, NODE_SEND_BYTES + NODE_RECEIVE_BYTES,
                           &node->region) == COVEY_OK);
-    strcpy(node->shared->addresses[node->index], net_address(node->net));
+    snprintf(node->shared->addresses[node->index], NET_ADDRESS_BYTES, "%s", net_address(node->net));
     node_barrier(node);
     for (unsigned i = 0; i < node->count; i++)
         if (i != node->index)

@@ -85,7 +85,7 @@ static void lie_with_wrong_node(struct node *node)
     struct net_options own = options;
     own.data = node;
     EXPECT(net_create(&own, &node->net, NULL) == COVEY_OK);
-    strcpy(node->shared->addresses[1], net_address(node->net));
+    snprintf(node->shared->addresses[1], NET_ADDRESS_BYTES, "%s", net_address(node->net));
     node_barrier(node);
     node_barrier(node);
     EXPECT(node->connected == 0 && net_counters(node->net).strangers_refused == 1);
@@ -288,7 +288,7 @@ static void endure_stranger(struct node *node)
     EXPECT(net_region_add(node->net, node->memory, NODE_SEND_BYTES + NODE_RECEIVE_BYTES,
                           &node->region) == COVEY_OK);
     node->count = 3;
-    strcpy(node->shared->addresses[0], net_address(node->net));
+    snprintf(node->shared->addresses[0], NET_ADDRESS_BYTES, "%s", net_address(node->net));
     node_barrier(node);
     EXPECT(net_set_address(node->net, 1, node->shared->addresses[1]) == COVEY_OK);
     node_send(node, 1, 1, 0, 64);
@@ -320,7 +320,7 @@ static void be_known(struct node *node)
     EXPECT(net_create(&options, &node->net, NULL) == COVEY_OK);
     EXPECT(net_region_add(node->net, node->memory, NODE_SEND_BYTES + NODE_RECEIVE_BYTES,
                           &node->region) == COVEY_OK);
-    strcpy(node->shared->addresses[1], net_address(node->net));
+    snprintf(node->shared->addresses[1], NET_ADDRESS_BYTES, "%s", net_address(node->net));
     node_barrier(node);
     node_barrier(node);
     EXPECT(node_until(node, two_came, SECONDS(30)));
@@ -474,7 +474,7 @@ static void connect__it_never_answers__down_at_the_deadline(void)
 
 static uint16_t port_of(const char *address)
 {
-    return (uint16_t)atoi(strrchr(address, ':') + 1);
+    return (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
 }
 
 static void take_ports(struct node *node)
@@ -541,6 +541,55 @@ static void create__the_ports_of_the_last_flare__are_free_again_at_once(void)
     TEST_TRUE(nodes_run(2, (const node_role[]){reuse_ports, reuse_ports}, -1));
 }
 
+/* Both ends hold connections that the other opened; then one of them is killed. */
+static void exchange_on_ports(struct node *node)
+{
+    struct net_options options;
+    node_options(node, &options);
+    options.port_first = (uint16_t)(23400 + 2 * node->index);
+    options.port_last = (uint16_t)(options.port_first + 1);
+    node_open(node, &options);
+    node_send(node, 1 - node->index, 1, 0, 100000);
+    EXPECT(node_until(node, one_came, SECONDS(10)));
+    node_barrier(node);
+}
+
+static void die_on_ports(struct node *node)
+{
+    exchange_on_ports(node);
+    (void)kill(getpid(), SIGKILL);
+    pause();
+}
+
+static bool other_is_down(struct node *node)
+{
+    return node->down_count[1 - node->index] > 0;
+}
+
+static void outlive_on_ports(struct node *node)
+{
+    exchange_on_ports(node);
+    EXPECT(node_until(node, other_is_down, SECONDS(10)));
+    node_close(node);
+}
+
+static void take_again(struct node *node)
+{
+    exchange_on_ports(node);
+    node_close(node);
+}
+
+static void create__the_ports_of_a_killed_host__are_free_again_at_once(void)
+{
+    for (int round = 0; round < 4; round++) {
+        int killed = round % 2;
+        node_role roles[] = {outlive_on_ports, outlive_on_ports};
+        roles[killed] = die_on_ports;
+        TEST_TRUE(nodes_run(2, roles, killed));
+        TEST_TRUE(nodes_run(2, (const node_role[]){take_again, take_again}, -1));
+    }
+}
+
 static void refuse_options(struct node *node)
 {
     struct net_options good, options;
@@ -578,6 +627,7 @@ static const struct test_case cases[] = {
     TEST_CASE(connect__it_never_answers__down_at_the_deadline),
     TEST_CASE(create__range_of_ports__used_in_turn_and_said_to_be_taken),
     TEST_CASE(create__the_ports_of_the_last_flare__are_free_again_at_once),
+    TEST_CASE(create__the_ports_of_a_killed_host__are_free_again_at_once),
     TEST_CASE(create__options_that_are_wrong__each_is_refused),
     {0},
 };

@@ -28,8 +28,8 @@ static void exchange(struct node *node, uint32_t sends, uint32_t receives)
     EXPECT(node->wrong == 0 && node->sent_failed == 0 && node->landed_failed == 0);
 }
 
-static const size_t sizes[] = {0,    1,     8,     64,          8191,    8192,     8193,
-                               4096, 65536, 65537, 1024 * 1024, 5000001, 64u << 20};
+static const size_t sizes[] = {0,    1,     8,     64,       8191,    8192,     8193,
+                               4096, 65536, 65537, 1u << 20, 5000001, 64u << 20};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
 static void send_sizes(struct node *node)
@@ -120,7 +120,7 @@ static void collide(struct node *node)
         node_open(node, &options);
         node_barrier(node);
         for (uint32_t i = 0; i < 4; i++)
-            node_send(node, 1 - node->index, round + i, i * 100000, i == 3 ? 100000 : 64);
+            node_send(node, 1 - node->index, round + i, (size_t)i * 100000, i == 3 ? 100000 : 64);
         exchange(node, round * 4, round * 4);
         EXPECT(node->connected == round && node->down_count[1 - node->index] == 0);
         node_barrier(node);

@@ -98,7 +98,8 @@ static void open_router(struct host *host)
     const char *address = getenv("COVEY_TEST_ADDRESS");
     options.bind_address = address ? address : "127.0.0.1";
     EXPECT(router_create(&options, &host->router, &error) == COVEY_OK);
-    strcpy(host->shared->addresses[host->node], router_address(host->router));
+    snprintf(host->shared->addresses[host->node], NET_ADDRESS_BYTES, "%s",
+             router_address(host->router));
     atomic_fetch_add(&host->shared->ready, 1);
     while (atomic_load(&host->shared->ready) < host->hosts->hosts)
         usleep(100);

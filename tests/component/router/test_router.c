@@ -152,7 +152,7 @@ static void play_past_stalled(struct covey_ctx *ctx, struct shared *shared)
     } else {
         hosts_wait_mark(shared, 0, 1);
         for (unsigned i = 0; i < PINGS; i++) {
-            size_t length = i % 10 == 0 ? sizeof bytes : 100 * (i % 100);
+            size_t length = i % 10 == 0 ? sizeof bytes : (size_t)100 * (i % 100);
             fill(bytes, length, i);
             EXPECT_OK(covey_sendrecv(comm, bytes, length, rank ^ 1, (int)i, answer, sizeof answer,
                                      rank ^ 1, (int)i, NULL));

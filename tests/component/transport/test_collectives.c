@@ -3,6 +3,7 @@
 #include "tests/harness/harness.h"
 #include "world.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static void for_each_world(world_body body)
 /* The bytes that one member gives another. */
 static uint64_t seed(int from, int to)
 {
-    return (uint64_t)(from * 100 + to);
+    return (uint64_t)from * 100 + (uint64_t)to;
 }
 
 static void *space(size_t length)
@@ -44,11 +45,11 @@ static void *space(size_t length)
 static void barriers(struct covey_ctx *ctx, void *data)
 {
     (void)data;
-    int64_t *arrived = world_shared();
+    _Atomic int64_t *arrived = world_shared();
     for (int round = 1; round <= 20; round++) {
-        __atomic_fetch_add(arrived, 1, __ATOMIC_SEQ_CST);
+        atomic_fetch_add(arrived, 1);
         WORLD_OK(covey_barrier(covey_world(ctx)));
-        WORLD_CHECK(__atomic_load_n(arrived, __ATOMIC_SEQ_CST) >= (int64_t)round * covey_size(ctx));
+        WORLD_CHECK(atomic_load(arrived) >= (int64_t)round * covey_size(ctx));
     }
 }
 
@@ -115,17 +116,17 @@ static void reductions(struct covey_ctx *ctx, void *data)
         int64_t *in = space(count * 8);
         int64_t *out = space(count * 8);
         for (size_t i = 0; i < count; i++)
-            in[i] = rank * 1000 + (int64_t)i;
+            in[i] = rank * INT64_C(1000) + (int64_t)i;
         int root = c % size;
         WORLD_OK(
             covey_reduce(comm, in, rank == root ? out : NULL, count, COVEY_INT64, COVEY_SUM, root));
         for (size_t i = 0; rank == root && i < count; i++) {
-            if (!WORLD_CHECK(out[i] == size * (size - 1) / 2 * 1000 + size * (int64_t)i))
+            if (!WORLD_CHECK(out[i] == size * (size - 1) / 2 * INT64_C(1000) + size * (int64_t)i))
                 break;
         }
         WORLD_OK(covey_allreduce(comm, in, out, count, COVEY_INT64, COVEY_MAX));
         for (size_t i = 0; i < count; i++) {
-            if (!WORLD_CHECK(out[i] == (size - 1) * 1000 + (int64_t)i))
+            if (!WORLD_CHECK(out[i] == (size - 1) * INT64_C(1000) + (int64_t)i))
                 break;
         }
         WORLD_OK(covey_allreduce(comm, COVEY_IN_PLACE, in, count, COVEY_INT64, COVEY_MIN));
@@ -140,12 +141,20 @@ static void reductions(struct covey_ctx *ctx, void *data)
     float value = (float)(rank + 1);
     WORLD_OK(covey_reduce(comm, rank == root ? COVEY_IN_PLACE : &value,
                           rank == root ? &value : NULL, 1, COVEY_FLOAT, COVEY_SUM, root));
-    WORLD_CHECK(rank != root || value == (float)(size * (size + 1) / 2));
+    int expected = size * (size + 1) / 2;
+    WORLD_CHECK(rank != root || value == (float)expected);
 }
 
 static void reduce__any_count_and_root__matches_the_model(void)
 {
     for_each_world(reductions);
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
 }
 
 /* Sums that depend on the order of additions come out the same every time. */
@@ -159,7 +168,7 @@ static void same_bits(struct covey_ctx *ctx, void *data)
         WORLD_OK(covey_allreduce(covey_world(ctx), &mine, &sum, 1, COVEY_DOUBLE, COVEY_SUM));
         if (i == 0)
             first = sum;
-        WORLD_CHECK(memcmp(&first, &sum, sizeof(sum)) == 0);
+        WORLD_CHECK(bits_of(first) == bits_of(sum));
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +21,15 @@ static bool says(struct covey_ctx *ctx, const char *text)
     return found;
 }
 
-static void wait_for_flag(int64_t *flag, int64_t value)
+static void wait_for_flag(const _Atomic int64_t *flag, int64_t value)
 {
-    while (__atomic_load_n(flag, __ATOMIC_SEQ_CST) < value)
+    while (atomic_load(flag) < value)
         sched_yield();
 }
 
-static void raise_flag(int64_t *flag)
+static void raise_flag(_Atomic int64_t *flag)
 {
-    __atomic_fetch_add(flag, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(flag, 1);
 }
 
 /* ---- death at each fault point ---- */
@@ -138,7 +139,7 @@ static void die_after_sending(struct covey_ctx *ctx, void *data)
     (void)data;
     struct covey_comm *comm = covey_world(ctx);
     int value = 7;
-    int64_t *flag = world_shared();
+    _Atomic int64_t *flag = world_shared();
     char *large = calloc(1, 1 << 20);
     if (covey_rank(ctx) == 1) {
         WORLD_OK(covey_send(comm, &value, sizeof(value), 0, 1));
@@ -291,7 +292,7 @@ static void collectives__members_disagree__are_told(void)
 static void miss_one(struct covey_ctx *ctx, void *data)
 {
     (void)data;
-    int64_t *flag = world_shared();
+    _Atomic int64_t *flag = world_shared();
     WORLD_OK(covey_barrier(covey_world(ctx)));
     if (covey_rank(ctx) == 2) {
         wait_for_flag(flag, 3);
@@ -320,10 +321,10 @@ static void flood(struct covey_ctx *ctx, void *data)
 {
     (void)data;
     struct covey_comm *comm = covey_world(ctx);
-    int64_t *flag = world_shared();
+    _Atomic int64_t *flag = world_shared();
     int64_t value = 0;
     if (covey_rank(ctx) == 0) {
-        struct covey_request **requests = calloc(FLOOD, sizeof(*requests));
+        struct covey_request **requests = calloc(FLOOD, sizeof(struct covey_request *));
         for (int64_t i = 0; i < FLOOD; i++)
             WORLD_OK(covey_isend(comm, &i, sizeof(i), 1, 0, &requests[i]));
         WORLD_CHECK(requests[FLOOD - 1] != NULL);

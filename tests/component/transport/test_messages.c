@@ -175,7 +175,7 @@ static void exchange(struct covey_ctx *ctx, void *data)
         size_t length = sizes[(size_t)(rank + i) % SIZES];
         in[i] = malloc(length + 1);
         out[i] = malloc(length + 1);
-        world_fill(out[i], length, (uint64_t)(rank * size + i));
+        world_fill(out[i], length, (uint64_t)rank * (uint64_t)size + (uint64_t)i);
         WORLD_OK(covey_irecv(comm, in[i], length, i, 7, &requests[i]));
     }
     for (int i = 0; i < size; i++)

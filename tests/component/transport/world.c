@@ -29,7 +29,7 @@
 
 static _Atomic int failures; /* in a worker process, or of all worker threads */
 static struct arena *arenas[WORLD_MAX_NODES];
-static int64_t *shared;
+static _Atomic int64_t *shared;
 
 struct run {
     const struct world *world;
@@ -78,7 +78,7 @@ struct arena *world_arena(int node)
     return arenas[node];
 }
 
-int64_t *world_shared(void)
+_Atomic int64_t *world_shared(void)
 {
     return shared;
 }

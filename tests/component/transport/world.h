@@ -8,6 +8,7 @@
 #include "covey/worker.h"
 #include "transport/core/arena.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -50,7 +51,7 @@ struct arena *world_arena(int node);
 
 /* A process that the parent and the workers share some memory with, for results; zero at
  * world_run's start. */
-int64_t *world_shared(void);
+_Atomic int64_t *world_shared(void);
 #define WORLD_SHARED_WORDS 4096
 
 /* Bytes that depend on seed and place. */

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 {
     const ProtobufCMessageDescriptor *type = NULL;
     uint8_t head[4];
-    for (size_t i = 0; argc == 2 && i < sizeof types / sizeof *types; i++)
+    for (size_t i = 0; argc == 2 && i < sizeof types / sizeof types[0]; i++)
         if (strcmp(types[i]->name, argv[1]) == 0)
             type = types[i];
     if (!type)

@@ -76,7 +76,8 @@ static void code_inspect__random_numbers_in_its_tables__is_answered(void)
     unsigned char *image = malloc(own_bytes);
     TEST_REQUIRE(image != NULL);
     for (int round = 0; round < 300; round++) {
-        static const size_t spans[] = {64, 56 * 13, 64 * 20};
+        static const size_t spans[] = {sizeof(Elf64_Ehdr), 13 * sizeof(Elf64_Phdr),
+                                       20 * sizeof(Elf64_Shdr)};
         const size_t starts[] = {16, header.e_phoff, header.e_shoff};
         memcpy(image, own, own_bytes);
         for (int change = 0; change < 3; change++) {
