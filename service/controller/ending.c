@@ -159,7 +159,8 @@ static void stop_when_due(struct controller *controller, struct flare *flare,
 /*
  * News of a death takes several ways, and survivors that give up because of it may be told of
  * first. So a worker that only exited gives way to a host or node that is gone and, while the
- * others are given time to end, to a worker that a signal had ended before.
+ * others are given time to end, to a worker that had ended before: by a signal, also where clocks
+ * of nodes differ; by itself, where its clock says so.
  */
 static bool is_behind(const struct flare *flare, const failure_message *failure)
 {
@@ -171,10 +172,13 @@ static bool is_behind(const struct flare *flare, const failure_message *failure)
         return true;
     const worker_message *later = flare_worker(flare, (uint32_t)known->rank);
     const worker_message *worker = flare_worker(flare, (uint32_t)failure->rank);
-    if (failure->signal == 0 || flare->stop_at_ns == COVEY_NEVER_NS || !later || !worker)
+    bool ended_itself = failure->signal == 0;
+    if ((ended_itself && failure->exit_status == 0) || flare->stop_at_ns == COVEY_NEVER_NS ||
+        !later || !worker)
         return false;
-    int64_t allowed_ns = strcmp(known->node, failure->node) == 0 ? 0 : CLOCKS_DIFFER_NS;
-    return message_time_ns(worker->ended_at) <= message_time_ns(later->ended_at) + allowed_ns;
+    bool one_clock = ended_itself || strcmp(known->node, failure->node) == 0;
+    return message_time_ns(worker->ended_at) <
+           message_time_ns(later->ended_at) + (one_clock ? 0 : CLOCKS_DIFFER_NS);
 }
 
 void ending_begin(struct controller *controller, struct flare *flare, enum flare_event event,

@@ -129,25 +129,6 @@ bool comm_takes(struct channel *channel, struct message *message)
     return true;
 }
 
-uint32_t comm_first_death(struct comm *comm)
-{
-    struct engine *engine = comm->engine;
-    if (comm->deaths_seen == engine->epoch_seen)
-        return comm->first_death;
-    uint32_t earliest = UINT32_MAX;
-    comm->first_death = UINT32_MAX;
-    for (uint32_t member = 0; member < comm->size; member++) {
-        uint32_t rank = comm->ranks[member];
-        if (arena_rank_state(engine->arena, rank) != ARENA_DIED ||
-            arena_rank_order(engine->arena, rank) >= earliest)
-            continue;
-        earliest = arena_rank_order(engine->arena, rank);
-        comm->first_death = member;
-    }
-    comm->deaths_seen = engine->epoch_seen;
-    return comm->first_death;
-}
-
 enum covey_status comm_broken(struct comm *comm)
 {
     uint32_t rank = comm->ranks[comm->broken_by];
@@ -162,6 +143,44 @@ static struct layout_arrival *arrival_of(const struct comm *comm, uint32_t endpo
 {
     return &layout_endpoint(comm->engine->arena, endpoint)
                 ->arrivals[comm->id / 2 % LAYOUT_ARRIVALS];
+}
+
+/*
+ * A member of this node that ended before it came to this collective. Where another communicator
+ * has taken the place of its count nobody knows: then it has not.
+ */
+static bool missed(const struct comm *comm, uint32_t rank)
+{
+    uint32_t endpoint;
+    if (!arena_local_of(comm->engine->arena, rank, &endpoint))
+        return false;
+    struct layout_arrival *arrival = arrival_of(comm, endpoint);
+    uint64_t number = atomic_load_explicit(&arrival->number, memory_order_acquire);
+    uint64_t communicator = atomic_load_explicit(&arrival->communicator, memory_order_relaxed);
+    return number == 0 || (communicator == comm->id && number < comm->collectives);
+}
+
+uint32_t comm_first_death(struct comm *comm)
+{
+    struct engine *engine = comm->engine;
+    if (engine->epoch_seen == 0) /* nobody has ended */
+        return UINT32_MAX;
+    if (comm->deaths_seen == engine->epoch_seen && comm->deaths_of == comm->collectives)
+        return comm->first_death;
+    uint32_t earliest = UINT32_MAX;
+    comm->first_death = UINT32_MAX;
+    for (uint32_t member = 0; member < comm->size; member++) {
+        uint32_t rank = comm->ranks[member];
+        bool gone = engine->ended[rank] == ARENA_DIED ||
+                    (engine->ended[rank] == ARENA_DONE && missed(comm, rank));
+        if (!gone || arena_rank_order(engine->arena, rank) >= earliest)
+            continue;
+        earliest = arena_rank_order(engine->arena, rank);
+        comm->first_death = member;
+    }
+    comm->deaths_seen = engine->epoch_seen;
+    comm->deaths_of = comm->collectives;
+    return comm->first_death;
 }
 
 void comm_arrive(struct comm *comm)

@@ -29,6 +29,7 @@ struct comm {
     uint32_t broken_by;       /* the member at fault, as far as is known */
     bool told;                /* the other members, or those of this node */
     uint32_t deaths_seen;     /* the engine's epoch when first_death was found out */
+    uint64_t deaths_of;       /* and for which collective */
     uint32_t first_death;     /* the member that died first, or UINT32_MAX */
 };
 
@@ -53,8 +54,9 @@ void comm_name_missing(struct comm *comm, const char *name);
 bool comm_takes(struct channel *channel, struct message *message);
 
 /*
- * The member that died first, among the deaths that the engine has acted on; UINT32_MAX: none. One
- * that ended well has not died.
+ * The member that was first to end and leave this collective without it, among the ends that the
+ * engine has acted on; UINT32_MAX: none. One that ended well counts where it is of this node and
+ * did not come to the collective: one of another node may have done its part.
  */
 uint32_t comm_first_death(struct comm *comm);
 

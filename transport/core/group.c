@@ -44,6 +44,19 @@ enum covey_status group_begin(struct group *group, struct comm *comm, enum group
  * Tells the others, who may be waiting for what will not come; or only those of this node, who
  * might otherwise see this worker end because of it before they hear why.
  */
+static void tell_member(struct group *group, uint32_t member, uint64_t argument)
+{
+    struct request request = {0};
+    char text[ENGINE_TEXT_BYTES];
+    memcpy(text, group->engine->text, sizeof(text));
+    enum covey_status sent = engine_send_start(&group->comm->collective, &request, member,
+                                               COMM_TAG_BROKEN, argument, NULL, NULL, 0);
+    if (sent) /* it is gone itself */
+        memcpy(group->engine->text, text, sizeof(text));
+    else if (!request.done)
+        engine_cancel(&request);
+}
+
 static void tell_broken(struct group *group, enum covey_status status, bool everybody)
 {
     struct comm *comm = group->comm;
@@ -52,18 +65,13 @@ static void tell_broken(struct group *group, enum covey_status status, bool ever
     comm->told = true;
     uint32_t culprit = comm->broken_by;
     uint64_t argument = (uint64_t)(uint32_t)-status << 32 | culprit;
-    for (uint32_t member = 0; member < comm->size; member++) {
-        struct request request = {0};
-        if (member == comm->rank || (!everybody && comm->node_of[member] != comm->node))
-            continue;
-        char text[ENGINE_TEXT_BYTES];
-        memcpy(text, group->engine->text, sizeof(text));
-        enum covey_status sent = engine_send_start(&comm->collective, &request, member,
-                                                   COMM_TAG_BROKEN, argument, NULL, NULL, 0);
-        if (sent) /* it is gone itself */
-            memcpy(group->engine->text, text, sizeof(text));
-        else if (!request.done)
-            engine_cancel(&request);
+    /* A member here may end because of it at once, and its end must not reach another node first.
+     */
+    for (int here = everybody ? 0 : 1; here <= 1; here++) {
+        for (uint32_t member = 0; member < comm->size; member++) {
+            if (member != comm->rank && (comm->node_of[member] == comm->node) == here)
+                tell_member(group, member, argument);
+        }
     }
 }
 

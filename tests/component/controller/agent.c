@@ -144,7 +144,7 @@ void agent_log(struct agent *agent, struct agent_flare *flare, uint32_t rank, co
 void agent_worker_ends(struct agent *agent, struct agent_flare *flare, uint32_t exit_status,
                        uint32_t signal)
 {
-    Google__Protobuf__Timestamp at = message_time(covey_wall_ns());
+    Google__Protobuf__Timestamp at = message_time(covey_wall_ns() - agent->late_ns);
     Covey__V1__Worker worker = COVEY__V1__WORKER__INIT;
     Covey__V1__WorkerEnded ended = COVEY__V1__WORKER_ENDED__INIT;
     worker.rank = flare->first_rank + flare->ended++;

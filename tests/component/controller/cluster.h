@@ -45,6 +45,7 @@ struct agent {
     uint64_t epoch_error;  /* added to every epoch */
     bool mute;             /* no heartbeats */
     uint64_t result_bytes; /* of each worker; 0: six */
+    int64_t late_ns;       /* how long after its end a worker's end is told */
     /* What it has seen. */
     struct rpc_channel *channel;
     struct rpc_call *call;

@@ -225,6 +225,35 @@ static void worker__is_killed__flare_fails_and_peers_are_told(void)
     cluster_stop(&cluster);
 }
 
+/* Who gave up because of another may be heard first; who ended first is to blame. */
+static void workers__exit_and_are_told_in_another_order__the_first_is_named(void)
+{
+    struct agent *a;
+    struct agent *b;
+    char id[32];
+    start(&a, &b);
+    cluster_flare(&cluster, &answer, 6, id);
+    TEST_TRUE(cluster_reaches(&cluster, id, running));
+    struct agent_flare *on_a = agent_flare(a, id), *on_b = agent_flare(b, id);
+    TEST_REQUIRE(on_a && on_b);
+    uint32_t rank = on_b->first_rank;
+    agent_worker_ends(a, on_a, 1, 0);
+    TEST_TRUE(cluster_reaches(&cluster, id, ending));
+    b->late_ns = COVEY_NS_PER_S;
+    agent_worker_ends(b, on_b, 4, 0);
+    b->late_ns = 0;
+    agent_worker_ends(b, on_b, 5, 0);
+    TEST_TRUE(cluster_reaches(&cluster, id, failed));
+    const Covey__V1__Flare *view = cluster_get(&cluster, &answer, id);
+    TEST_REQUIRE(view && view->error);
+    TEST_EQUAL(view->error->rank, (int32_t)rank);
+    TEST_EQUAL(view->error->exit_status, 4);
+    TEST_EQUAL_STRING(view->error->node, "b");
+    answer_clear(&answer);
+    check_free();
+    cluster_stop(&cluster);
+}
+
 static void node__goes_and_stays_away__flare_fails_with_its_name(void)
 {
     struct agent *a;
@@ -361,6 +390,7 @@ static const struct test_case flares[] = {
     TEST_CASE(prepare__fault_of_the_code__fails_at_once),
     TEST_CASE(prepare__node_lost__requeued_and_runs_when_it_is_back),
     TEST_CASE(worker__is_killed__flare_fails_and_peers_are_told),
+    TEST_CASE(workers__exit_and_are_told_in_another_order__the_first_is_named),
     TEST_CASE(node__goes_and_stays_away__flare_fails_with_its_name),
     TEST_CASE(node__is_back_within_its_grace__flare_goes_on),
     TEST_CASE(cancel__in_every_state__ends_cancelled),
