@@ -99,12 +99,13 @@ static void lose_host(struct covey_ctx *ctx, struct shared *shared)
     int rank = covey_rank(ctx), other = rank ^ 1;
     EXPECT_OK(
         covey_sendrecv(comm, bytes, sizeof bytes, other, 1, bytes, sizeof bytes, other, 1, NULL));
+    atomic_fetch_add(&shared->marks[0], 1);
     if (rank % 2 == 1) {
-        atomic_fetch_add(&shared->marks[0], 1);
         EXPECT(covey_recv(comm, bytes, sizeof bytes, other, 2, NULL) != COVEY_OK);
         return;
     }
-    hosts_wait_mark(shared, 0, 2);
+    /* All of them: what the host had not yet sent would be lost with it. */
+    hosts_wait_mark(shared, 0, 4);
     if (rank == 0) {
         atomic_store(&shared->times_ns[0], covey_now_ns());
         EXPECT(kill(atomic_load(&shared->host_pids[1]), SIGKILL) == 0);
