@@ -100,11 +100,11 @@ enum covey_status group_end(struct group *group, enum covey_status status)
     /* One that failed first may have said why before it ended. */
     if (status == COVEY_EPEER && !comm->broken)
         engine_progress(group->engine);
-    if (status == COVEY_EPEER && comm->broken) {
+    if (status && comm->broken) {
         tell_broken(group, comm->broken, false);
         return comm_broken(comm);
     }
-    if (!status || comm->broken)
+    if (!status)
         return status;
     if (status == COVEY_ETIMEOUT)
         comm_name_missing(comm, names[group->kind]);
@@ -235,13 +235,29 @@ enum covey_status group_verify(struct group *group, const struct request *reques
                        (theirs ^ group->check) >> 5 & 0xff ? "type or operation" : "length");
 }
 
+/* A message was withdrawn: its sender has failed, and tells why unless it has lost patience. */
+static enum covey_status await_reason(struct group *group, uint32_t sender)
+{
+    struct comm *comm = group->comm;
+    enum covey_status status = COVEY_OK;
+    while (!status && !comm->broken && comm_first_death(comm) == UINT32_MAX) {
+        status = engine_can_come(&comm->collective, (int)sender);
+        if (!status)
+            status = engine_wait_more(&group->wait);
+    }
+    if (comm->broken)
+        return comm_broken(comm);
+    if (comm_first_death(comm) != UINT32_MAX)
+        return engine_check_rank(comm->engine, comm->ranks[comm->first_death]);
+    return status;
+}
+
 /* Until this request is done; and what it brought is right. */
 static enum covey_status await(struct group *group, struct request *request)
 {
     enum covey_status status = engine_wait_request(request, &group->wait);
-    /* Withdrawn: its sender has failed, and has said why before. */
-    if (status == COVEY_ETIMEOUT && request->done && !group->comm->broken)
-        engine_progress(group->engine);
+    if (status == COVEY_ETIMEOUT && request->done)
+        status = await_reason(group, (uint32_t)request->peer);
     if (status == COVEY_ETIMEOUT && group->comm->broken)
         return comm_broken(group->comm);
     if (status == COVEY_ETIMEOUT)

@@ -21,6 +21,15 @@ static bool says(struct covey_ctx *ctx, const char *text)
     return found;
 }
 
+/* What came of a call, where it is not what had to come of it. */
+static bool is(struct covey_ctx *ctx, enum covey_status status, enum covey_status wanted)
+{
+    if (status != wanted)
+        fprintf(stderr, "rank %d: %s instead of %s, last said: %s\n", covey_rank(ctx),
+                covey_status_name(status), covey_status_name(wanted), covey_error_text(ctx));
+    return status == wanted;
+}
+
 static void wait_for_flag(const _Atomic int64_t *flag, int64_t value)
 {
     while (atomic_load(flag) < value)
@@ -69,10 +78,10 @@ static void until_death(struct covey_ctx *ctx, void *data)
     enum covey_status status = COVEY_OK;
     for (int i = 0; i < 100000 && !status; i++)
         status = work(ctx, bytes);
-    WORLD_CHECK(status == COVEY_EPEER);
+    WORLD_CHECK(is(ctx, status, COVEY_EPEER));
     WORLD_CHECK(says(ctx, "rank 1"));
     /* It stays so. */
-    WORLD_CHECK(covey_barrier(covey_world(ctx)) == COVEY_EPEER);
+    WORLD_CHECK(is(ctx, covey_barrier(covey_world(ctx)), COVEY_EPEER));
     survive(ctx, bytes);
     free(bytes);
 }
@@ -272,8 +281,8 @@ static void disagree(struct covey_ctx *ctx, void *data)
     }
     }
     /* Not everybody can see it at once, but all hear of it. */
-    WORLD_CHECK(status == COVEY_OK || status == COVEY_EMISMATCH);
-    WORLD_CHECK(covey_barrier(comm) == COVEY_EMISMATCH);
+    WORLD_CHECK(status == COVEY_OK || is(ctx, status, COVEY_EMISMATCH));
+    WORLD_CHECK(is(ctx, covey_barrier(comm), COVEY_EMISMATCH));
 }
 
 static void collectives__members_disagree__are_told(void)
