@@ -257,7 +257,9 @@ class Cluster(Sandbox):
         return only(self.processes("coveyd"))
 
     def agents(self):
-        return sorted(self.processes("covey-node"), key=lambda process: process.pid)
+        """The agents, without what they fork and have not yet made a host or pack of."""
+        found = {process.pid: process for process in self.processes("covey-node")}
+        return [found[pid] for pid in sorted(found) if found[pid].parent not in found]
 
     def agent_of(self, process):
         """The agent above a process of its node."""
