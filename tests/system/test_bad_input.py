@@ -14,7 +14,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import covey_api
-from covey_system import (BAD_INPUT, FAILED, OK, SANITIZED, TIMED_OUT, UNPLACEABLE, UNREACHABLE, SystemTest, example, free_port, worker)
+from covey_system import (BAD_INPUT, FAILED, OK, SANITIZED, TIMED_OUT, UNPLACEABLE, UNREACHABLE, SystemTest, example, free_port, program,
+                          wait_for, worker)
 
 ACT = worker("act.so")
 ACT_PROGRAM = worker("act")
@@ -280,6 +281,35 @@ class Surroundings(SystemTest):
         self.assertEqual(len(done.err.strip().splitlines()), 1, str(done))
         os.remove(filler)
         self.assert_code(sandbox.covey("run", "-n", "2", "--param", "echo", ACT), OK)
+
+    def test_join_token_over_tcp(self):
+        sandbox = self.sandbox()
+
+        def write(name, text):
+            path = os.path.join(sandbox.folder, name)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(path, 0o600)
+            return path
+
+        def agent(name, *arguments):
+            folder = os.path.join(sandbox.folder, name)
+            return sandbox.start(program("covey-node"), "--controller", address, "--name", name, "--slots", "2",
+                                 "--state-dir", os.path.join(folder, "state"), "--runtime-dir", os.path.join(folder, "run"), *arguments)
+
+        right, wrong = write("right.token", "a-token-of-this-cluster\n"), write("wrong.token", "another-token\n")
+        address = f"127.0.0.1:{free_port()}"
+        sandbox.start(program("coveyd"), "--listen", address, "--state-dir", os.path.join(sandbox.folder, "controller"),
+                      "--join-token-file", right, "--tokens-file", write("users", "of-alice alice user\n"))
+        for name, arguments in (("none", ()), ("wrong", ("--join-token-file", wrong))):
+            done = sandbox.finish(agent(name, *arguments), 20)
+            self.assertEqual(done.code, 1, str(done))
+            self.assertRegex(done.err, "UNAUTHENTICATED.*join token is wrong")
+        agent("good", "--join-token-file", right)
+        as_alice = {"COVEY_SERVER": address, "COVEY_TOKEN": "of-alice"}
+        wait_for(lambda: "good" in sandbox.covey("nodes", environment=as_alice).out, "the node is registered")
+        self.assertRegex(sandbox.covey("nodes", environment={"COVEY_SERVER": address, "COVEY_TOKEN": "of-bob"}).err, "token")
+        self.assert_code(sandbox.covey("run", "-n", "2", "--param", "echo", ACT, environment=as_alice), OK)
 
 
 if __name__ == "__main__":
