@@ -37,6 +37,11 @@ class Local(unittest.TestCase):
                 found.append(int(pid))
         return found
 
+    def assert_processes(self, count):
+        """A process is not seen while it executes its program: then it has no environment."""
+        wait_for(lambda: len(self.processes()) >= count, f"fewer than {count} processes came")
+        self.assertEqual(len(self.processes()), count)
+
     def private_folders(self):
         return [name for name in os.listdir(self.place.path("run")) if name.startswith("covey-run-")]
 
@@ -59,6 +64,7 @@ class Up(Local):
         noted = self.run_file()
         self.assertEqual([process["name"] for process in noted["processes"]], ["coveyd", "node-1", "node-2"])
         self.assertTrue(all(alive(process["pid"]) for process in noted["processes"]))
+        self.assert_processes(3)
         self.assertEqual(sorted(process["pid"] for process in noted["processes"]), sorted(self.processes()))
         self.assertIn("hello from a worker", self.covey("run", "-n", "2", "hello.so").stdout)
         self.assertEqual(self.private_folders(), [])
@@ -70,6 +76,7 @@ class Up(Local):
 
     def test_second_up_is_refused(self):
         self.covey("up")
+        self.assert_processes(3)
         before = self.processes()
         self.assertRegex(self.covey("up", status=2).stderr, "is running already at unix:.*: use it, or stop it first with covey down")
         self.assertEqual(self.processes(), before)
@@ -99,7 +106,7 @@ class Up(Local):
         wait_for(lambda: not self.processes(), "they live")
         self.assertEqual(self.place.run("status", covey=self.program).returncode, 4)
         self.covey("up")
-        self.assertEqual(len(self.processes()), 3)
+        self.assert_processes(3)
 
     def test_down_after_a_part_was_killed(self):
         self.covey("up")
@@ -145,7 +152,7 @@ class Private(Local):
         self.addCleanup(process.stderr.close)
         read_until(process.stderr, "running 2/2")
         self.assertEqual(len(self.private_folders()), 1)
-        self.assertEqual(len(self.processes()), 5)  # covey, its keeper, coveyd, two nodes
+        self.assert_processes(5)  # covey, its keeper, coveyd, two nodes
         return process
 
     def test_run_leaves_nothing(self):
