@@ -83,6 +83,14 @@ enum covey_status cli_runfile_lock(const char *runtime, int *fd, struct covey_er
                            "another covey up or down is at work; wait for its end");
 }
 
+void cli_runfile_unlock(int *fd)
+{
+    /* Closing is not enough: what was started here and has not executed its program yet has it. */
+    if (*fd >= 0)
+        (void)flock(*fd, LOCK_UN);
+    covey_close(fd);
+}
+
 static enum covey_status format(const struct cli_cluster *cluster, struct covey_buffer *out)
 {
     enum covey_status status = covey_buffer_printf(out, "{\"endpoint\":");

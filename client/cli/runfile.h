@@ -9,6 +9,9 @@
 enum covey_status cli_runfile_lock(const char *runtime, int *fd,
                                    struct covey_error *error) COVEY_MUST_USE;
 
+/* Releases it; -1 is accepted. */
+void cli_runfile_unlock(int *fd);
+
 enum covey_status cli_runfile_write(const struct cli_cluster *cluster,
                                     struct covey_error *error) COVEY_MUST_USE;
 

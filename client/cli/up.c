@@ -180,7 +180,7 @@ int cli_up(int argc, char **argv)
         status = start_all(&up.cluster, &error);
         cli_progress_hide();
     }
-    covey_close(&lock_fd);
+    cli_runfile_unlock(&lock_fd);
     if (status == COVEY_EUNAVAILABLE || status == COVEY_ETIMEOUT) {
         cli_complain("%s", error.message);
         return CLI_FAILED;
@@ -249,7 +249,7 @@ int cli_down(int argc, char **argv)
         cancel_all(cluster.server);
     cli_cluster_stop(&cluster);
     cli_runfile_remove(runtime);
-    covey_close(&lock_fd);
+    cli_runfile_unlock(&lock_fd);
     if (!alive)
         printf("nothing ran any more; what an earlier covey up had noted is removed\n");
     return cli_finish_output();
