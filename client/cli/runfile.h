@@ -4,8 +4,8 @@
 
 #include "client/cli/cluster.h"
 
-/* Holds the lock of the runtime folder, so that one up or down works at a time. *fd is closed to
- * give it back. EEXISTS: another one works. */
+/* Holds the lock of the runtime folder, so that one up or down works at a time. EEXISTS: another
+ * one works. */
 enum covey_status cli_runfile_lock(const char *runtime, int *fd,
                                    struct covey_error *error) COVEY_MUST_USE;
 

@@ -39,8 +39,7 @@ class Local(unittest.TestCase):
 
     def assert_processes(self, count):
         """A process is not seen while it executes its program: then it has no environment."""
-        wait_for(lambda: len(self.processes()) >= count, f"fewer than {count} processes came")
-        self.assertEqual(len(self.processes()), count)
+        wait_for(lambda: len(self.processes()) == count, f"never {count} processes: {self.processes()}")
 
     def private_folders(self):
         return [name for name in os.listdir(self.place.path("run")) if name.startswith("covey-run-")]
@@ -65,7 +64,8 @@ class Up(Local):
         self.assertEqual([process["name"] for process in noted["processes"]], ["coveyd", "node-1", "node-2"])
         self.assertTrue(all(alive(process["pid"]) for process in noted["processes"]))
         self.assert_processes(3)
-        self.assertEqual(sorted(process["pid"] for process in noted["processes"]), sorted(self.processes()))
+        pids = sorted(process["pid"] for process in noted["processes"])
+        wait_for(lambda: sorted(self.processes()) == pids, f"{pids} are {self.processes()}")
         self.assertIn("hello from a worker", self.covey("run", "-n", "2", "hello.so").stdout)
         self.assertEqual(self.private_folders(), [])
         self.assertIn("coveyd", self.covey("status").stdout)
@@ -79,7 +79,7 @@ class Up(Local):
         self.assert_processes(3)
         before = self.processes()
         self.assertRegex(self.covey("up", status=2).stderr, "is running already at unix:.*: use it, or stop it first with covey down")
-        self.assertEqual(self.processes(), before)
+        wait_for(lambda: self.processes() == before, f"{before} became {self.processes()}")
 
     def test_down_cancels_flares(self):
         self.covey("up")
