@@ -6,14 +6,15 @@
 
 #include <stdlib.h>
 
-uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape, enum sched_basis basis)
+uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
+                      const struct sched_view *view)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < sched->node_limit; i++) {
         const struct sched_node *node = sched->nodes[i];
         if (!node || node->state != SCHED_NODE_UP)
             continue;
-        uint32_t fit = sched_node_fit(node, basis, &shape->worker);
+        uint32_t fit = sched_node_fit(node, view, &shape->worker);
         if (shape->unit_is_alone && fit > shape->unit)
             fit = shape->unit;
         if (fit)
@@ -24,7 +25,7 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape, enum
 
 bool sched_possible(struct sched *sched, const struct sched_shape *shape)
 {
-    uint32_t count = sched_survey(sched, shape, SCHED_BASIS_CAPACITY);
+    uint32_t count = sched_survey(sched, shape, &sched_view_empty);
     return sched_room(shape, sched->candidates, count) >= shape->workers;
 }
 
@@ -58,7 +59,7 @@ enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape
 {
     *gang = NULL;
     struct sched_candidate *used = sched->candidates;
-    uint32_t count = sched_survey(sched, shape, SCHED_BASIS_FREE);
+    uint32_t count = sched_survey(sched, shape, &sched_view_now);
     if (sched_room(shape, used, count) < shape->workers)
         return COVEY_OK;
     count = sched_distribute(shape, used, count);
@@ -132,7 +133,7 @@ enum covey_status sched_gang_restore(struct sched *sched, const struct sched_sha
     }
     for (uint32_t i = 0; i < node_count; i++) {
         const struct sched_share *wanted = &restored->shares[i];
-        uint32_t fit = sched_node_fit(wanted->node, SCHED_BASIS_FREE, &shape->worker);
+        uint32_t fit = sched_node_fit(wanted->node, &sched_view_now, &shape->worker);
         if (wanted->workers <= fit)
             continue;
         status = covey_error_set(error, COVEY_EPRECONDITION,

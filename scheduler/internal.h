@@ -80,8 +80,22 @@ struct sched {
     struct sched_candidate *candidates; /* scratch, room for every node */
 };
 
-/* The room to count: what is free now, or what an empty node has. */
-enum sched_basis { SCHED_BASIS_FREE, SCHED_BASIS_CAPACITY };
+/* Whose room is counted. Room that a reservation withholds is in no view but the empty one. */
+enum sched_basis {
+    SCHED_BASIS_EMPTY, /* what a node has when nothing runs */
+    SCHED_BASIS_NOW,   /* what is free now, and stays free until until_ns */
+    SCHED_BASIS_THEN   /* what is free at from_ns, when what runs has ended by its limit, till
+                          until_ns */
+};
+
+struct sched_view {
+    enum sched_basis basis;
+    int64_t from_ns;  /* of NOW: the present */
+    int64_t until_ns; /* COVEY_NEVER_NS: for good */
+};
+
+extern const struct sched_view sched_view_empty;
+extern const struct sched_view sched_view_now; /* for good, from the beginning of time */
 
 /* request.c: checks a request. EINVAL with a message; *shape is then undefined. */
 enum covey_status sched_shape_of(const struct sched_request *request, struct sched_shape *shape,
@@ -92,10 +106,10 @@ enum covey_status sched_shape_of(const struct sched_request *request, struct sch
 /* The node of an id, or NULL. */
 struct sched_node *sched_node_of(const struct sched *sched, uint32_t node);
 /* What a node has of a dimension, free or in all. */
-uint64_t sched_node_has(const struct sched_node *node, enum sched_basis basis,
+uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
                         enum sched_dimension dimension);
 /* The workers that fit on a node, state and units aside. */
-uint32_t sched_node_fit(const struct sched_node *node, enum sched_basis basis,
+uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker);
 void sched_nodes_destroy(struct sched *sched);
 
@@ -112,7 +126,8 @@ uint32_t sched_distribute(const struct sched_shape *shape, struct sched_candidat
 /* gang.c */
 
 /* Fills the scratch with the nodes a gang may use; returns how many. */
-uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape, enum sched_basis basis);
+uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
+                      const struct sched_view *view);
 /* True where a gang would fit on empty nodes. */
 bool sched_possible(struct sched *sched, const struct sched_shape *shape);
 /* Makes the gang that fits now, with nothing claimed yet; NULL where none does. ENOMEM. */

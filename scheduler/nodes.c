@@ -1,35 +1,39 @@
 /* The nodes: ids, facts, room. */
 #include "scheduler/internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+const struct sched_view sched_view_empty = {SCHED_BASIS_EMPTY, 0, COVEY_NEVER_NS};
+const struct sched_view sched_view_now = {SCHED_BASIS_NOW, 0, COVEY_NEVER_NS};
+
 struct sched_node *sched_node_of(const struct sched *sched, uint32_t node)
 {
     return node < sched->node_limit ? sched->nodes[node] : NULL;
 }
 
-uint64_t sched_node_has(const struct sched_node *node, enum sched_basis basis,
+uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
                         enum sched_dimension dimension)
 {
     uint64_t capacity = node->capacity.amount[dimension];
     uint64_t claimed = node->claimed.amount[dimension];
-    if (basis == SCHED_BASIS_CAPACITY)
+    if (view->basis == SCHED_BASIS_EMPTY)
         return capacity;
     return claimed < capacity ? capacity - claimed : 0;
 }
 
-uint32_t sched_node_fit(const struct sched_node *node, enum sched_basis basis,
+uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker)
 {
     uint64_t fit = UINT32_MAX;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         if (worker->amount[d] == 0)
             continue;
-        uint64_t workers = sched_node_has(node, basis, d) / worker->amount[d];
+        uint64_t workers = sched_node_has(node, view, d) / worker->amount[d];
         if (workers < fit)
             fit = workers;
     }
@@ -90,26 +94,26 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
     return COVEY_OK;
 }
 
-enum covey_status sched_node_set(struct sched *sched, const char *name, uint64_t epoch,
-                                 const struct sched_vector *capacity, uint32_t *node,
-                                 struct covey_error *error)
+enum covey_status sched_node_set(struct sched *sched, const struct sched_node_facts *facts,
+                                 uint32_t *node, struct covey_error *error)
 {
+    const char *name = facts->name;
     size_t length = strnlen(name, SCHED_NAME_BYTES);
     if (length == 0 || length == SCHED_NAME_BYTES)
         return covey_error_set(error, COVEY_EINVAL, "a node's name has 1 to %d bytes",
                                SCHED_NAME_BYTES - 1);
     struct sched_node *known = covey_map_get(&sched->names, name);
-    if (known && epoch < known->epoch)
+    if (known && facts->epoch < known->epoch)
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "node %s is at epoch %llu already, this is its epoch %llu", name,
-                               (unsigned long long)known->epoch, (unsigned long long)epoch);
+                               (unsigned long long)known->epoch, (unsigned long long)facts->epoch);
     if (!known) {
         enum covey_status status = add_node(sched, name, &known);
         if (status)
             return covey_error_set(error, status, "no memory for node %s", name);
     }
-    known->epoch = epoch;
-    known->capacity = *capacity;
+    known->epoch = facts->epoch;
+    known->capacity = facts->capacity;
     sched->version++;
     *node = known->id;
     return COVEY_OK;

@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 static uint64_t room_of(struct sched *sched, const struct sched_shape *shape,
-                        enum sched_basis basis)
+                        const struct sched_view *view)
 {
-    uint32_t count = sched_survey(sched, shape, basis);
+    uint32_t count = sched_survey(sched, shape, view);
     return sched_room(shape, sched->candidates, count);
 }
 
@@ -31,7 +31,8 @@ struct census {
 };
 
 static void take_census(const struct sched *sched, const struct sched_shape *shape,
-                        enum sched_basis basis, struct census *census, struct sched_reason *reason)
+                        const struct sched_view *view, struct census *census,
+                        struct sched_reason *reason)
 {
     *census = (struct census){0};
     for (uint32_t i = 0; i < sched->node_limit; i++) {
@@ -43,12 +44,12 @@ static void take_census(const struct sched *sched, const struct sched_shape *sha
         if (node->state != SCHED_NODE_UP)
             continue;
         reason->nodes_up++;
-        uint32_t fit = sched_node_fit(node, basis, &shape->worker);
+        uint32_t fit = sched_node_fit(node, view, &shape->worker);
         reason->nodes_too_small += fit < shape->unit;
         if (fit > reason->largest)
             reason->largest = fit < shape->workers ? fit : shape->workers;
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
-            uint64_t has = sched_node_has(node, basis, d);
+            uint64_t has = sched_node_has(node, view, d);
             add_saturating(&census->available[d], has);
             if (shape->worker.amount[d])
                 add_saturating(&census->workers[d], has / shape->worker.amount[d]);
@@ -68,7 +69,8 @@ static enum sched_dimension scarcest(const struct sched_shape *shape, const stru
 }
 
 static enum sched_reason_kind kind_of(struct sched *sched, const struct sched_shape *shape,
-                                      enum sched_basis basis, const struct sched_reason *reason)
+                                      const struct sched_view *view,
+                                      const struct sched_reason *reason)
 {
     if (reason->nodes_up == 0)
         return SCHED_REASON_NO_NODES;
@@ -76,10 +78,10 @@ static enum sched_reason_kind kind_of(struct sched *sched, const struct sched_sh
         return SCHED_REASON_CAPACITY;
     struct sched_shape relaxed = *shape;
     relaxed.node_limit = UINT32_MAX;
-    if (room_of(sched, &relaxed, basis) >= shape->workers)
+    if (room_of(sched, &relaxed, view) >= shape->workers)
         return SCHED_REASON_NODE_LIMIT;
     relaxed.unit_is_alone = false;
-    if (room_of(sched, &relaxed, basis) >= shape->workers)
+    if (room_of(sched, &relaxed, view) >= shape->workers)
         return SCHED_REASON_FEW_NODES;
     return SCHED_REASON_FRAGMENTED;
 }
@@ -92,22 +94,22 @@ void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
         .unit = shape->unit,
         .node_limit = shape->node_limit == UINT32_MAX ? 0 : shape->node_limit,
     };
-    enum sched_basis basis = SCHED_BASIS_FREE;
-    uint64_t room = room_of(sched, shape, basis);
+    const struct sched_view *view = &sched_view_now;
+    uint64_t room = room_of(sched, shape, view);
     bool fits = room >= shape->workers;
     reason->never = !fits && !sched_possible(sched, shape);
     if (reason->never) {
-        basis = SCHED_BASIS_CAPACITY;
-        room = room_of(sched, shape, basis);
+        view = &sched_view_empty;
+        room = room_of(sched, shape, view);
     }
     struct census census;
-    take_census(sched, shape, basis, &census, reason);
+    take_census(sched, shape, view, &census, reason);
     reason->dimension = scarcest(shape, &census);
     reason->asked = times_saturating(shape->worker.amount[reason->dimension], shape->workers);
     reason->available = census.available[reason->dimension];
     reason->fitting = (uint32_t)(fits ? shape->workers : room);
     if (!fits)
-        reason->kind = kind_of(sched, shape, basis, reason);
+        reason->kind = kind_of(sched, shape, view, reason);
 }
 
 /* ---- the sentence ---- */

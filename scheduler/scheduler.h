@@ -28,11 +28,22 @@
 #define SCHED_TEXT_BYTES  COVEY_ERROR_MESSAGE_BYTES
 
 /* What a node has and a worker needs, dimension by dimension. */
-enum sched_dimension { SCHED_SLOTS, SCHED_MEMORY_BYTES, SCHED_DIMENSIONS };
+enum sched_dimension {
+    SCHED_SLOTS,
+    SCHED_MEMORY_BYTES,
+    SCHED_MILLI_CPUS, /* whole cpus, multiples of 1000, are given out one by one */
+    SCHED_GPUS,
+    SCHED_NAMED, /* the first of those that sched_resource names */
+    SCHED_DIMENSIONS = SCHED_NAMED + 4
+};
 
 struct sched_vector {
     uint64_t amount[SCHED_DIMENSIONS];
 };
+
+#define SCHED_LEVELS_MAX 6    /* of the topology above the node */
+#define SCHED_CPUS_MAX   1024 /* of a node */
+#define SCHED_NUMA_MAX   32   /* of a node */
 
 struct sched;
 
@@ -42,12 +53,48 @@ enum covey_status sched_create(struct sched **sched) COVEY_MUST_USE;
 /* Forgets everything; NULL is accepted. What was borrowed from it is gone. */
 void sched_destroy(struct sched *sched);
 
+/*
+ * The dimension of a named resource ("fpga"), given to it at its first use. EINVAL: a name that is
+ * empty or too long. EFULL: SCHED_DIMENSIONS - SCHED_NAMED names are in use. ENOMEM.
+ */
+enum covey_status sched_resource(struct sched *sched, const char *name,
+                                 enum sched_dimension *dimension) COVEY_MUST_USE;
+
+/* "slots", "memory", "cpus", "gpus" or the name of a named resource. */
+const char *sched_dimension_name(const struct sched *sched, enum sched_dimension dimension);
+
+/*
+ * The label keys that make the levels of the topology, from the top down ("zone", "rack"). Nodes
+ * keep their claims. EINVAL: more than SCHED_LEVELS_MAX, or a key twice. ENOMEM.
+ */
+enum covey_status sched_set_topology(struct sched *sched, const char *const *keys,
+                                     uint32_t count) COVEY_MUST_USE;
+
 /* ---- nodes ---- */
 
 enum sched_node_state {
     SCHED_NODE_UP,
     SCHED_NODE_DRAINING, /* keeps its claims, takes no new ones */
     SCHED_NODE_DOWN      /* as draining, but nobody expects its claims to end by themselves */
+};
+
+struct sched_label {
+    const char *key;
+    const char *value;
+};
+
+/* The facts of a node, as its agent and the configuration tell them. Everything is copied. */
+struct sched_node_facts {
+    const char *name;
+    uint64_t epoch;
+    struct sched_vector capacity;
+    const struct sched_label *labels; /* no key twice */
+    uint32_t label_count;
+    const struct sched_label *taints; /* only gangs that tolerate all of them are placed here */
+    uint32_t taint_count;
+    const uint16_t *cpus;       /* ids of its cpus, below SCHED_CPUS_MAX, no id twice */
+    const uint8_t *numa_of_cpu; /* for each of them, below SCHED_NUMA_MAX; NULL: all 0 */
+    uint32_t cpu_count;         /* 0: whole cpus are counted, not given out */
 };
 
 struct sched_node_info {
@@ -60,18 +107,17 @@ struct sched_node_info {
 };
 
 /*
- * Adds a node, up, or updates the one of this name: its epoch and capacity are facts and replace
- * the old ones, its state and claims stay. *node is its id, small, and the same until it is
- * removed; then it may be given to another, and a placement that lost it still has the number. A
- * capacity below what is claimed is accepted: nothing
- * new is placed there until enough was released.
+ * Adds a node, up, or updates the one of this name: its facts replace the old ones, its state and
+ * claims stay. *node is its id, small, and the same until it is removed; then it may be given to
+ * another, and a placement that lost it still has the number. A capacity below what is claimed is
+ * accepted: nothing new is placed there until enough was released.
  *
- * EINVAL: a name that is empty or too long. EPRECONDITION: an epoch older than the one known, which
- * is a message from a predecessor. ENOMEM. *node and the scheduler are untouched after a failure.
+ * EINVAL: a name that is empty or too long, a label or cpu twice, a number out of range.
+ * EPRECONDITION: an epoch older than the one known, which is a message from a predecessor. ENOMEM.
+ * *node and the scheduler are untouched after a failure.
  */
-enum covey_status sched_node_set(struct sched *sched, const char *name, uint64_t epoch,
-                                 const struct sched_vector *capacity, uint32_t *node,
-                                 struct covey_error *error) COVEY_MUST_USE;
+enum covey_status sched_node_set(struct sched *sched, const struct sched_node_facts *facts,
+                                 uint32_t *node, struct covey_error *error) COVEY_MUST_USE;
 
 /* ENOTFOUND: no such node. */
 enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
@@ -113,22 +159,42 @@ enum sched_packing {
 };
 
 enum sched_placing {
-    SCHED_PLACING_PACK,         /* fewest nodes, and as few rank pairs across nodes as can be */
+    SCHED_PLACING_PACK,         /* least communication across the topology, then fewest nodes */
     SCHED_PLACING_SPREAD,       /* balanced over as many nodes as can be */
     SCHED_PLACING_STRICT_PACK,  /* one node, or not at all */
     SCHED_PLACING_STRICT_SPREAD /* a node for each unit, or not at all */
 };
 
+enum sched_operator {
+    SCHED_EQUAL,     /* the label has this value */
+    SCHED_NOT_EQUAL, /* it has another, or the node has no such label */
+    SCHED_EXISTS,    /* value is not looked at */
+    SCHED_ABSENT
+};
+
+struct sched_term {
+    const char *key;
+    enum sched_operator operator;
+    const char *value;
+};
+
 struct sched_request {
-    const char *flare;          /* 1..SCHED_ID_BYTES-1 bytes; copied */
+    const char *flare;          /* 1..SCHED_ID_BYTES-1 bytes; copied, as all strings here */
     uint32_t workers;           /* 1..SCHED_WORKERS_MAX */
     struct sched_vector worker; /* what each needs; 0 slots mean 1 */
     enum sched_packing packing;
     uint32_t granularity; /* g; 0: chosen (1) where packing is not homogeneous */
     enum sched_placing placing;
+    const struct sched_term *selector; /* all must hold of a node */
+    uint32_t selector_count;
+    const struct sched_label *tolerations; /* taints of this key and value; value NULL: of any */
+    uint32_t toleration_count;
     uint32_t max_packs; /* 0: no limit */
     uint32_t max_nodes; /* 0: no limit */
-    int32_t priority;   /* kept; the queue is first come, first served */
+    int32_t priority;   /* higher goes first */
+    const char *tenant; /* NULL: "" */
+    bool preemptible;   /* may be ended for a gang of higher priority */
+    int64_t limit_ns;   /* it has ended this long after its start; 0: nobody knows */
     int64_t submit_ns;  /* the queue's order; equal times: order of the calls */
 };
 
@@ -139,14 +205,25 @@ struct sched_pack {
     uint32_t workers;
 };
 
-/* Where a gang goes. Ranks rise through the packs; the packs of a node are neighbours; nodes come
- * in the order of their ids. */
+/* What a placement costs. Levels from the top of the topology to the NUMA nodes within a node. */
+struct sched_cost {
+    uint32_t levels;                         /* of the topology, plus 2: node and NUMA node */
+    uint64_t crossing[SCHED_LEVELS_MAX + 2]; /* ordered rank pairs that cross each level */
+    uint32_t nodes;
+};
+
+/* Where a gang goes. Ranks rise through the packs; the packs of a node are neighbours, and so are
+ * the nodes of a domain of the topology. */
 struct sched_placement {
     const char *flare;
     uint32_t workers;
     uint32_t node_count;
     uint32_t pack_count;
     const struct sched_pack *packs;
+    struct sched_cost cost;
+    /* The cpus of each worker, by rank, cpus_each for each; NULL where none are given out. */
+    const uint16_t *cpus;
+    uint32_t cpus_each;
     int64_t submit_ns;
     int64_t placed_ns; /* reserved then */
 };

@@ -87,11 +87,10 @@ static enum covey_status set_sched_state(struct controller *controller,
 enum covey_status node_update_sched(struct controller *controller, struct controller_node *node,
                                     struct covey_error *error)
 {
-    struct sched_vector capacity = {0};
-    capacity.amount[SCHED_SLOTS] = node->capacity->slots;
-    capacity.amount[SCHED_MEMORY_BYTES] = node->capacity->memory_bytes;
-    enum covey_status status = sched_node_set(controller->sched, node->name, node->epoch, &capacity,
-                                              &node->sched_id, error);
+    struct sched_node_facts facts = {.name = node->name, .epoch = node->epoch};
+    facts.capacity.amount[SCHED_SLOTS] = node->capacity->slots;
+    facts.capacity.amount[SCHED_MEMORY_BYTES] = node->capacity->memory_bytes;
+    enum covey_status status = sched_node_set(controller->sched, &facts, &node->sched_id, error);
     if (status)
         return status;
     node->in_sched = true;

@@ -5,11 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+enum covey_status cluster_set(struct sched *sched, const char *name, uint64_t epoch,
+                              const struct sched_vector *capacity, uint32_t *node,
+                              struct covey_error *error)
+{
+    struct sched_node_facts facts = {.name = name, .epoch = epoch, .capacity = *capacity};
+    return sched_node_set(sched, &facts, node, error);
+}
+
 uint32_t cluster_node(struct sched *sched, const char *name, uint64_t slots, uint64_t memory_bytes)
 {
     uint32_t node = 0;
     struct sched_vector capacity = {{slots, memory_bytes}};
-    TEST_REQUIRE(sched_node_set(sched, name, 1, &capacity, &node, NULL) == COVEY_OK);
+    TEST_REQUIRE(cluster_set(sched, name, 1, &capacity, &node, NULL) == COVEY_OK);
     return node;
 }
 

@@ -6,6 +6,11 @@
 
 #define GIB (UINT64_C(1) << 30)
 
+/* sched_node_set of a node with nothing but a capacity. */
+enum covey_status cluster_set(struct sched *sched, const char *name, uint64_t epoch,
+                              const struct sched_vector *capacity, uint32_t *node,
+                              struct covey_error *error) COVEY_MUST_USE;
+
 /* A cluster of nodes n0, n1, ... with these slots (ended by 0) and 64 GiB each. */
 struct sched *cluster_create(const uint32_t *slots);
 

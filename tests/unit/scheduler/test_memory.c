@@ -58,7 +58,7 @@ static enum covey_status add_nodes(struct sched *sched, struct covey_error *erro
         (void)snprintf(name, sizeof(name), "n%u", i);
         uint32_t node = 77;
         const struct sched_vector capacity = {{1, GIB}};
-        enum covey_status status = sched_node_set(sched, name, 1, &capacity, &node, error);
+        enum covey_status status = cluster_set(sched, name, 1, &capacity, &node, error);
         if (status) {
             TEST_EQUAL(node, 77);
             TEST_EQUAL(error->status, COVEY_ENOMEM);

@@ -25,11 +25,11 @@ static void node_set__bad_name__refused(void)
     uint32_t node = 77;
     struct covey_error error;
     const struct sched_vector capacity = {{1, 1}};
-    TEST_EQUAL(sched_node_set(sched, "", 1, &capacity, &node, &error), COVEY_EINVAL);
-    TEST_EQUAL(sched_node_set(sched, name, 1, &capacity, &node, &error), COVEY_EINVAL);
+    TEST_EQUAL(cluster_set(sched, "", 1, &capacity, &node, &error), COVEY_EINVAL);
+    TEST_EQUAL(cluster_set(sched, name, 1, &capacity, &node, &error), COVEY_EINVAL);
     TEST_EQUAL_STRING(error.message, "a node's name has 1 to 255 bytes");
     TEST_EQUAL(node, 77);
-    TEST_EQUAL(sched_node_set(sched, name + 1, 1, &capacity, &node, &error), COVEY_OK);
+    TEST_EQUAL(cluster_set(sched, name + 1, 1, &capacity, &node, &error), COVEY_OK);
     TEST_EQUAL_STRING(info_of(sched, node).name, name + 1);
     sched_destroy(sched);
 }
@@ -42,7 +42,7 @@ static void node_set__known_node__facts_replaced(void)
     TEST_EQUAL(sched_node_set_state(sched, 0, SCHED_NODE_DRAINING), COVEY_OK);
     uint32_t node = 77;
     const struct sched_vector capacity = {{4, GIB}};
-    TEST_EQUAL(sched_node_set(sched, "n0", 5, &capacity, &node, NULL), COVEY_OK);
+    TEST_EQUAL(cluster_set(sched, "n0", 5, &capacity, &node, NULL), COVEY_OK);
     TEST_EQUAL(node, 0);
     struct sched_node_info info = info_of(sched, 0);
     TEST_EQUAL(info.epoch, 5);
@@ -51,7 +51,7 @@ static void node_set__known_node__facts_replaced(void)
     TEST_EQUAL(info.claimed.amount[SCHED_SLOTS], 6);
     TEST_EQUAL(info.claims, 1);
     struct covey_error error;
-    TEST_EQUAL(sched_node_set(sched, "n0", 4, &capacity, &node, &error), COVEY_EPRECONDITION);
+    TEST_EQUAL(cluster_set(sched, "n0", 4, &capacity, &node, &error), COVEY_EPRECONDITION);
     TEST_EQUAL_STRING(error.message, "node n0 is at epoch 5 already, this is its epoch 4");
     TEST_EQUAL(info_of(sched, 0).epoch, 5);
     TEST_EQUAL(sched_node_find(sched, "n1", &node), COVEY_OK);
