@@ -61,6 +61,7 @@ struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_r
     memcpy(flare->id, request->flare, strlen(request->flare));
     flare->priority = request->priority;
     flare->submit_ns = request->submit_ns;
+    flare->limit_ns = request->limit_ns;
     flare->sequence = sched->submissions++;
     flare->shape = *shape;
     covey_list_init(&flare->link);

@@ -1,6 +1,7 @@
 /* Gangs: found among the nodes, claimed whole, freed share by share. */
 #include "scheduler/internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -149,6 +150,8 @@ enum covey_status sched_gang_restore(struct sched *sched, const struct sched_sha
 void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
 {
     flare->gang = gang;
+    flare->ends_ns =
+        covey_deadline_ns(gang->placement.placed_ns, flare->limit_ns > 0 ? flare->limit_ns : -1);
     gang->placement.flare = flare->id;
     for (uint32_t i = 0; i < gang->placement.node_count; i++) {
         struct sched_share *share = &gang->shares[i];

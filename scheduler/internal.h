@@ -60,6 +60,8 @@ struct sched_flare {
     int64_t submit_ns;
     uint64_t sequence; /* breaks ties of submit_ns */
     struct sched_shape shape;
+    int64_t limit_ns;        /* how long it may run; 0: nobody knows */
+    int64_t ends_ns;         /* of a gang: it has ended then; COVEY_NEVER_NS: nobody knows */
     uint64_t hopeless_at;    /* the cluster's version that could not hold it even when empty */
     struct covey_list link;  /* in the queue */
     struct sched_gang *gang; /* NULL while queued */
@@ -105,7 +107,10 @@ enum covey_status sched_shape_of(const struct sched_request *request, struct sch
 
 /* The node of an id, or NULL. */
 struct sched_node *sched_node_of(const struct sched *sched, uint32_t node);
-/* What a node has of a dimension, free or in all. */
+/* What a node has in a view, each dimension. Every question of room is answered from this. */
+void sched_node_room(const struct sched_node *node, const struct sched_view *view,
+                     struct sched_vector *room);
+/* What a node has of one dimension. */
 uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
                         enum sched_dimension dimension);
 /* The workers that fit on a node, state and units aside. */

@@ -16,24 +16,56 @@ struct sched_node *sched_node_of(const struct sched *sched, uint32_t node)
     return node < sched->node_limit ? sched->nodes[node] : NULL;
 }
 
+/* What is claimed by flares that have not ended by then. */
+static void claimed_beyond(const struct sched_node *node, int64_t then_ns,
+                           struct sched_vector *claimed)
+{
+    *claimed = (struct sched_vector){0};
+    covey_list_for_each (link, &node->shares) {
+        const struct sched_share *share = covey_container_of(link, struct sched_share, link);
+        if (share->flare->ends_ns <= then_ns)
+            continue;
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
+            claimed->amount[d] += share->workers * share->flare->shape.worker.amount[d];
+    }
+}
+
+void sched_node_room(const struct sched_node *node, const struct sched_view *view,
+                     struct sched_vector *room)
+{
+    *room = node->capacity;
+    if (view->basis == SCHED_BASIS_EMPTY)
+        return;
+    const struct sched_vector *claimed = &node->claimed;
+    struct sched_vector beyond;
+    if (view->basis == SCHED_BASIS_THEN) {
+        claimed_beyond(node, view->from_ns, &beyond);
+        claimed = &beyond;
+    }
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        uint64_t taken = claimed->amount[d];
+        room->amount[d] = taken < room->amount[d] ? room->amount[d] - taken : 0;
+    }
+}
+
 uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
                         enum sched_dimension dimension)
 {
-    uint64_t capacity = node->capacity.amount[dimension];
-    uint64_t claimed = node->claimed.amount[dimension];
-    if (view->basis == SCHED_BASIS_EMPTY)
-        return capacity;
-    return claimed < capacity ? capacity - claimed : 0;
+    struct sched_vector room;
+    sched_node_room(node, view, &room);
+    return room.amount[dimension];
 }
 
 uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker)
 {
+    struct sched_vector room;
+    sched_node_room(node, view, &room);
     uint64_t fit = UINT32_MAX;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         if (worker->amount[d] == 0)
             continue;
-        uint64_t workers = sched_node_has(node, view, d) / worker->amount[d];
+        uint64_t workers = room.amount[d] / worker->amount[d];
         if (workers < fit)
             fit = workers;
     }
