@@ -25,10 +25,12 @@ void sched_destroy(struct sched *sched)
     void *flare;
     while (covey_map_next(&sched->flares, &cursor, NULL, &flare)) {
         sched_gang_free(flare);
+        sched_shape_clear(sched, &((struct sched_flare *)flare)->shape);
         free(flare);
     }
     covey_map_clear(&sched->flares);
     sched_nodes_destroy(sched);
+    sched_names_destroy(sched);
     free(sched);
 }
 
@@ -37,15 +39,14 @@ struct sched_flare *sched_flare_of(const struct sched *sched, const char *id)
     return covey_map_get(&sched->flares, id);
 }
 
-enum covey_status sched_admit(const struct sched *sched, const struct sched_request *request,
+enum covey_status sched_admit(struct sched *sched, const struct sched_request *request,
                               struct sched_shape *shape, struct covey_error *error)
 {
-    enum covey_status status = sched_shape_of(request, shape, error);
-    if (status)
+    enum covey_status status = sched_shape_of(sched, request, shape, error);
+    if (status || !sched_flare_of(sched, request->flare))
         return status;
-    if (sched_flare_of(sched, request->flare))
-        return covey_error_set(error, COVEY_EEXISTS, "flare %s is known already", request->flare);
-    return COVEY_OK;
+    sched_shape_clear(sched, shape);
+    return covey_error_set(error, COVEY_EEXISTS, "flare %s is known already", request->flare);
 }
 
 struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_request *request,
@@ -71,6 +72,7 @@ struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_r
 void sched_flare_destroy(struct sched *sched, struct sched_flare *flare)
 {
     sched_gang_free(flare);
+    sched_shape_clear(sched, &flare->shape);
     (void)covey_map_remove(&sched->flares, flare->id);
     free(flare);
 }
@@ -147,11 +149,14 @@ enum covey_status sched_restore(struct sched *sched, const struct sched_request 
         return status;
     struct sched_gang *gang;
     status = sched_gang_restore(sched, &shape, packs, pack_count, &gang, error);
-    if (status)
+    if (status) {
+        sched_shape_clear(sched, &shape);
         return status;
+    }
     struct sched_flare *flare = sched_flare_create(sched, request, &shape);
     if (!flare) {
         free(gang);
+        sched_shape_clear(sched, &shape);
         return covey_error_set(error, COVEY_ENOMEM, "no memory for flare %s", request->flare);
     }
     flare->state = SCHED_FLARE_COMMITTED;

@@ -13,7 +13,7 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
     uint32_t count = 0;
     for (uint32_t i = 0; i < sched->node_limit; i++) {
         const struct sched_node *node = sched->nodes[i];
-        if (!node || node->state != SCHED_NODE_UP)
+        if (!node || node->state != SCHED_NODE_UP || !sched_filter_admits(shape->filter, node))
             continue;
         uint32_t fit = sched_node_fit(node, view, &shape->worker);
         if (shape->unit_is_alone && fit > shape->unit)

@@ -6,8 +6,34 @@
 #include "base/map.h"
 #include "scheduler/scheduler.h"
 
-/* A request, checked and reduced to what placing needs. */
+/* An interned string: equal ones are one object. */
+struct sched_name {
+    uint32_t references;
+    char text[];
+};
+
+struct sched_tag {
+    struct sched_name *key;
+    struct sched_name *value; /* NULL where none matters */
+};
+
+/* One term of a selector, or a toleration. */
+struct sched_rule {
+    struct sched_tag tag;
+    enum sched_operator wanted; /* of a term */
+};
+
+/* Which nodes a gang may use. Shared by reference, never changed. */
+struct sched_filter {
+    uint32_t references;
+    uint32_t term_count;
+    uint32_t toleration_count;
+    struct sched_rule rules[]; /* terms, then tolerations */
+};
+
+/* A request, checked and reduced to what placing needs. A copy borrows the filter. */
 struct sched_shape {
+    struct sched_filter *filter; /* NULL: any label, no taint; one reference, until cleared */
     struct sched_vector worker;
     uint32_t workers;
     uint32_t unit;       /* workers that stay together; the last unit may be smaller, unless: */
@@ -15,6 +41,22 @@ struct sched_shape {
     bool unit_is_alone;  /* no two units on a node */
     bool spread;         /* balance; else fewest nodes */
     uint32_t node_limit; /* UINT32_MAX: none */
+};
+
+#define SCHED_CPU_WORDS (SCHED_CPUS_MAX / 64)
+
+struct sched_cpu {
+    uint16_t id;
+    uint8_t numa;
+};
+
+/* What a node is, apart from its numbers. */
+struct sched_traits {
+    uint32_t label_count;
+    uint32_t taint_count;
+    uint32_t cpu_count;
+    struct sched_cpu *cpus;  /* by NUMA node, then id */
+    struct sched_tag tags[]; /* labels, then taints */
 };
 
 /* A node that a gang may use. */
@@ -32,8 +74,11 @@ struct sched_node {
     uint64_t restore_stamp; /* the restoration that last used it */
     struct sched_vector capacity;
     struct sched_vector claimed;
+    struct sched_traits *traits;
     struct covey_list shares; /* of sched_share.link */
     char *name;
+    uint64_t cpus_taken[SCHED_CPU_WORDS]; /* by id; those of claims from before the facts changed,
+                                             too */
 };
 
 /* What a flare holds of one node. */
@@ -75,7 +120,9 @@ struct sched {
     uint64_t version;    /* grows when what the cluster could hold changes; never 0 */
     uint64_t submissions;
     uint64_t restorations;
-    struct covey_map names;  /* name -> sched_node */
+    struct covey_map names;    /* name -> sched_node */
+    struct covey_map interned; /* text -> sched_name */
+    struct sched_name *resources[SCHED_DIMENSIONS - SCHED_NAMED];
     struct covey_map flares; /* id -> sched_flare */
     struct covey_list queue;
     uint32_t queued;
@@ -99,9 +146,71 @@ struct sched_view {
 extern const struct sched_view sched_view_empty;
 extern const struct sched_view sched_view_now; /* for good, from the beginning of time */
 
-/* request.c: checks a request. EINVAL with a message; *shape is then undefined. */
-enum covey_status sched_shape_of(const struct sched_request *request, struct sched_shape *shape,
-                                 struct covey_error *error);
+/* request.c */
+
+/* Checks a request. EINVAL, ENOMEM with a message; *shape is then undefined. */
+enum covey_status sched_shape_of(struct sched *sched, const struct sched_request *request,
+                                 struct sched_shape *shape, struct covey_error *error);
+/* Drops what a shape owns; a flare's goes with the flare. */
+void sched_shape_clear(struct sched *sched, struct sched_shape *shape);
+
+/* names.c */
+
+/* One reference to the interned form of a text. ENOMEM. */
+enum covey_status sched_name_take(struct sched *sched, const char *text, struct sched_name **taken);
+/* Drops a reference; NULL is accepted. */
+void sched_name_drop(struct sched *sched, struct sched_name *name);
+/* The same for a pair; value may be NULL. *tag is empty after ENOMEM. */
+enum covey_status sched_tag_take(struct sched *sched, const char *key, const char *value,
+                                 struct sched_tag *tag);
+void sched_tag_drop(struct sched *sched, struct sched_tag *tag);
+/* At the very end, when nothing else refers to names. */
+void sched_names_destroy(struct sched *sched);
+
+/* filter.c */
+
+/* The filter of a request; NULL where it has none. EINVAL, ENOMEM. */
+enum covey_status sched_filter_create(struct sched *sched, const struct sched_request *request,
+                                      struct sched_filter **filter, struct covey_error *error);
+/* Both accept NULL. */
+struct sched_filter *sched_filter_ref(struct sched_filter *filter);
+void sched_filter_unref(struct sched *sched, struct sched_filter *filter);
+bool sched_filter_equal(const struct sched_filter *a, const struct sched_filter *b);
+/* True where the labels of a node are selected and its taints tolerated. */
+bool sched_filter_admits(const struct sched_filter *filter, const struct sched_node *node);
+
+/* traits.c */
+
+/* EINVAL where facts contradict themselves. */
+enum covey_status sched_traits_check(const struct sched_node_facts *facts,
+                                     struct covey_error *error);
+/* Of checked facts. NULL: no memory. */
+struct sched_traits *sched_traits_create(struct sched *sched, const struct sched_node_facts *facts);
+void sched_traits_destroy(struct sched *sched, struct sched_traits *traits);
+/* The value of a label, or NULL. */
+const struct sched_name *sched_label_of(const struct sched_traits *traits,
+                                        const struct sched_name *key);
+
+static inline const struct sched_tag *sched_taints(const struct sched_traits *traits)
+{
+    return traits->tags + traits->label_count;
+}
+
+/* Sets of cpus, SCHED_CPU_WORDS long. */
+static inline bool sched_cpu_test(const uint64_t *set, uint16_t cpu)
+{
+    return set[cpu / 64] >> (cpu % 64) & 1;
+}
+
+static inline void sched_cpu_set(uint64_t *set, uint16_t cpu)
+{
+    set[cpu / 64] |= UINT64_C(1) << (cpu % 64);
+}
+
+static inline void sched_cpu_clear(uint64_t *set, uint16_t cpu)
+{
+    set[cpu / 64] &= ~(UINT64_C(1) << (cpu % 64));
+}
 
 /* nodes.c */
 
@@ -153,10 +262,11 @@ void sched_share_free(struct sched_share *share);
 
 /* The flare of an id, or NULL. */
 struct sched_flare *sched_flare_of(const struct sched *sched, const char *id);
-/* Checks that a request is sound and its flare new. EINVAL, EEXISTS. */
-enum covey_status sched_admit(const struct sched *sched, const struct sched_request *request,
+/* Checks that a request is sound and its flare new. EINVAL, EEXISTS, ENOMEM: no shape to clear. */
+enum covey_status sched_admit(struct sched *sched, const struct sched_request *request,
                               struct sched_shape *shape, struct covey_error *error);
-/* Makes a flare and enters it; not queued yet. NULL: no memory. */
+/* Makes a flare and enters it; not queued yet. It owns what the shape owns, which stays the
+ * caller's where there is no memory: NULL. */
 struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_request *request,
                                        const struct sched_shape *shape);
 /* Forgets a flare that is not queued, with its claims. */

@@ -93,8 +93,9 @@ static enum covey_status grow(struct sched *sched)
     return COVEY_OK;
 }
 
-static void destroy_node(struct sched_node *node)
+static void destroy_node(struct sched *sched, struct sched_node *node)
 {
+    sched_traits_destroy(sched, node->traits);
     free(node->name);
     free(node);
 }
@@ -111,7 +112,7 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
     node->name = covey_strdup(name);
     status = node->name ? covey_map_set(&sched->names, name, node) : COVEY_ENOMEM;
     if (status) {
-        destroy_node(node);
+        destroy_node(sched, node);
         return status;
     }
     uint32_t id = sched->first_hole;
@@ -139,11 +140,19 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "node %s is at epoch %llu already, this is its epoch %llu", name,
                                (unsigned long long)known->epoch, (unsigned long long)facts->epoch);
-    if (!known) {
-        enum covey_status status = add_node(sched, name, &known);
-        if (status)
-            return covey_error_set(error, status, "no memory for node %s", name);
+    enum covey_status status = sched_traits_check(facts, error);
+    if (status)
+        return status;
+    struct sched_traits *traits = sched_traits_create(sched, facts);
+    status = traits ? COVEY_OK : COVEY_ENOMEM;
+    if (!status && !known)
+        status = add_node(sched, name, &known);
+    if (status) {
+        sched_traits_destroy(sched, traits);
+        return covey_error_set(error, status, "no memory for node %s", name);
     }
+    sched_traits_destroy(sched, known->traits);
+    known->traits = traits;
     known->epoch = facts->epoch;
     known->capacity = facts->capacity;
     sched->version++;
@@ -183,7 +192,7 @@ enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
     if (known->claims)
         return COVEY_EPRECONDITION;
     (void)covey_map_remove(&sched->names, known->name);
-    destroy_node(known);
+    destroy_node(sched, known);
     sched->nodes[node] = NULL;
     if (node < sched->first_hole)
         sched->first_hole = node;
@@ -226,7 +235,7 @@ void sched_nodes_destroy(struct sched *sched)
 {
     for (uint32_t i = 0; i < sched->node_limit; i++) {
         if (sched->nodes[i])
-            destroy_node(sched->nodes[i]);
+            destroy_node(sched, sched->nodes[i]);
     }
     free(sched->nodes);
     free(sched->candidates);

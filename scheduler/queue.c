@@ -75,15 +75,21 @@ static enum covey_status submit(struct sched *sched, const struct sched_request 
 {
     struct sched_shape shape;
     enum covey_status status = sched_admit(sched, request, &shape, error);
-    if (!status && !accepted)
-        status = check_possible(sched, &shape, error);
     if (status)
         return status;
-    struct sched_flare *flare = sched_flare_create(sched, request, &shape);
-    if (!flare)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for flare %s", request->flare);
-    sched_enqueue(sched, flare);
-    return COVEY_OK;
+    struct sched_flare *flare = NULL;
+    if (!accepted)
+        status = check_possible(sched, &shape, error);
+    if (!status) {
+        flare = sched_flare_create(sched, request, &shape);
+        if (!flare)
+            status = covey_error_set(error, COVEY_ENOMEM, "no memory for flare %s", request->flare);
+    }
+    if (flare)
+        sched_enqueue(sched, flare);
+    else
+        sched_shape_clear(sched, &shape);
+    return status;
 }
 
 enum covey_status sched_submit(struct sched *sched, const struct sched_request *request,
@@ -148,15 +154,17 @@ enum covey_status sched_plan(struct sched *sched, const struct sched_request *re
 {
     *plan = (struct sched_plan){0};
     struct sched_shape shape;
-    enum covey_status status = sched_shape_of(request, &shape, error);
-    if (!status)
-        status = check_possible(sched, &shape, error);
+    enum covey_status status = sched_shape_of(sched, request, &shape, error);
     if (status)
         return status;
-    struct sched_gang *gang;
-    status = sched_gang_place(sched, &shape, &gang);
-    if (status)
-        return covey_error_set(error, status, "no memory for a plan");
+    status = check_possible(sched, &shape, error);
+    struct sched_gang *gang = NULL;
+    if (!status && sched_gang_place(sched, &shape, &gang) != COVEY_OK)
+        status = covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
+    if (status) {
+        sched_shape_clear(sched, &shape);
+        return status;
+    }
     if (gang) {
         gang->placement.flare = request->flare;
         gang->placement.submit_ns = request->submit_ns;
@@ -165,6 +173,7 @@ enum covey_status sched_plan(struct sched *sched, const struct sched_request *re
     }
     uint32_t ahead = count_ahead(sched, request->submit_ns, sched->submissions);
     explain(sched, &shape, ahead, &plan->reason);
+    sched_shape_clear(sched, &shape);
     return COVEY_OK;
 }
 

@@ -116,14 +116,18 @@ static uint32_t node_limit(const struct sched_request *request)
     return request->placing == SCHED_PLACING_STRICT_PACK ? 1 : limit;
 }
 
-enum covey_status sched_shape_of(const struct sched_request *request, struct sched_shape *shape,
-                                 struct covey_error *error)
+enum covey_status sched_shape_of(struct sched *sched, const struct sched_request *request,
+                                 struct sched_shape *shape, struct covey_error *error)
 {
+    struct sched_filter *filter = NULL;
     enum covey_status status = check(request, error);
+    if (!status)
+        status = sched_filter_create(sched, request, &filter, error);
     if (status)
         return status;
     uint32_t unit = request->granularity ? request->granularity : 1;
     *shape = (struct sched_shape){
+        .filter = filter,
         .worker = request->worker,
         .workers = request->workers,
         .unit = unit < request->workers ? unit : request->workers,
@@ -136,4 +140,10 @@ enum covey_status sched_shape_of(const struct sched_request *request, struct sch
     if (shape->worker.amount[SCHED_SLOTS] == 0)
         shape->worker.amount[SCHED_SLOTS] = 1;
     return COVEY_OK;
+}
+
+void sched_shape_clear(struct sched *sched, struct sched_shape *shape)
+{
+    sched_filter_unref(sched, shape->filter);
+    shape->filter = NULL;
 }

@@ -55,7 +55,7 @@ void sched_destroy(struct sched *sched);
 
 /*
  * The dimension of a named resource ("fpga"), given to it at its first use. EINVAL: a name that is
- * empty or too long. EFULL: SCHED_DIMENSIONS - SCHED_NAMED names are in use. ENOMEM.
+ * empty or too long. ELIMIT: SCHED_DIMENSIONS - SCHED_NAMED names are in use. ENOMEM.
  */
 enum covey_status sched_resource(struct sched *sched, const char *name,
                                  enum sched_dimension *dimension) COVEY_MUST_USE;
