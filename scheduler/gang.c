@@ -10,16 +10,26 @@
 uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
                       const struct sched_view *view)
 {
+    struct sched_topology *topology = &sched->topology;
+    if (topology->node_count == 0)
+        return 0;
+    sched_topology_refresh(topology);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < sched->node_limit; i++) {
-        const struct sched_node *node = sched->nodes[i];
-        if (!node || node->state != SCHED_NODE_UP || !sched_filter_admits(shape->filter, node))
-            continue;
-        uint32_t fit = sched_node_fit(node, view, &shape->worker);
-        if (shape->unit_is_alone && fit > shape->unit)
-            fit = shape->unit;
-        if (fit)
-            sched->candidates[count++] = (struct sched_candidate){.node = i, .fit = fit};
+    struct sched_domain *last = &topology->domains[topology->level_first[topology->levels + 1]];
+    for (struct sched_domain *domain = &topology->domains[topology->level_first[topology->levels]];
+         domain < last; domain++) {
+        domain->candidates = count;
+        for (uint32_t i = domain->first; i < domain->end; i++) {
+            const struct sched_node *node = topology->order[i];
+            if (node->state != SCHED_NODE_UP || !sched_filter_admits(shape->filter, node))
+                continue;
+            uint32_t fit = sched_node_fit(node, view, &shape->worker);
+            if (shape->unit_is_alone && fit > shape->unit)
+                fit = shape->unit;
+            if (fit)
+                sched->candidates[count++] = (struct sched_candidate){node->id, i, fit, fit, 0};
+        }
+        domain->candidates_end = count;
     }
     return count;
 }
@@ -63,7 +73,9 @@ enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape
     uint32_t count = sched_survey(sched, shape, &sched_view_now);
     if (sched_room(shape, used, count) < shape->workers)
         return COVEY_OK;
-    count = sched_distribute(shape, used, count);
+    if (shape->node_limit < count)
+        count = sched_survey(sched, shape, &sched_view_now); /* in order again */
+    count = sched_distribute(sched, shape, count);
     uint32_t pack_count = shape->unit_is_pack ? shape->workers / shape->unit : count;
     struct sched_gang *placed = create(shape, count, pack_count);
     if (!placed)

@@ -62,19 +62,57 @@ struct sched_traits {
 /* A node that a gang may use. */
 struct sched_candidate {
     uint32_t node;
-    uint32_t fit;   /* workers it has room for */
-    uint32_t taken; /* workers it is given */
+    uint32_t position; /* of the node in the topology's order */
+    uint32_t room;     /* workers it has room for */
+    uint32_t fit;      /* the same, or 0 while it is left out */
+    uint32_t taken;    /* workers it is given */
+};
+
+/* How good a part of a placement is, compared in the order of the fields; parts add up. */
+struct sched_score {
+    uint64_t together[SCHED_LEVELS_MAX + 1]; /* level by level, then nodes: the sum of the squares
+                                                of what each domain holds; more is better */
+    uint64_t nodes;                          /* fewer is better */
+    uint64_t leftover;                       /* workers they have room for still; less is better */
+};
+
+/* A domain of the topology; the root is one, too. */
+struct sched_domain {
+    uint32_t first; /* its children: domains of the level below, or positions of nodes */
+    uint32_t end;
+    /* What the last survey found in it. */
+    uint32_t candidates;
+    uint32_t candidates_end;
+    uint64_t units;          /* it has room for */
+    uint64_t workers;        /* scratch of sorting: it would take */
+    uint32_t odd;            /* the largest room of a node that is no whole unit */
+    uint32_t roomiest;       /* the largest room of a node */
+    struct sched_score full; /* with all its units taken */
+};
+
+struct sched_topology {
+    struct sched_name *keys[SCHED_LEVELS_MAX];
+    uint32_t levels;
+    uint32_t node_count;
+    struct sched_node **order;    /* the nodes, those of each domain together; by id within */
+    struct sched_domain *domains; /* level by level: the root, then those of keys[0], ... */
+    struct sched_domain **sorted; /* scratch, one for each domain */
+    size_t domain_room;
+    uint32_t level_first[SCHED_LEVELS_MAX + 2]; /* index of each level's first; where all end */
+    bool stale; /* the order has changed since the domains were made */
 };
 
 struct sched_node {
     uint32_t id;
+    uint32_t position; /* in the topology's order, when that is fresh */
     uint32_t claims;
     enum sched_node_state state;
-    uint64_t epoch;
-    uint64_t restore_stamp; /* the restoration that last used it */
+    struct sched_traits *traits;
     struct sched_vector capacity;
     struct sched_vector claimed;
-    struct sched_traits *traits;
+    const struct sched_name *path[SCHED_LEVELS_MAX]; /* its domains' values; NULL: the empty one */
+    uint64_t epoch;
+    uint64_t restore_stamp;   /* the restoration that last used it */
     struct covey_list shares; /* of sched_share.link */
     char *name;
     uint64_t cpus_taken[SCHED_CPU_WORDS]; /* by id; those of claims from before the facts changed,
@@ -126,7 +164,9 @@ struct sched {
     struct covey_map flares; /* id -> sched_flare */
     struct covey_list queue;
     uint32_t queued;
+    struct sched_topology topology;
     struct sched_candidate *candidates; /* scratch, room for every node */
+    uint32_t *numbers;                  /* scratch, room for every node */
 };
 
 /* Whose room is counted. Room that a reservation withholds is in no view but the empty one. */
@@ -227,15 +267,60 @@ uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *
                         const struct sched_vector *worker);
 void sched_nodes_destroy(struct sched *sched);
 
-/* placement.c: arithmetic on candidates only. */
+/* topology.c */
 
-/* The most workers of this shape that the candidates hold; may reorder them. */
+/* Makes room for so many nodes and levels. ENOMEM: as before. */
+enum covey_status sched_topology_reserve(struct sched_topology *topology, uint32_t nodes,
+                                         uint32_t levels);
+/* A node with traits comes, goes, or has got others (the old ones still exist). */
+void sched_topology_enter(struct sched_topology *topology, struct sched_node *node);
+void sched_topology_leave(struct sched_topology *topology, const struct sched_node *node);
+void sched_topology_move(struct sched_topology *topology, struct sched_node *node);
+/* Makes the domains and the positions of nodes anew where the order has changed. */
+void sched_topology_refresh(struct sched_topology *topology);
+void sched_topology_destroy(struct sched *sched);
+
+/* placement.c */
+
+/* What is to be shared out: whole units, and the workers of a smaller last one. */
+struct sched_rest {
+    uint32_t units;
+    uint32_t odd;
+};
+
+/* A gang to be placed on the candidates of the last survey. */
+struct sched_placer {
+    const struct sched_shape *shape;
+    struct sched_topology *topology;
+    struct sched_candidate *candidates; /* those of a domain together */
+    uint32_t count;
+    uint32_t *numbers; /* scratch, room for each candidate */
+};
+
+/* The most workers of this shape that the candidates hold; may reorder them, and then another
+ * survey has to come before placing. */
 uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *candidates,
                     uint32_t count);
-/* Sets `taken` of candidates that have the room for it all together, moves those used to the front
- * in the order of their ids, and returns how many. */
-uint32_t sched_distribute(const struct sched_shape *shape, struct sched_candidate *candidates,
-                          uint32_t count);
+/* Sets `taken` of the candidates of the last survey, which have the room for it all together,
+ * moves those used to the front in the order of the topology, and returns how many. */
+uint32_t sched_distribute(struct sched *sched, const struct sched_shape *shape, uint32_t count);
+/* Adds up what the candidates in a domain have room for, anew. */
+void sched_roll_up(const struct sched_placer *placer, uint32_t level, struct sched_domain *domain);
+/* Places what fits into a domain as close together as can be, if commit; tells how good that is. */
+void sched_pack(const struct sched_placer *placer, uint32_t level, struct sched_domain *domain,
+                struct sched_rest rest, bool commit, struct sched_score *score);
+bool sched_better(const struct sched_score *a, const struct sched_score *b);
+int sched_by_position(const void *left, const void *right);
+
+/* spread.c: balances over the domains of each level, from the top, then over their nodes. */
+void sched_spread(const struct sched_placer *placer);
+
+/* limit.c: leaves nodes out. */
+
+/* As sched_pack of everything into the root, on no more nodes than the shape allows. */
+void sched_pack_limited(const struct sched_placer *placer);
+/* Leaves all but so many nodes out, from all domains alike where that leaves room enough. */
+void sched_limit_spread(const struct sched_placer *placer);
 
 /* gang.c */
 

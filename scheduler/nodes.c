@@ -89,8 +89,15 @@ static enum covey_status grow(struct sched *sched)
     if (!candidates)
         return COVEY_ENOMEM;
     sched->candidates = candidates;
-    sched->node_room = room;
-    return COVEY_OK;
+    uint32_t *numbers = covey_reallocarray(sched->numbers, room, sizeof(*numbers));
+    if (!numbers)
+        return COVEY_ENOMEM;
+    sched->numbers = numbers;
+    enum covey_status status =
+        sched_topology_reserve(&sched->topology, room, sched->topology.levels);
+    if (!status)
+        sched->node_room = room;
+    return status;
 }
 
 static void destroy_node(struct sched *sched, struct sched_node *node)
@@ -151,8 +158,13 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
         sched_traits_destroy(sched, traits);
         return covey_error_set(error, status, "no memory for node %s", name);
     }
-    sched_traits_destroy(sched, known->traits);
+    struct sched_traits *old = known->traits;
     known->traits = traits;
+    if (old)
+        sched_topology_move(&sched->topology, known);
+    else
+        sched_topology_enter(&sched->topology, known);
+    sched_traits_destroy(sched, old);
     known->epoch = facts->epoch;
     known->capacity = facts->capacity;
     sched->version++;
@@ -192,6 +204,7 @@ enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
     if (known->claims)
         return COVEY_EPRECONDITION;
     (void)covey_map_remove(&sched->names, known->name);
+    sched_topology_leave(&sched->topology, known);
     destroy_node(sched, known);
     sched->nodes[node] = NULL;
     if (node < sched->first_hole)
@@ -239,5 +252,7 @@ void sched_nodes_destroy(struct sched *sched)
     }
     free(sched->nodes);
     free(sched->candidates);
+    free(sched->numbers);
+    sched_topology_destroy(sched);
     covey_map_clear(&sched->names);
 }

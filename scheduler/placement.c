@@ -1,14 +1,15 @@
 /*
- * Sharing out a gang among nodes: arithmetic on an array of candidates, nothing else.
+ * Sharing out a gang among the nodes that have room, as close together as can be.
  *
- * Packed: the roomiest node takes all the units it can, again and again, until some node can take
- * the rest; of those that can, the one with the least room does. For every j, no other way puts
- * more workers on j nodes, so the nodes are fewest, and of all ways on that many nodes the rank
- * pairs that cross between nodes (workers squared less the sum of the shares squared) are fewest
- * too. The last unit, when smaller, goes to the first node with a leftover for it: nodes come in
- * the order of room, so none that holds as many whole units has a larger leftover.
+ * At each level of the topology, from the top: the roomiest child takes all the units it can, again
+ * and again, until some child can take the rest. For every j, no other way puts more workers into j
+ * children, so the rank pairs that cross between children (workers squared less the sum of the
+ * squares) are fewest. What is left open, which child takes the rest, and which of equally roomy
+ * ones are filled, is decided by how good it gets below, by the same step there. Each domain is
+ * asked about once for each level above it at most, so it all is O(candidates).
  *
- * Spread: nodes in rising order of room each take an equal part of what is left, or all they can.
+ * The last unit, when smaller, goes to the first child with a leftover for it: children come in the
+ * order of room, so none that holds as many whole units has a larger leftover.
  */
 #include "scheduler/internal.h"
 
@@ -54,15 +55,9 @@ static void pop(struct sched_candidate *heap, uint32_t *count)
     sift_down(heap, *count, 0);
 }
 
-/* What is still to be shared out: whole units, and the workers of a smaller last one. */
-struct rest {
-    uint32_t units;
-    uint32_t odd;
-};
-
-static struct rest rest_of(const struct sched_shape *shape)
+static uint32_t size_of(const struct sched_shape *shape, const struct sched_rest *rest)
 {
-    return (struct rest){shape->workers / shape->unit, shape->workers % shape->unit};
+    return rest->units * shape->unit + rest->odd;
 }
 
 uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *candidates,
@@ -88,90 +83,327 @@ uint64_t sched_room(const struct sched_shape *shape, struct sched_candidate *can
     return units * shape->unit + (shape->unit_is_pack ? 0 : odd);
 }
 
-/* Gives a candidate that cannot hold the whole rest all it can take of it. */
-static void fill(const struct sched_shape *shape, struct sched_candidate *candidate,
-                 struct rest *rest)
+/* ---- scores ---- */
+
+bool sched_better(const struct sched_score *a, const struct sched_score *b)
 {
-    uint32_t units = candidate->fit / shape->unit;
-    rest->units -= units;
-    candidate->taken = units * shape->unit;
-    if (candidate->fit - candidate->taken >= rest->odd) {
-        candidate->taken += rest->odd;
-        rest->odd = 0;
+    for (uint32_t i = 0; i <= SCHED_LEVELS_MAX; i++) {
+        if (a->together[i] != b->together[i])
+            return a->together[i] > b->together[i];
+    }
+    return a->nodes != b->nodes ? a->nodes < b->nodes : a->leftover < b->leftover;
+}
+
+static void add(struct sched_score *sum, const struct sched_score *part)
+{
+    for (uint32_t i = 0; i <= SCHED_LEVELS_MAX; i++)
+        sum->together[i] += part->together[i];
+    sum->nodes += part->nodes;
+    sum->leftover += part->leftover;
+}
+
+static void subtract(struct sched_score *sum, const struct sched_score *part)
+{
+    for (uint32_t i = 0; i <= SCHED_LEVELS_MAX; i++)
+        sum->together[i] -= part->together[i];
+    sum->nodes -= part->nodes;
+    sum->leftover -= part->leftover;
+}
+
+/* ---- what domains have room for ---- */
+
+static void roll_up_nodes(const struct sched_placer *placer, struct sched_domain *domain)
+{
+    uint32_t unit = placer->shape->unit;
+    uint64_t *together = &domain->full.together[placer->topology->levels];
+    for (uint32_t i = domain->candidates; i < domain->candidates_end; i++) {
+        uint32_t fit = placer->candidates[i].fit;
+        uint32_t units = unit == 1 ? fit : fit / unit;
+        uint32_t odd = fit - units * unit;
+        domain->units += units;
+        domain->odd = odd > domain->odd ? odd : domain->odd;
+        domain->roomiest = fit > domain->roomiest ? fit : domain->roomiest;
+        *together += (uint64_t)(fit - odd) * (fit - odd);
+        domain->full.nodes += units > 0;
+        domain->full.leftover += units ? odd : 0;
     }
 }
 
-static void share_out_packed(const struct sched_shape *shape, struct sched_candidate *candidates,
-                             uint32_t count)
+void sched_roll_up(const struct sched_placer *placer, uint32_t level, struct sched_domain *domain)
 {
-    struct rest rest = rest_of(shape);
-    uint32_t heap = count;
-    heapify(candidates, count);
-    while (rest.units * shape->unit + rest.odd > candidates[0].fit) {
-        fill(shape, &candidates[0], &rest);
-        pop(candidates, &heap);
-    }
-    uint32_t left = rest.units * shape->unit + rest.odd;
-    struct sched_candidate *tightest = &candidates[0];
-    for (uint32_t i = 1; i < heap; i++) {
-        struct sched_candidate *other = &candidates[i];
-        if (other->fit < left || other->fit > tightest->fit)
-            continue;
-        if (other->fit < tightest->fit || other->node < tightest->node)
-            tightest = other;
-    }
-    tightest->taken = left;
-}
-
-static int by_rising_room(const void *left, const void *right)
-{
-    return roomier(left, right) ? 1 : -1;
-}
-
-static void share_out_spread(const struct sched_shape *shape, struct sched_candidate *candidates,
-                             uint32_t count)
-{
-    qsort(candidates, count, sizeof(*candidates), by_rising_room);
-    struct rest rest = rest_of(shape);
-    uint32_t first = shape->node_limit < count ? count - shape->node_limit : 0;
-    for (uint32_t i = first; i < count; i++) {
-        uint32_t most = candidates[i].fit / shape->unit;
-        uint32_t equal = rest.units / (count - i);
-        uint32_t units = most < equal ? most : equal;
-        candidates[i].taken = units * shape->unit;
-        rest.units -= units;
-    }
-    if (rest.odd == 0)
+    domain->units = 0;
+    domain->odd = 0;
+    domain->roomiest = 0;
+    domain->full = (struct sched_score){0};
+    if (level == placer->topology->levels) {
+        roll_up_nodes(placer, domain);
         return;
-    struct sched_candidate *idlest = NULL;
-    for (uint32_t i = count; i > first; i--) {
-        struct sched_candidate *other = &candidates[i - 1];
-        if (other->fit - other->taken >= rest.odd && (!idlest || other->taken < idlest->taken))
-            idlest = other;
     }
-    assert(idlest); /* sched_room was asked first */
-    idlest->taken += rest.odd;
+    for (uint32_t i = domain->first; i < domain->end; i++) {
+        struct sched_domain *child = &placer->topology->domains[i];
+        sched_roll_up(placer, level + 1, child);
+        uint64_t workers = child->units * placer->shape->unit;
+        domain->units += child->units;
+        domain->odd = child->odd > domain->odd ? child->odd : domain->odd;
+        domain->roomiest = child->roomiest > domain->roomiest ? child->roomiest : domain->roomiest;
+        add(&domain->full, &child->full);
+        domain->full.together[level] += workers * workers;
+    }
+    domain->candidates = placer->topology->domains[domain->first].candidates;
+    domain->candidates_end = placer->topology->domains[domain->end - 1].candidates_end;
 }
 
-static int by_node(const void *left, const void *right)
+/* True where a domain has room for all of the rest. */
+static bool holds(const struct sched_domain *domain, const struct sched_rest *rest)
 {
-    uint32_t a = ((const struct sched_candidate *)left)->node;
-    uint32_t b = ((const struct sched_candidate *)right)->node;
+    return domain->units > rest->units ||
+           (domain->units == rest->units && domain->odd >= rest->odd);
+}
+
+/* What a domain that does not hold the rest takes of it. */
+static struct sched_rest all_of(const struct sched_domain *domain, const struct sched_rest *rest)
+{
+    return (struct sched_rest){(uint32_t)domain->units, domain->odd >= rest->odd ? rest->odd : 0};
+}
+
+/* ---- on nodes ---- */
+
+static void give(const struct sched_placer *placer, struct sched_candidate *candidate,
+                 uint32_t workers, bool commit, struct sched_score *score)
+{
+    if (commit)
+        candidate->taken = workers;
+    score->together[placer->topology->levels] += (uint64_t)workers * workers;
+    score->nodes += workers > 0;
+    score->leftover += workers ? candidate->fit - workers : 0;
+}
+
+/* The least roomy of those that hold so many workers; one does. */
+static struct sched_candidate *tightest(struct sched_candidate *candidates, uint32_t count,
+                                        uint32_t workers)
+{
+    struct sched_candidate *best = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct sched_candidate *other = &candidates[i];
+        if (other->fit < workers || (best && other->fit > best->fit))
+            continue;
+        if (!best || other->fit < best->fit || other->node < best->node)
+            best = other;
+    }
+    return best;
+}
+
+static void pack_on_nodes(const struct sched_placer *placer, const struct sched_domain *domain,
+                          struct sched_rest rest, bool commit, struct sched_score *score)
+{
+    const struct sched_shape *shape = placer->shape;
+    struct sched_candidate *heap = &placer->candidates[domain->candidates];
+    uint32_t count = domain->candidates_end - domain->candidates;
+    if (domain->roomiest < size_of(shape, &rest)) {
+        heapify(heap, count);
+        do {
+            uint32_t units = heap[0].fit / shape->unit;
+            uint32_t workers = units * shape->unit;
+            if (heap[0].fit - workers >= rest.odd) {
+                workers += rest.odd;
+                rest.odd = 0;
+            }
+            rest.units -= units;
+            give(placer, &heap[0], workers, commit, score);
+            pop(heap, &count);
+        } while (heap[0].fit < size_of(shape, &rest));
+    }
+    uint32_t left = size_of(shape, &rest);
+    give(placer, tightest(heap, count, left), left, commit, score);
+}
+
+/* ---- in domains ---- */
+
+/* The children of a domain, from one level down, and what goes into which. */
+struct split {
+    struct sched_domain **children;
+    uint32_t count;
+    uint32_t filled;        /* the first of them take all they can */
+    uint32_t chosen;        /* this one takes what is left */
+    struct sched_rest left; /* after those that were filled */
+};
+
+static int by_falling_room(const void *left, const void *right)
+{
+    const struct sched_domain *a = *(const struct sched_domain *const *)left;
+    const struct sched_domain *b = *(const struct sched_domain *const *)right;
+    if (a->workers != b->workers)
+        return a->workers > b->workers ? -1 : 1;
+    if (sched_better(&a->full, &b->full))
+        return -1;
+    if (sched_better(&b->full, &a->full))
+        return 1;
     return a < b ? -1 : a > b;
 }
 
-uint32_t sched_distribute(const struct sched_shape *shape, struct sched_candidate *candidates,
-                          uint32_t count)
+static void take_all(struct sched_rest *left, const struct sched_rest *taken)
 {
-    if (shape->spread)
-        share_out_spread(shape, candidates, count);
-    else
-        share_out_packed(shape, candidates, count);
+    left->units -= taken->units;
+    left->odd -= taken->odd;
+}
+
+/* Adds what a child that holds so much is worth, to the level above it and below. */
+static void add_child(const struct sched_placer *placer, uint32_t level, struct sched_domain *child,
+                      struct sched_rest held, bool commit, struct sched_score *score)
+{
+    struct sched_score below;
+    sched_pack(placer, level + 1, child, held, commit, &below);
+    uint64_t workers = size_of(placer->shape, &held);
+    below.together[level] += workers * workers;
+    add(score, &below);
+}
+
+/* Fills the roomiest children until one can take the rest; what is left is in split->left. */
+static void fill_children(const struct sched_placer *placer, uint32_t level, struct split *split,
+                          struct sched_score *score)
+{
+    bool enough = false;
+    for (uint32_t i = 0; i < split->count; i++) {
+        struct sched_domain *child = split->children[i];
+        enough |= holds(child, &split->left);
+        child->workers = child->units * placer->shape->unit +
+                         (child->odd >= split->left.odd ? split->left.odd : 0);
+    }
+    if (enough)
+        return;
+    qsort(split->children, split->count, sizeof(struct sched_domain *), by_falling_room);
+    while (!holds(split->children[split->filled], &split->left)) {
+        struct sched_domain *child = split->children[split->filled++];
+        struct sched_rest taken = all_of(child, &split->left);
+        add_child(placer, level, child, taken, false, score);
+        take_all(&split->left, &taken);
+    }
+}
+
+/* The worth of letting a child take the rest, also one that was filled when another as roomy can
+ * be filled in its place. */
+static bool try_child(const struct sched_placer *placer, uint32_t level, const struct split *split,
+                      uint32_t index, struct sched_score *score)
+{
+    struct sched_domain *child = split->children[index];
+    if (!holds(child, &split->left))
+        return false;
+    if (index < split->filled) {
+        const struct sched_domain *other = split->children[split->filled];
+        if (other->workers != child->workers || other->units != child->units)
+            return false;
+        add(score, &other->full);
+        subtract(score, &child->full);
+    }
+    add_child(placer, level, child, split->left, false, score);
+    return true;
+}
+
+/* Chooses the child that takes the rest. */
+static void choose_child(const struct sched_placer *placer, uint32_t level, struct split *split,
+                         struct sched_score *score)
+{
+    uint32_t workers = size_of(placer->shape, &split->left);
+    bool one_node = false; /* can take it all, in some child: then no other child is better */
+    for (uint32_t i = split->filled; i < split->count; i++)
+        one_node |= split->children[i]->roomiest >= workers;
+    struct sched_score filled = *score;
+    bool found = false;
+    for (uint32_t i = 0; i < split->count; i++) {
+        if (i >= split->filled && one_node && split->children[i]->roomiest < workers)
+            continue;
+        struct sched_score tried = filled;
+        if (!try_child(placer, level, split, i, &tried))
+            continue;
+        if (found && !sched_better(&tried, score))
+            continue;
+        found = true;
+        *score = tried;
+        split->chosen = i;
+    }
+    assert(found);
+}
+
+static void commit_split(const struct sched_placer *placer, uint32_t level, struct split *split,
+                         struct sched_rest rest)
+{
+    struct sched_score unused = {0};
+    struct sched_domain *chosen = split->children[split->chosen];
+    if (split->chosen < split->filled)
+        split->children[split->chosen] = split->children[split->filled];
+    for (uint32_t i = 0; i < split->filled; i++) {
+        struct sched_rest taken = all_of(split->children[i], &rest);
+        add_child(placer, level, split->children[i], taken, true, &unused);
+        take_all(&rest, &taken);
+    }
+    add_child(placer, level, chosen, rest, true, &unused);
+}
+
+static void pack_in_children(const struct sched_placer *placer, uint32_t level,
+                             const struct sched_domain *domain, struct sched_rest rest, bool commit,
+                             struct sched_score *score)
+{
+    struct sched_topology *topology = placer->topology;
+    struct split split = {
+        .children = &topology->sorted[domain->first],
+        .count = domain->end - domain->first,
+        .left = rest,
+    };
+    for (uint32_t i = 0; i < split.count; i++)
+        split.children[i] = &topology->domains[domain->first + i];
+    fill_children(placer, level, &split, score);
+    choose_child(placer, level, &split, score);
+    if (commit)
+        commit_split(placer, level, &split, rest);
+}
+
+void sched_pack(const struct sched_placer *placer, uint32_t level, struct sched_domain *domain,
+                struct sched_rest rest, bool commit, struct sched_score *score)
+{
+    *score = (struct sched_score){0};
+    if (rest.units == domain->units && rest.odd == 0) {
+        *score = domain->full;
+        for (uint32_t i = domain->candidates; commit && i < domain->candidates_end; i++)
+            placer->candidates[i].taken =
+                placer->candidates[i].fit - placer->candidates[i].fit % placer->shape->unit;
+    } else if (level == placer->topology->levels) {
+        pack_on_nodes(placer, domain, rest, commit, score);
+    } else {
+        pack_in_children(placer, level, domain, rest, commit, score);
+    }
+}
+
+/* ---- all of it ---- */
+
+int sched_by_position(const void *left, const void *right)
+{
+    uint32_t a = ((const struct sched_candidate *)left)->position;
+    uint32_t b = ((const struct sched_candidate *)right)->position;
+    return a < b ? -1 : a > b;
+}
+
+uint32_t sched_distribute(struct sched *sched, const struct sched_shape *shape, uint32_t count)
+{
+    struct sched_placer placer = {shape, &sched->topology, sched->candidates, count,
+                                  sched->numbers};
+    struct sched_domain *root = sched->topology.domains;
+    sched_roll_up(&placer, 0, root);
+    if (shape->spread) {
+        if (shape->node_limit < count)
+            sched_limit_spread(&placer);
+        sched_spread(&placer);
+    } else if (shape->node_limit < count) {
+        sched_pack_limited(&placer);
+    } else {
+        struct sched_score score;
+        struct sched_rest rest = {shape->workers / shape->unit, shape->workers % shape->unit};
+        sched_pack(&placer, 0, root, rest, true, &score);
+    }
     uint32_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (candidates[i].taken)
-            candidates[used++] = candidates[i];
+        if (sched->candidates[i].taken)
+            sched->candidates[used++] = sched->candidates[i];
     }
-    qsort(candidates, used, sizeof(*candidates), by_node);
+    qsort(sched->candidates, used, sizeof(*sched->candidates), sched_by_position);
     return used;
 }
