@@ -140,15 +140,15 @@ enum covey_status sched_release_node(struct sched *sched, const char *flare, uin
 }
 
 enum covey_status sched_restore(struct sched *sched, const struct sched_request *request,
-                                const struct sched_pack *packs, uint32_t pack_count, int64_t now_ns,
-                                struct covey_error *error)
+                                const struct sched_pack *packs, uint32_t pack_count,
+                                const uint16_t *cpus, int64_t now_ns, struct covey_error *error)
 {
     struct sched_shape shape;
     enum covey_status status = sched_admit(sched, request, &shape, error);
     if (status)
         return status;
     struct sched_gang *gang;
-    status = sched_gang_restore(sched, &shape, packs, pack_count, &gang, error);
+    status = sched_gang_restore(sched, &shape, packs, pack_count, cpus, &gang, error);
     if (status) {
         sched_shape_clear(sched, &shape);
         return status;

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
                       const struct sched_view *view)
@@ -40,54 +41,109 @@ bool sched_possible(struct sched *sched, const struct sched_shape *shape)
     return sched_room(shape, sched->candidates, count) >= shape->workers;
 }
 
-/* An empty gang with its arrays in place. */
+/* An empty gang with its arrays in place; each worker has room for so many cpus. */
 static struct sched_gang *create(const struct sched_shape *shape, uint32_t node_count,
-                                 uint32_t pack_count)
+                                 uint32_t pack_count, uint32_t cpus_each)
 {
     size_t packs_at = sizeof(struct sched_gang) + node_count * sizeof(struct sched_share);
-    struct sched_gang *gang = covey_malloc(packs_at + pack_count * sizeof(struct sched_pack));
+    size_t cpus_at = packs_at + pack_count * sizeof(struct sched_pack);
+    size_t cpus_bytes = (size_t)shape->workers * cpus_each * sizeof(uint16_t);
+    struct sched_gang *gang = covey_malloc(cpus_at + cpus_bytes);
     if (!gang)
         return NULL;
     gang->packs = (struct sched_pack *)(void *)((char *)gang + packs_at);
+    gang->cpus = cpus_each ? (uint16_t *)(void *)((char *)gang + cpus_at) : NULL;
     gang->placement = (struct sched_placement){
         .workers = shape->workers,
         .node_count = node_count,
         .pack_count = pack_count,
         .packs = gang->packs,
+        .cpus = gang->cpus,
+        .cpus_each = cpus_each,
     };
     return gang;
 }
 
 static void set_share(struct sched_gang *gang, uint32_t index, struct sched_node *node,
-                      uint32_t workers)
+                      uint32_t first_rank, uint32_t workers)
 {
-    gang->shares[index] = (struct sched_share){.node = node, .workers = workers};
+    gang->shares[index] =
+        (struct sched_share){.node = node, .first_rank = first_rank, .workers = workers};
     covey_list_init(&gang->shares[index].link);
 }
 
+/* The cpus each worker gets, where one of the nodes gives some out. */
+static uint32_t cpus_each_on(const struct sched *sched, const struct sched_shape *shape,
+                             const struct sched_candidate *used, uint32_t count)
+{
+    uint32_t each = sched_cpus_each(shape);
+    for (uint32_t i = 0; each && i < count; i++) {
+        if (sched->nodes[used[i].node]->traits->cpu_count)
+            return each;
+    }
+    return 0;
+}
+
+/* The cpus of a share, by rank. */
+static uint16_t *cpus_of(const struct sched_gang *gang, const struct sched_share *share)
+{
+    return gang->cpus + (size_t)share->first_rank * gang->placement.cpus_each;
+}
+
+static void pick_cpus(struct sched_gang *gang)
+{
+    for (uint32_t i = 0; gang->cpus && i < gang->placement.node_count; i++) {
+        const struct sched_share *share = &gang->shares[i];
+        sched_cores_pick(share->node, share->workers, gang->placement.cpus_each,
+                         cpus_of(gang, share));
+    }
+}
+
+/* Fills in the cost; used are the candidates of its nodes in the order of the topology. */
+static void set_cost(const struct sched *sched, struct sched_gang *gang,
+                     const struct sched_candidate *used, uint32_t count)
+{
+    struct sched_cost *cost = &gang->placement.cost;
+    uint64_t workers = gang->placement.workers;
+    sched_cost_of(&sched->topology, used, count, gang->placement.workers, cost);
+    if (!gang->cpus)
+        return;
+    uint64_t *crossing = &cost->crossing[cost->levels - 1];
+    *crossing = workers * workers;
+    for (uint32_t i = 0; i < gang->placement.node_count; i++) {
+        const struct sched_share *share = &gang->shares[i];
+        *crossing -= sched_cores_together(share->node, cpus_of(gang, share), share->workers,
+                                          gang->placement.cpus_each);
+    }
+}
+
 enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape *shape,
-                                   struct sched_gang **gang)
+                                   const struct sched_view *view, struct sched_gang **gang)
 {
     *gang = NULL;
     struct sched_candidate *used = sched->candidates;
-    uint32_t count = sched_survey(sched, shape, &sched_view_now);
+    uint32_t count = sched_survey(sched, shape, view);
     if (sched_room(shape, used, count) < shape->workers)
         return COVEY_OK;
     if (shape->node_limit < count)
-        count = sched_survey(sched, shape, &sched_view_now); /* in order again */
+        count = sched_survey(sched, shape, view); /* in order again */
     count = sched_distribute(sched, shape, count);
     uint32_t pack_count = shape->unit_is_pack ? shape->workers / shape->unit : count;
-    struct sched_gang *placed = create(shape, count, pack_count);
+    bool now = view->basis == SCHED_BASIS_NOW; /* only then are free cpus known one by one */
+    uint32_t cpus_each = now ? cpus_each_on(sched, shape, used, count) : 0;
+    struct sched_gang *placed = create(shape, count, pack_count, cpus_each);
     if (!placed)
         return COVEY_ENOMEM;
     uint32_t rank = 0;
     uint32_t pack = 0;
     for (uint32_t i = 0; i < count; i++) {
-        set_share(placed, i, sched->nodes[used[i].node], used[i].taken);
+        set_share(placed, i, sched->nodes[used[i].node], rank, used[i].taken);
         uint32_t size = shape->unit_is_pack ? shape->unit : used[i].taken;
         for (uint32_t left = used[i].taken; left > 0; left -= size, rank += size, pack++)
             placed->packs[pack] = (struct sched_pack){pack, used[i].node, rank, size};
     }
+    pick_cpus(placed);
+    set_cost(sched, placed, used, count);
     *gang = placed;
     return COVEY_OK;
 }
@@ -124,37 +180,78 @@ static enum covey_status check_packs(struct sched *sched, const struct sched_sha
     return COVEY_OK;
 }
 
+/* Fills the packs and shares of a gang in, and its nodes into the scratch, in the order of the
+ * topology. */
+static void set_packs(struct sched *sched, struct sched_gang *gang, const struct sched_pack *packs)
+{
+    uint32_t share = 0;
+    for (uint32_t i = 0; i < gang->placement.pack_count; i++) {
+        gang->packs[i] = packs[i];
+        gang->packs[i].id = i;
+        if (i > 0 && packs[i - 1].node == packs[i].node)
+            gang->shares[share - 1].workers += packs[i].workers;
+        else
+            set_share(gang, share++, sched->nodes[packs[i].node], packs[i].first_rank,
+                      packs[i].workers);
+    }
+    sched_topology_refresh(&sched->topology);
+    for (uint32_t i = 0; i < share; i++) {
+        const struct sched_node *node = gang->shares[i].node;
+        sched->candidates[i] = (struct sched_candidate){
+            .node = node->id, .position = node->position, .taken = gang->shares[i].workers};
+    }
+    qsort(sched->candidates, share, sizeof(*sched->candidates), sched_by_position);
+}
+
+/* Checks that the nodes have the room, and gives every worker its cpus: these, or any. */
+static enum covey_status fit_shares(struct sched_gang *gang, const struct sched_shape *shape,
+                                    const uint16_t *cpus, struct covey_error *error)
+{
+    for (uint32_t i = 0; i < gang->placement.node_count; i++) {
+        const struct sched_share *share = &gang->shares[i];
+        uint32_t fit = sched_node_fit(share->node, &sched_view_now, &shape->worker);
+        if (share->workers > fit)
+            return covey_error_set(error, COVEY_EPRECONDITION,
+                                   "node %s has room for %u workers, not for %u", share->node->name,
+                                   fit, share->workers);
+        if (!cpus || !gang->cpus)
+            continue;
+        uint32_t count = share->workers * gang->placement.cpus_each;
+        const uint16_t *given = cpus + (cpus_of(gang, share) - gang->cpus);
+        enum covey_status status = sched_cores_check(share->node, given, count, error);
+        if (status)
+            return status;
+        memcpy(cpus_of(gang, share), given, count * sizeof(*given));
+    }
+    if (!cpus)
+        pick_cpus(gang);
+    return COVEY_OK;
+}
+
 enum covey_status sched_gang_restore(struct sched *sched, const struct sched_shape *shape,
                                      const struct sched_pack *packs, uint32_t pack_count,
-                                     struct sched_gang **gang, struct covey_error *error)
+                                     const uint16_t *cpus, struct sched_gang **gang,
+                                     struct covey_error *error)
 {
     uint32_t node_count;
     enum covey_status status = check_packs(sched, shape, packs, pack_count, &node_count, error);
     if (status)
         return status;
-    struct sched_gang *restored = create(shape, node_count, pack_count);
+    uint32_t cpus_each = 0;
+    for (uint32_t i = 0; i < pack_count && !cpus_each; i++) {
+        if (sched->nodes[packs[i].node]->traits->cpu_count)
+            cpus_each = sched_cpus_each(shape);
+    }
+    struct sched_gang *restored = create(shape, node_count, pack_count, cpus_each);
     if (!restored)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
-    uint32_t share = 0;
-    for (uint32_t i = 0; i < pack_count; i++) {
-        restored->packs[i] = packs[i];
-        restored->packs[i].id = i;
-        if (i > 0 && packs[i - 1].node == packs[i].node)
-            restored->shares[share - 1].workers += packs[i].workers;
-        else
-            set_share(restored, share++, sched->nodes[packs[i].node], packs[i].workers);
-    }
-    for (uint32_t i = 0; i < node_count; i++) {
-        const struct sched_share *wanted = &restored->shares[i];
-        uint32_t fit = sched_node_fit(wanted->node, &sched_view_now, &shape->worker);
-        if (wanted->workers <= fit)
-            continue;
-        status = covey_error_set(error, COVEY_EPRECONDITION,
-                                 "node %s has room for %u workers, not for %u", wanted->node->name,
-                                 fit, wanted->workers);
+    set_packs(sched, restored, packs);
+    status = fit_shares(restored, shape, cpus, error);
+    if (status) {
         free(restored);
         return status;
     }
+    set_cost(sched, restored, sched->candidates, node_count);
     *gang = restored;
     return COVEY_OK;
 }
@@ -171,6 +268,7 @@ void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
             share->node->claimed.amount[d] += share->workers * flare->shape.worker.amount[d];
         share->node->claims++;
+        sched_cores_mark(share, true);
         covey_list_push_back(&share->node->shares, &share->link);
     }
 }
@@ -183,6 +281,7 @@ void sched_share_free(struct sched_share *share)
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
         share->node->claimed.amount[d] -= share->workers * share->flare->shape.worker.amount[d];
     share->node->claims--;
+    sched_cores_mark(share, false);
     share->node = NULL; /* it may be removed before the flare is released */
 }
 

@@ -124,6 +124,7 @@ struct sched_share {
     struct covey_list link; /* in the node's list */
     struct sched_flare *flare;
     struct sched_node *node; /* NULL once freed */
+    uint32_t first_rank;
     uint32_t workers;
 };
 
@@ -131,6 +132,7 @@ struct sched_share {
 struct sched_gang {
     struct sched_placement placement;
     struct sched_pack *packs;
+    uint16_t *cpus;              /* as the placement's */
     struct sched_share shares[]; /* one for each node */
 };
 
@@ -322,6 +324,26 @@ void sched_pack_limited(const struct sched_placer *placer);
 /* Leaves all but so many nodes out, from all domains alike where that leaves room enough. */
 void sched_limit_spread(const struct sched_placer *placer);
 
+/* cost.c: of nodes in the order of the topology; NUMA nodes as if a node was one. */
+void sched_cost_of(const struct sched_topology *topology, const struct sched_candidate *used,
+                   uint32_t count, uint32_t workers, struct sched_cost *cost);
+
+/* cores.c */
+
+/* The whole cpus a worker asks for; 0: none, or a share of one. */
+uint32_t sched_cpus_each(const struct sched_shape *shape);
+/* Picks free cpus of a node for workers for which it has room; SCHED_CPU_NONE where it gives none
+ * out. Nothing is claimed. */
+void sched_cores_pick(struct sched_node *node, uint32_t workers, uint32_t each, uint16_t *cpus);
+/* EPRECONDITION where these are not free cpus of the node, or one is given twice. */
+enum covey_status sched_cores_check(const struct sched_node *node, const uint16_t *cpus,
+                                    uint32_t count, struct covey_error *error);
+/* Claims or frees the cpus of a share. */
+void sched_cores_mark(struct sched_share *share, bool taken);
+/* The sum of the squares of the workers on each NUMA node. */
+uint64_t sched_cores_together(const struct sched_node *node, const uint16_t *cpus, uint32_t workers,
+                              uint32_t each);
+
 /* gang.c */
 
 /* Fills the scratch with the nodes a gang may use; returns how many. */
@@ -329,13 +351,15 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
                       const struct sched_view *view);
 /* True where a gang would fit on empty nodes. */
 bool sched_possible(struct sched *sched, const struct sched_shape *shape);
-/* Makes the gang that fits now, with nothing claimed yet; NULL where none does. ENOMEM. */
+/* Makes the gang that fits a view, with nothing claimed yet; NULL where none does. ENOMEM. Cpus are
+ * given out in a view of now only. */
 enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape *shape,
-                                   struct sched_gang **gang);
+                                   const struct sched_view *view, struct sched_gang **gang);
 /* Makes a gang of given packs. As sched_restore. */
 enum covey_status sched_gang_restore(struct sched *sched, const struct sched_shape *shape,
                                      const struct sched_pack *packs, uint32_t pack_count,
-                                     struct sched_gang **gang, struct covey_error *error);
+                                     const uint16_t *cpus, struct sched_gang **gang,
+                                     struct covey_error *error);
 /* Claims every share for the flare, which then owns the gang. Cannot fail. */
 void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare);
 /* Frees what is still claimed, and the gang; the flare has none then. */

@@ -130,7 +130,7 @@ enum covey_status sched_next(struct sched *sched, int64_t now_ns,
         if (flare->hopeless_at == sched->version)
             continue;
         struct sched_gang *gang;
-        enum covey_status status = sched_gang_place(sched, &flare->shape, &gang);
+        enum covey_status status = sched_gang_place(sched, &flare->shape, &sched_view_now, &gang);
         if (status)
             return status;
         if (gang) {
@@ -159,7 +159,7 @@ enum covey_status sched_plan(struct sched *sched, const struct sched_request *re
         return status;
     status = check_possible(sched, &shape, error);
     struct sched_gang *gang = NULL;
-    if (!status && sched_gang_place(sched, &shape, &gang) != COVEY_OK)
+    if (!status && sched_gang_place(sched, &shape, &sched_view_now, &gang) != COVEY_OK)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
     if (status) {
         sched_shape_clear(sched, &shape);

@@ -198,6 +198,8 @@ struct sched_request {
     int64_t submit_ns;  /* the queue's order; equal times: order of the calls */
 };
 
+#define SCHED_CPU_NONE UINT16_MAX
+
 struct sched_pack {
     uint32_t id; /* its index in the placement */
     uint32_t node;
@@ -221,7 +223,8 @@ struct sched_placement {
     uint32_t pack_count;
     const struct sched_pack *packs;
     struct sched_cost cost;
-    /* The cpus of each worker, by rank, cpus_each for each; NULL where none are given out. */
+    /* The cpus of each worker, by rank, cpus_each for each; NULL where none are given out.
+     * SCHED_CPU_NONE for workers on a node that gives none out. */
     const uint16_t *cpus;
     uint32_t cpus_each;
     int64_t submit_ns;
@@ -334,13 +337,15 @@ enum covey_status sched_release_node(struct sched *sched, const char *flare,
 
 /*
  * Claims a placement that is known to run, as after a restart; nodes of any state are accepted. The
- * flare is then committed.
+ * flare is then committed. cpus are those of its placement then; NULL: others are given to it.
  *
  * EINVAL: the request contradicts itself, or packs is not a placement of it. EEXISTS. ENOTFOUND: a
- * node is unknown. EPRECONDITION: it does not fit. ENOMEM. Nothing is claimed after a failure.
+ * node is unknown. EPRECONDITION: it does not fit, or a cpu is not free. ENOMEM. Nothing is claimed
+ * after a failure.
  */
 enum covey_status sched_restore(struct sched *sched, const struct sched_request *request,
-                                const struct sched_pack *packs, uint32_t pack_count, int64_t now_ns,
+                                const struct sched_pack *packs, uint32_t pack_count,
+                                const uint16_t *cpus, int64_t now_ns,
                                 struct covey_error *error) COVEY_MUST_USE;
 
 /* The placement of a reserved or committed flare, borrowed as from sched_next; NULL where there is

@@ -149,7 +149,7 @@ static enum covey_status restore_claims(struct controller *controller, struct fl
                             message_time_ns(view->timeline->accepted_at));
     if (!status)
         status = sched_restore(controller->sched, &request, packs, (uint32_t)view->n_packs,
-                               now_of(controller), error);
+                               NULL, now_of(controller), error);
     free(packs);
     return status;
 }

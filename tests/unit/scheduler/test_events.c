@@ -340,7 +340,7 @@ static void restore(struct model *model)
     memcpy(packs, placement->packs, count * sizeof(*packs));
     TEST_EQUAL(sched_release(model->sched, flare->id), COVEY_OK);
     enum covey_status status =
-        sched_restore(model->sched, &flare->request, packs, count, model->now_ns, NULL);
+        sched_restore(model->sched, &flare->request, packs, count, NULL, model->now_ns, NULL);
     if (status) { /* a node has shrunk since */
         TEST_EQUAL(status, COVEY_EPRECONDITION);
         forget(flare);

@@ -140,7 +140,7 @@ static enum covey_status restore(struct sched *sched, struct covey_error *error)
 {
     struct sched_request request = cluster_request("r", 12);
     const struct sched_pack packs[] = {{0, 0, 0, 8}, {1, 1, 8, 4}};
-    return sched_restore(sched, &request, packs, 2, 0, error);
+    return sched_restore(sched, &request, packs, 2, NULL, 0, error);
 }
 
 static void calls__no_memory__nothing_changed(void)

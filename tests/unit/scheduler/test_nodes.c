@@ -199,7 +199,7 @@ static enum covey_status restore(struct sched *sched, const struct sched_pack *p
     request.packing = SCHED_PACKING_HOMOGENEOUS;
     request.granularity = 4;
     request.submit_ns = 3;
-    return sched_restore(sched, &request, packs, count, 9, error);
+    return sched_restore(sched, &request, packs, count, NULL, 9, error);
 }
 
 static void restore__known_placement__claimed_on_nodes_of_any_state(void)

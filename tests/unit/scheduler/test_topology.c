@@ -1,0 +1,252 @@
+/* Placing in a topology of several levels, against the optimum by brute force. */
+#include "tests/harness/harness.h"
+#include "tests/unit/scheduler/cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NODES  7
+#define LEVELS 2 /* of domains, at most */
+
+struct cluster {
+    uint32_t slots[NODES];
+    uint32_t domain[LEVELS][NODES]; /* unique over the level */
+    bool special[NODES];            /* labelled or tainted, as the round says */
+    uint32_t levels;
+    uint32_t unit;
+    uint32_t limit;
+    bool alone;
+    uint32_t workers;
+    bool allowed[NODES];
+};
+
+/* Ordered pairs that cross each level, then nodes used. */
+struct vector {
+    uint32_t cost[LEVELS + 2];
+};
+
+struct search {
+    const struct cluster *cluster;
+    uint32_t shares[NODES];
+    bool possible;
+    struct vector best;
+};
+
+static struct vector measure(const struct cluster *cluster, const uint32_t *shares)
+{
+    struct vector vector = {{0}};
+    for (uint32_t level = 0; level < cluster->levels; level++) {
+        uint32_t held[NODES] = {0};
+        for (uint32_t n = 0; n < NODES; n++)
+            held[cluster->domain[level][n]] += shares[n];
+        vector.cost[level] = cluster->workers * cluster->workers;
+        for (uint32_t n = 0; n < NODES; n++)
+            vector.cost[level] -= held[n] * held[n];
+    }
+    vector.cost[cluster->levels] = cluster->workers * cluster->workers;
+    for (uint32_t n = 0; n < NODES; n++) {
+        vector.cost[cluster->levels] -= shares[n] * shares[n];
+        vector.cost[cluster->levels + 1] += shares[n] > 0;
+    }
+    return vector;
+}
+
+static int compare(const struct vector *a, const struct vector *b)
+{
+    for (uint32_t i = 0; i < LEVELS + 2; i++) {
+        if (a->cost[i] != b->cost[i])
+            return a->cost[i] < b->cost[i] ? -1 : 1;
+    }
+    return 0;
+}
+
+/* Tries every number of whole units on each node, and the odd unit on each. */
+static void descend(struct search *search, uint32_t node, uint32_t left, bool odd)
+{
+    const struct cluster *cluster = search->cluster;
+    uint32_t rest = cluster->workers % cluster->unit;
+    if (node == NODES) {
+        uint32_t used = 0;
+        for (uint32_t n = 0; n < NODES; n++)
+            used += search->shares[n] > 0;
+        if (left || used > cluster->limit)
+            return;
+        struct vector vector = measure(cluster, search->shares);
+        if (!search->possible || compare(&vector, &search->best) < 0)
+            search->best = vector;
+        search->possible = true;
+        return;
+    }
+    uint32_t slots = cluster->allowed[node] ? cluster->slots[node] : 0;
+    for (uint32_t units = 0; units * cluster->unit <= slots; units++) {
+        for (uint32_t with_odd = 0; with_odd <= odd; with_odd++) {
+            uint32_t share = units * cluster->unit + with_odd * rest;
+            if (share > slots || share > left || (cluster->alone && units + with_odd > 1))
+                continue;
+            search->shares[node] = share;
+            descend(search, node + 1, left - share, odd && !with_odd);
+        }
+    }
+    search->shares[node] = 0;
+}
+
+static void random_cluster(struct cluster *cluster, uint64_t *seed)
+{
+    *cluster = (struct cluster){.levels = 1 + cluster_random(seed, LEVELS)};
+    for (uint32_t n = 0; n < NODES; n++) {
+        cluster->slots[n] = 1 + cluster_random(seed, 5);
+        cluster->domain[0][n] = cluster_random(seed, 3);
+        cluster->domain[1][n] = cluster->domain[0][n] * 2 + cluster_random(seed, 2);
+        cluster->special[n] = cluster_random(seed, 4) == 0;
+        cluster->allowed[n] = true;
+    }
+}
+
+static void add_node(struct sched *sched, const struct cluster *cluster, uint32_t n, bool tainted)
+{
+    char name[8];
+    char zone[8];
+    char rack[8];
+    (void)snprintf(name, sizeof(name), "n%u", n);
+    (void)snprintf(zone, sizeof(zone), "z%u", cluster->domain[0][n]);
+    (void)snprintf(rack, sizeof(rack), "r%u", cluster->domain[1][n]);
+    const struct sched_label labels[] = {{"zone", zone}, {"rack", rack}, {"kind", "special"}};
+    const struct sched_label taint = {"dedicated", "others"};
+    struct sched_node_facts facts = {
+        .name = name,
+        .epoch = 1,
+        .capacity = {{cluster->slots[n], GIB}},
+        .labels = labels,
+        .label_count = cluster->special[n] && !tainted ? 3 : 2,
+        .taints = &taint,
+        .taint_count = cluster->special[n] && tainted,
+    };
+    uint32_t node;
+    TEST_REQUIRE(sched_node_set(sched, &facts, &node, NULL) == COVEY_OK);
+    TEST_REQUIRE(node == n);
+}
+
+static struct sched *create(const struct cluster *cluster, bool tainted)
+{
+    static const char *const keys[] = {"zone", "rack"};
+    struct sched *sched;
+    TEST_REQUIRE(sched_create(&sched) == COVEY_OK);
+    for (uint32_t n = 0; n < NODES / 2; n++)
+        add_node(sched, cluster, n, tainted);
+    TEST_EQUAL(sched_set_topology(sched, keys, cluster->levels), COVEY_OK);
+    for (uint32_t n = NODES / 2; n < NODES; n++)
+        add_node(sched, cluster, n, tainted);
+    return sched;
+}
+
+/* What a round looks for; the selector is borrowed from it. */
+struct round {
+    struct cluster cluster;
+    struct sched_request request;
+    bool tainted;
+    struct sched_term term;
+};
+
+static void random_round(struct round *round, uint64_t *seed)
+{
+    struct cluster *cluster = &round->cluster;
+    random_cluster(cluster, seed);
+    round->tainted = cluster_random(seed, 2) == 0;
+    round->request = cluster_request("f", 1 + cluster_random(seed, 9));
+    struct sched_request *request = &round->request;
+    if (cluster_random(seed, 2) == 0)
+        request->granularity = 1 + cluster_random(seed, 3);
+    if (request->granularity && request->workers % request->granularity == 0 &&
+        cluster_random(seed, 2))
+        request->packing = SCHED_PACKING_HOMOGENEOUS;
+    if (cluster_random(seed, 3) == 0)
+        request->max_nodes = 1 + cluster_random(seed, 4);
+    round->term = (struct sched_term){"kind", SCHED_ABSENT, NULL};
+    if (!round->tainted) {
+        request->selector = &round->term;
+        request->selector_count = 1;
+    }
+    for (uint32_t n = 0; n < NODES; n++)
+        cluster->allowed[n] = !cluster->special[n];
+    cluster->workers = request->workers;
+    cluster->unit = request->granularity ? request->granularity : 1;
+    if (cluster->unit > request->workers)
+        cluster->unit = request->workers;
+    cluster->limit = request->max_nodes ? request->max_nodes : NODES;
+}
+
+struct tally {
+    uint32_t placed;
+    uint32_t refused;
+    uint32_t optimal;
+    uint64_t cost; /* of all placements, levels together */
+    uint64_t least;
+};
+
+static void check_cost(const struct cluster *cluster, const struct sched_placement *placement,
+                       const struct vector *got)
+{
+    TEST_EQUAL(placement->cost.levels, cluster->levels + 2);
+    for (uint32_t level = 0; level <= cluster->levels; level++)
+        TEST_EQUAL(placement->cost.crossing[level], got->cost[level]);
+    TEST_EQUAL(placement->cost.nodes, got->cost[cluster->levels + 1]);
+}
+
+static void play(const struct round *round, struct tally *tally)
+{
+    const struct cluster *cluster = &round->cluster;
+    struct search search = {.cluster = cluster};
+    descend(&search, 0, cluster->workers, cluster->workers % cluster->unit != 0);
+    struct sched *sched = create(cluster, round->tainted);
+    struct sched_plan plan;
+    enum covey_status status = sched_plan(sched, &round->request, 0, &plan, NULL);
+    TEST_REQUIRE(status == (search.possible ? COVEY_OK : COVEY_EUNPLACEABLE));
+    if (status) {
+        tally->refused++;
+        sched_destroy(sched);
+        return;
+    }
+    TEST_REQUIRE(plan.placement != NULL);
+    uint32_t shares[NODES] = {0};
+    for (uint32_t i = 0; i < plan.placement->pack_count; i++)
+        shares[plan.placement->packs[i].node] += plan.placement->packs[i].workers;
+    for (uint32_t n = 0; n < NODES; n++)
+        TEST_TRUE(shares[n] <= (cluster->allowed[n] ? cluster->slots[n] : 0));
+    struct vector got = measure(cluster, shares);
+    check_cost(cluster, plan.placement, &got);
+    TEST_TRUE(got.cost[cluster->levels + 1] <= cluster->limit);
+    TEST_TRUE(compare(&got, &search.best) >= 0);
+    tally->placed++;
+    tally->optimal += compare(&got, &search.best) == 0;
+    for (uint32_t level = 0; level <= cluster->levels; level++) {
+        tally->cost += got.cost[level];
+        tally->least += search.best.cost[level];
+    }
+    sched_plan_clear(&plan);
+    sched_destroy(sched);
+}
+
+static void plan__random_topologies__near_the_optimum(void)
+{
+    uint64_t seed = 41;
+    struct tally tally = {0};
+    for (uint32_t i = 0; i < 6000; i++) {
+        struct round round;
+        random_round(&round, &seed);
+        play(&round, &tally);
+    }
+    printf("placed %u, refused %u, optimal %u, cost %llu of at least %llu: ", tally.placed,
+           tally.refused, tally.optimal, (unsigned long long)tally.cost,
+           (unsigned long long)tally.least);
+    TEST_TRUE(tally.placed > 4000);
+    TEST_TRUE(tally.refused > 300);
+    TEST_TRUE(tally.optimal * 100 >= tally.placed * 99);
+    TEST_TRUE(tally.cost * 100 <= tally.least * 105);
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(plan__random_topologies__near_the_optimum),
+    {0},
+};
+
+const struct test_suite test_suites[] = {{"scheduler_topology", cases, NULL, NULL}, {0}};
