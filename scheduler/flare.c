@@ -29,6 +29,7 @@ void sched_destroy(struct sched *sched)
         free(flare);
     }
     covey_map_clear(&sched->flares);
+    sched_verdicts_clear(sched);
     sched_nodes_destroy(sched);
     sched_names_destroy(sched);
     free(sched);

@@ -35,12 +35,6 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
     return count;
 }
 
-bool sched_possible(struct sched *sched, const struct sched_shape *shape)
-{
-    uint32_t count = sched_survey(sched, shape, &sched_view_empty);
-    return sched_room(shape, sched->candidates, count) >= shape->workers;
-}
-
 /* An empty gang with its arrays in place; each worker has room for so many cpus. */
 static struct sched_gang *create(const struct sched_shape *shape, uint32_t node_count,
                                  uint32_t pack_count, uint32_t cpus_each)
@@ -121,6 +115,8 @@ enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape
                                    const struct sched_view *view, struct sched_gang **gang)
 {
     *gang = NULL;
+    if (view->basis == SCHED_BASIS_NOW && !sched_totals_allow(sched, shape))
+        return COVEY_OK;
     struct sched_candidate *used = sched->candidates;
     uint32_t count = sched_survey(sched, shape, view);
     if (sched_room(shape, used, count) < shape->workers)
@@ -265,8 +261,10 @@ void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
     for (uint32_t i = 0; i < gang->placement.node_count; i++) {
         struct sched_share *share = &gang->shares[i];
         share->flare = flare;
+        sched_totals_leave(share->node);
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
             share->node->claimed.amount[d] += share->workers * flare->shape.worker.amount[d];
+        sched_totals_enter(share->node);
         share->node->claims++;
         sched_cores_mark(share, true);
         covey_list_push_back(&share->node->shares, &share->link);
@@ -278,8 +276,10 @@ void sched_share_free(struct sched_share *share)
     if (!share->node)
         return;
     covey_list_remove(&share->link);
+    sched_totals_leave(share->node);
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
         share->node->claimed.amount[d] -= share->workers * share->flare->shape.worker.amount[d];
+    sched_totals_enter(share->node);
     share->node->claims--;
     sched_cores_mark(share, false);
     share->node = NULL; /* it may be removed before the flare is released */

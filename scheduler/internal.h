@@ -59,6 +59,22 @@ struct sched_traits {
     struct sched_tag tags[]; /* labels, then taints */
 };
 
+/* A sum over nodes; it has room for any. */
+__extension__ typedef unsigned __int128 sched_sum;
+
+struct sched_totals {
+    sched_sum free[SCHED_DIMENSIONS]; /* now, on the nodes that are up, whoever may use them */
+};
+
+/* Whether a shape would fit on empty nodes, as found when the cluster had this version. */
+struct sched_verdict {
+    struct sched_shape shape;
+    uint64_t version; /* 0: none yet */
+    bool possible;
+};
+
+#define SCHED_VERDICTS 64 /* a power of two */
+
 /* A node that a gang may use. */
 struct sched_candidate {
     uint32_t node;
@@ -108,6 +124,7 @@ struct sched_node {
     uint32_t claims;
     enum sched_node_state state;
     struct sched_traits *traits;
+    struct sched_totals *totals; /* of all nodes */
     struct sched_vector capacity;
     struct sched_vector claimed;
     const struct sched_name *path[SCHED_LEVELS_MAX]; /* its domains' values; NULL: the empty one */
@@ -167,6 +184,8 @@ struct sched {
     struct covey_list queue;
     uint32_t queued;
     struct sched_topology topology;
+    struct sched_totals totals;
+    struct sched_verdict verdicts[SCHED_VERDICTS];
     struct sched_candidate *candidates; /* scratch, room for every node */
     uint32_t *numbers;                  /* scratch, room for every node */
 };
@@ -324,6 +343,17 @@ void sched_pack_limited(const struct sched_placer *placer);
 /* Leaves all but so many nodes out, from all domains alike where that leaves room enough. */
 void sched_limit_spread(const struct sched_placer *placer);
 
+/* possible.c */
+
+/* Take a node out of the sums before its state, capacity or claims change, and in afterwards. */
+void sched_totals_leave(struct sched_node *node);
+void sched_totals_enter(struct sched_node *node);
+/* False where the free sums alone rule a gang out now. */
+bool sched_totals_allow(const struct sched *sched, const struct sched_shape *shape);
+/* True where a gang would fit on empty nodes. */
+bool sched_possible(struct sched *sched, const struct sched_shape *shape);
+void sched_verdicts_clear(struct sched *sched);
+
 /* cost.c: of nodes in the order of the topology; NUMA nodes as if a node was one. */
 void sched_cost_of(const struct sched_topology *topology, const struct sched_candidate *used,
                    uint32_t count, uint32_t workers, struct sched_cost *cost);
@@ -349,8 +379,6 @@ uint64_t sched_cores_together(const struct sched_node *node, const uint16_t *cpu
 /* Fills the scratch with the nodes a gang may use; returns how many. */
 uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
                       const struct sched_view *view);
-/* True where a gang would fit on empty nodes. */
-bool sched_possible(struct sched *sched, const struct sched_shape *shape);
 /* Makes the gang that fits a view, with nothing claimed yet; NULL where none does. ENOMEM. Cpus are
  * given out in a view of now only. */
 enum covey_status sched_gang_place(struct sched *sched, const struct sched_shape *shape,

@@ -116,6 +116,7 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
     if (!node)
         return COVEY_ENOMEM;
     covey_list_init(&node->shares);
+    node->totals = &sched->totals;
     node->name = covey_strdup(name);
     status = node->name ? covey_map_set(&sched->names, name, node) : COVEY_ENOMEM;
     if (status) {
@@ -166,7 +167,9 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
         sched_topology_enter(&sched->topology, known);
     sched_traits_destroy(sched, old);
     known->epoch = facts->epoch;
+    sched_totals_leave(known);
     known->capacity = facts->capacity;
+    sched_totals_enter(known);
     sched->version++;
     *node = known->id;
     return COVEY_OK;
@@ -178,7 +181,9 @@ enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
     struct sched_node *known = sched_node_of(sched, node);
     if (!known)
         return COVEY_ENOTFOUND;
+    sched_totals_leave(known);
     known->state = state;
+    sched_totals_enter(known);
     sched->version++;
     return COVEY_OK;
 }
@@ -205,6 +210,7 @@ enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
         return COVEY_EPRECONDITION;
     (void)covey_map_remove(&sched->names, known->name);
     sched_topology_leave(&sched->topology, known);
+    sched_totals_leave(known);
     destroy_node(sched, known);
     sched->nodes[node] = NULL;
     if (node < sched->first_hole)

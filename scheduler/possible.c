@@ -1,0 +1,76 @@
+/* What is known without looking at every node: sums of what is free, and verdicts of before. */
+#include "scheduler/internal.h"
+
+#include <string.h>
+
+/* Adds what is free on a node to the sums, or takes it from them. Reservations are none of it. */
+static void account(struct sched_node *node, bool enter)
+{
+    if (node->state != SCHED_NODE_UP)
+        return;
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        uint64_t capacity = node->capacity.amount[d];
+        uint64_t claimed = node->claimed.amount[d];
+        uint64_t room = claimed < capacity ? capacity - claimed : 0;
+        if (enter)
+            node->totals->free[d] += room;
+        else
+            node->totals->free[d] -= room;
+    }
+}
+
+void sched_totals_enter(struct sched_node *node)
+{
+    account(node, true);
+}
+
+void sched_totals_leave(struct sched_node *node)
+{
+    account(node, false);
+}
+
+bool sched_totals_allow(const struct sched *sched, const struct sched_shape *shape)
+{
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        if ((sched_sum)shape->worker.amount[d] * shape->workers > sched->totals.free[d])
+            return false;
+    }
+    return true;
+}
+
+static bool same_shape(const struct sched_shape *a, const struct sched_shape *b)
+{
+    return a->workers == b->workers && a->unit == b->unit && a->node_limit == b->node_limit &&
+           a->unit_is_pack == b->unit_is_pack && a->unit_is_alone == b->unit_is_alone &&
+           memcmp(&a->worker, &b->worker, sizeof(a->worker)) == 0 &&
+           sched_filter_equal(a->filter, b->filter);
+}
+
+static struct sched_verdict *verdict_of(struct sched *sched, const struct sched_shape *shape)
+{
+    uint64_t hash = shape->workers;
+    const uint64_t parts[] = {shape->unit, shape->node_limit, shape->worker.amount[SCHED_SLOTS],
+                              shape->worker.amount[SCHED_MEMORY_BYTES]};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        hash = (hash ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    return &sched->verdicts[hash >> 32 & (SCHED_VERDICTS - 1)];
+}
+
+bool sched_possible(struct sched *sched, const struct sched_shape *shape)
+{
+    struct sched_verdict *verdict = verdict_of(sched, shape);
+    if (verdict->version == sched->version && same_shape(&verdict->shape, shape))
+        return verdict->possible;
+    uint32_t count = sched_survey(sched, shape, &sched_view_empty);
+    bool possible = sched_room(shape, sched->candidates, count) >= shape->workers;
+    sched_shape_clear(sched, &verdict->shape);
+    *verdict = (struct sched_verdict){*shape, sched->version, possible};
+    (void)sched_filter_ref(verdict->shape.filter);
+    return possible;
+}
+
+void sched_verdicts_clear(struct sched *sched)
+{
+    for (size_t i = 0; i < SCHED_VERDICTS; i++)
+        sched_shape_clear(sched, &sched->verdicts[i].shape);
+}
