@@ -23,18 +23,17 @@ static void restore(const struct sched_placer *placer, const struct sched_domain
         placer->candidates[i].fit = placer->candidates[i].room;
 }
 
-/* Leaves out all but the roomiest nodes of a domain, as many as the limit says. */
+/* Leaves out all but the roomiest nodes of a domain, so many. */
 static void restrict_to_roomiest(const struct sched_placer *placer, uint32_t level,
-                                 struct sched_domain *domain)
+                                 struct sched_domain *domain, uint32_t limit)
 {
-    uint32_t limit = placer->shape->node_limit;
     uint32_t count = domain->candidates_end - domain->candidates;
     if (count <= limit)
         return;
     for (uint32_t i = 0; i < count; i++)
         placer->numbers[i] = placer->candidates[domain->candidates + i].fit;
     qsort(placer->numbers, count, sizeof(*placer->numbers), falling);
-    uint32_t least = placer->numbers[limit - 1];
+    uint32_t least = limit ? placer->numbers[limit - 1] : UINT32_MAX;
     uint32_t as_roomy = 0; /* as the least, to be kept */
     for (uint32_t i = 0; i < limit; i++)
         as_roomy += placer->numbers[i] == least;
@@ -68,7 +67,7 @@ static void pack_restricted(const struct sched_placer *placer, struct attempt *a
 {
     const struct sched_shape *shape = placer->shape;
     struct sched_rest all = {shape->workers / shape->unit, shape->workers % shape->unit};
-    restrict_to_roomiest(placer, attempt->level, attempt->domain);
+    restrict_to_roomiest(placer, attempt->level, attempt->domain, shape->node_limit);
     attempt->score = (struct sched_score){0};
     if (holds(placer, attempt->domain))
         sched_pack(placer, attempt->level, attempt->domain, all, commit, &attempt->score);
@@ -104,7 +103,37 @@ void sched_pack_limited(const struct sched_placer *placer)
     pack_restricted(placer, &best, true);
 }
 
+/* Leaves the same number of nodes in each of the topmost domains, where they have them. */
+static void restrict_each(const struct sched_placer *placer)
+{
+    const struct sched_topology *topology = placer->topology;
+    struct sched_domain *first = &topology->domains[topology->level_first[1]];
+    struct sched_domain *end = &topology->domains[topology->level_first[2]];
+    uint32_t left = placer->shape->node_limit;
+    for (struct sched_domain *domain = first; domain < end; domain++)
+        domain->workers = 0; /* here: the nodes it may keep */
+    while (left > 0) {
+        for (struct sched_domain *domain = first; domain < end && left > 0; domain++) {
+            if (domain->workers == domain->candidates_end - domain->candidates)
+                continue;
+            domain->workers++;
+            left--;
+        }
+    }
+    for (struct sched_domain *domain = first; domain < end; domain++)
+        restrict_to_roomiest(placer, 1, domain, (uint32_t)domain->workers);
+    sched_roll_up(placer, 0, topology->domains);
+}
+
 void sched_limit_spread(const struct sched_placer *placer)
 {
-    restrict_to_roomiest(placer, 0, placer->topology->domains);
+    struct sched_domain *root = placer->topology->domains;
+    if (placer->topology->levels) {
+        restrict_each(placer);
+        if (holds(placer, root))
+            return;
+        restore(placer, root);
+        sched_roll_up(placer, 0, root);
+    }
+    restrict_to_roomiest(placer, 0, root, placer->shape->node_limit);
 }

@@ -224,6 +224,7 @@ struct split {
     struct sched_domain **children;
     uint32_t count;
     uint32_t filled;        /* the first of them take all they can */
+    uint32_t with_odd;      /* the one of them that takes the smaller unit too; or no index */
     uint32_t chosen;        /* this one takes what is left */
     struct sched_rest left; /* after those that were filled */
 };
@@ -273,16 +274,37 @@ static void fill_children(const struct sched_placer *placer, uint32_t level, str
         return;
     qsort(split->children, split->count, sizeof(struct sched_domain *), by_falling_room);
     while (!holds(split->children[split->filled], &split->left)) {
-        struct sched_domain *child = split->children[split->filled++];
+        struct sched_domain *child = split->children[split->filled];
         struct sched_rest taken = all_of(child, &split->left);
+        if (taken.odd)
+            split->with_odd = split->filled;
+        split->filled++;
         add_child(placer, level, child, taken, false, score);
         take_all(&split->left, &taken);
     }
 }
 
+/* What filling another child in the place of one as roomy changes below them. */
+static void exchange(const struct sched_placer *placer, uint32_t level, struct split *split,
+                     uint32_t index, struct sched_score *score)
+{
+    struct sched_domain *child = split->children[index];
+    struct sched_domain *other = split->children[split->filled];
+    struct sched_score before = child->full;
+    struct sched_score after = other->full;
+    if (index == split->with_odd) {
+        struct sched_rest held = {(uint32_t)child->units,
+                                  placer->shape->workers % placer->shape->unit};
+        sched_pack(placer, level + 1, child, held, false, &before);
+        sched_pack(placer, level + 1, other, held, false, &after);
+    }
+    add(score, &after);
+    subtract(score, &before);
+}
+
 /* The worth of letting a child take the rest, also one that was filled when another as roomy can
  * be filled in its place. */
-static bool try_child(const struct sched_placer *placer, uint32_t level, const struct split *split,
+static bool try_child(const struct sched_placer *placer, uint32_t level, struct split *split,
                       uint32_t index, struct sched_score *score)
 {
     struct sched_domain *child = split->children[index];
@@ -292,8 +314,7 @@ static bool try_child(const struct sched_placer *placer, uint32_t level, const s
         const struct sched_domain *other = split->children[split->filled];
         if (other->workers != child->workers || other->units != child->units)
             return false;
-        add(score, &other->full);
-        subtract(score, &child->full);
+        exchange(placer, level, split, index, score);
     }
     add_child(placer, level, child, split->left, false, score);
     return true;
@@ -309,7 +330,8 @@ static void choose_child(const struct sched_placer *placer, uint32_t level, stru
         one_node |= split->children[i]->roomiest >= workers;
     struct sched_score filled = *score;
     bool found = false;
-    for (uint32_t i = 0; i < split->count; i++) {
+    for (uint32_t k = 0; k < split->count; k++) {
+        uint32_t i = (split->filled + k) % split->count; /* those that were not filled first */
         if (i >= split->filled && one_node && split->children[i]->roomiest < workers)
             continue;
         struct sched_score tried = filled;
@@ -347,6 +369,7 @@ static void pack_in_children(const struct sched_placer *placer, uint32_t level,
     struct split split = {
         .children = &topology->sorted[domain->first],
         .count = domain->end - domain->first,
+        .with_odd = UINT32_MAX,
         .left = rest,
     };
     for (uint32_t i = 0; i < split.count; i++)

@@ -163,10 +163,109 @@ static void calls__no_memory__nothing_changed(void)
     sched_destroy(sched);
 }
 
+/* ---- labels, selectors, cpus ---- */
+
+static const struct sched_label labels[] = {{"zone", "a"}, {"rack", "1"}};
+static const uint16_t cpus[] = {0, 1, 2, 3};
+
+static enum covey_status set_labelled(struct sched *sched, struct covey_error *error)
+{
+    struct sched_node_facts facts = {
+        .name = "n0",
+        .epoch = 2,
+        .capacity = {{8, GIB, 4000}},
+        .labels = labels,
+        .label_count = 2,
+        .taints = labels,
+        .taint_count = 1,
+        .cpus = cpus,
+        .cpu_count = 4,
+    };
+    uint32_t node = 0;
+    return sched_node_set(sched, &facts, &node, error);
+}
+
+static void first_epoch(struct sched *sched)
+{
+    struct sched_node_info info;
+    TEST_EQUAL(sched_node_get(sched, 0, &info), COVEY_OK);
+    TEST_EQUAL(info.epoch, 1);
+    TEST_EQUAL(info.capacity.amount[SCHED_MILLI_CPUS], 0);
+}
+
+static enum covey_status set_topology(struct sched *sched, struct covey_error *error)
+{
+    static const char *const keys[] = {"zone", "rack"};
+    (void)error;
+    return sched_set_topology(sched, keys, 2);
+}
+
+static struct sched_request picky(const char *flare)
+{
+    static const struct sched_term selector[] = {{"rack", SCHED_EQUAL, "1"},
+                                                 {"disk", SCHED_ABSENT, NULL}};
+    struct sched_request request = cluster_request(flare, 3);
+    request.worker.amount[SCHED_MILLI_CPUS] = 1000;
+    request.selector = selector;
+    request.selector_count = 2;
+    request.tolerations = labels;
+    request.toleration_count = 2;
+    return request;
+}
+
+static enum covey_status submit_picky(struct sched *sched, struct covey_error *error)
+{
+    struct sched_request request = picky("a");
+    return sched_submit(sched, &request, error);
+}
+
+static enum covey_status plan_picky(struct sched *sched, struct covey_error *error)
+{
+    struct sched_request request = picky("p");
+    struct sched_plan planned;
+    enum covey_status status = sched_plan(sched, &request, 0, &planned, error);
+    sched_plan_clear(&planned);
+    return status;
+}
+
+static enum covey_status restore_picky(struct sched *sched, struct covey_error *error)
+{
+    struct sched_request request = picky("r");
+    const struct sched_pack pack = {0, 0, 0, 3};
+    return sched_restore(sched, &request, &pack, 1, cpus, 0, error);
+}
+
+static enum covey_status name_resource(struct sched *sched, struct covey_error *error)
+{
+    (void)error;
+    enum sched_dimension dimension;
+    return sched_resource(sched, "fpga", &dimension);
+}
+
+static void unnamed(struct sched *sched)
+{
+    TEST_EQUAL_STRING(sched_dimension_name(sched, SCHED_NAMED), "");
+}
+
+static void calls__no_memory_for_names__nothing_changed(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){8, 8, 0});
+    TEST_TRUE(sweep(sched, set_labelled, first_epoch) >= 5);
+    TEST_TRUE(sweep(sched, set_topology, nothing) >= 2);
+    TEST_TRUE(sweep(sched, name_resource, unnamed) >= 2);
+    TEST_TRUE(sweep(sched, submit_picky, not_queued) >= 3);
+    TEST_EQUAL(sched_cancel(sched, "a"), COVEY_OK);
+    TEST_TRUE(sweep(sched, plan_picky, nothing_claimed) >= 2);
+    TEST_TRUE(sweep(sched, restore_picky, nothing_claimed) >= 4);
+    TEST_EQUAL(sched_release(sched, "r"), COVEY_OK);
+    sched_destroy(sched);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(create__no_memory__none),
     TEST_CASE(node_set__no_memory__not_added),
     TEST_CASE(calls__no_memory__nothing_changed),
+    TEST_CASE(calls__no_memory_for_names__nothing_changed),
     {0},
 };
 

@@ -244,8 +244,119 @@ static void plan__random_topologies__near_the_optimum(void)
     TEST_TRUE(tally.cost * 100 <= tally.least * 105);
 }
 
+/* ---- by hand ---- */
+
+static uint32_t set_in(struct sched *sched, const char *name, uint64_t slots, const char *zone,
+                       const char *rack)
+{
+    const struct sched_label labels[] = {{"zone", zone}, {"rack", rack}};
+    struct sched_node_facts facts = {
+        .name = name,
+        .epoch = 1,
+        .capacity = {{slots, GIB}},
+        .labels = labels,
+        .label_count = rack ? 2 : 1,
+    };
+    uint32_t node = 0;
+    TEST_REQUIRE(sched_node_set(sched, &facts, &node, NULL) == COVEY_OK);
+    return node;
+}
+
+/* Nodes 0..7 of 4 slots, in turn in zones a and b, and in each in racks of two. */
+static struct sched *two_zones(void)
+{
+    static const char *const keys[] = {"zone", "rack"};
+    struct sched *sched = cluster_create((const uint32_t[]){0});
+    TEST_EQUAL(sched_set_topology(sched, keys, 2), COVEY_OK);
+    for (uint32_t n = 0; n < 8; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "n%u", n);
+        TEST_EQUAL(set_in(sched, name, 4, n % 2 ? "b" : "a", n < 4 ? "1" : "2"), n);
+    }
+    return sched;
+}
+
+static void plan__zones__nodes_of_a_domain_are_neighbours(void)
+{
+    struct sched *sched = two_zones();
+    struct sched_request request = cluster_request("f", 8);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 2:4");
+    request.workers = 9;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 2:4 4:1");
+    request.workers = 18;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 2:4 4:4 6:4 1:2");
+    request.placing = SCHED_PLACING_SPREAD;
+    request.workers = 4;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:1 4:1 1:1 5:1");
+    request.workers = 5;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:1 2:1 4:1 1:1 5:1");
+    request.max_nodes = 2;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:3 1:2");
+    sched_destroy(sched);
+}
+
+static void node_set__moved_under_claims__tree_follows_and_claims_stay(void)
+{
+    static const char *const keys[] = {"rack"};
+    struct sched *sched = two_zones();
+    struct sched_request request = cluster_request("a", 6);
+    TEST_EQUAL_STRING(cluster_start(sched, &request), "0:4 2:2");
+    TEST_EQUAL(set_in(sched, "n2", 4, "b", "2"), 2);
+    request = cluster_request("b", 10);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "2:2 5:4 7:4");
+    TEST_EQUAL(sched_set_topology(sched, keys, 1), COVEY_OK);
+    request.workers = 18; /* rack 2 has n2 with two slots and n4 to n7, rack 1 n1 and n3 */
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "2:2 4:4 5:4 6:4 7:4");
+    struct sched_node_info info;
+    TEST_EQUAL(sched_node_get(sched, 2, &info), COVEY_OK);
+    TEST_EQUAL(info.claimed.amount[SCHED_SLOTS], 2);
+    TEST_EQUAL(set_in(sched, "n4", 4, "", NULL), 4); /* with no rack: one of its own */
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "1:4 2:2 5:4 6:4 7:4");
+    TEST_EQUAL(sched_release(sched, "a"), COVEY_OK);
+    TEST_EQUAL(sched_node_remove(sched, 5), COVEY_OK);
+    TEST_EQUAL(sched_set_topology(sched, NULL, 0), COVEY_OK);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 1:4 2:4 3:4 4:2");
+    sched_destroy(sched);
+}
+
+static void set_topology__bad_keys__refused(void)
+{
+    static const char *const same[] = {"zone", "zone"};
+    static const char *const empty[] = {"zone", ""};
+    static const char *const many[] = {"a", "b", "c", "d", "e", "f", "g"};
+    struct sched *sched = two_zones();
+    TEST_EQUAL(sched_set_topology(sched, same, 2), COVEY_EINVAL);
+    TEST_EQUAL(sched_set_topology(sched, empty, 2), COVEY_EINVAL);
+    TEST_EQUAL(sched_set_topology(sched, many, SCHED_LEVELS_MAX + 1), COVEY_EINVAL);
+    struct sched_request request = cluster_request("f", 8);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 2:4"); /* as it was */
+    TEST_EQUAL(sched_set_topology(sched, many, SCHED_LEVELS_MAX), COVEY_OK);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:4 1:4");
+    sched_destroy(sched);
+}
+
+static void restore__nodes_in_any_order__cost_by_domain(void)
+{
+    struct sched *sched = two_zones();
+    const struct sched_request request = cluster_request("f", 6);
+    const struct sched_pack packs[] = {{0, 0, 0, 2}, {1, 1, 2, 1}, {2, 2, 3, 3}};
+    TEST_EQUAL(sched_restore(sched, &request, packs, 3, NULL, 0, NULL), COVEY_OK);
+    const struct sched_placement *placement = sched_placement_of(sched, "f");
+    TEST_EQUAL(placement->cost.levels, 4);
+    TEST_EQUAL(placement->cost.crossing[0], 36 - 25 - 1);
+    TEST_EQUAL(placement->cost.crossing[1], 36 - 25 - 1);
+    TEST_EQUAL(placement->cost.crossing[2], 36 - 4 - 1 - 9);
+    TEST_EQUAL(placement->cost.crossing[3], placement->cost.crossing[2]);
+    TEST_EQUAL(placement->cost.nodes, 3);
+    sched_destroy(sched);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(plan__random_topologies__near_the_optimum),
+    TEST_CASE(plan__zones__nodes_of_a_domain_are_neighbours),
+    TEST_CASE(node_set__moved_under_claims__tree_follows_and_claims_stay),
+    TEST_CASE(set_topology__bad_keys__refused),
+    TEST_CASE(restore__nodes_in_any_order__cost_by_domain),
     {0},
 };
 
