@@ -30,7 +30,19 @@ struct search {
     uint32_t shares[NODES];
     bool possible;
     struct vector best;
+    uint32_t busiest; /* the least that the busiest domain of the top level can hold */
 };
+
+static uint32_t busiest_of(const struct cluster *cluster, const uint32_t *shares)
+{
+    uint32_t held[NODES] = {0};
+    uint32_t most = 0;
+    for (uint32_t n = 0; n < NODES; n++)
+        held[cluster->domain[0][n]] += shares[n];
+    for (uint32_t n = 0; n < NODES; n++)
+        most = held[n] > most ? held[n] : most;
+    return most;
+}
 
 static struct vector measure(const struct cluster *cluster, const uint32_t *shares)
 {
@@ -72,8 +84,11 @@ static void descend(struct search *search, uint32_t node, uint32_t left, bool od
         if (left || used > cluster->limit)
             return;
         struct vector vector = measure(cluster, search->shares);
+        uint32_t busiest = busiest_of(cluster, search->shares);
         if (!search->possible || compare(&vector, &search->best) < 0)
             search->best = vector;
+        if (!search->possible || busiest < search->busiest)
+            search->busiest = busiest;
         search->possible = true;
         return;
     }
@@ -192,37 +207,79 @@ static void check_cost(const struct cluster *cluster, const struct sched_placeme
     TEST_EQUAL(placement->cost.nodes, got->cost[cluster->levels + 1]);
 }
 
-static void play(const struct round *round, struct tally *tally)
+/* Plans a round that is possible, and measures what came out. */
+static struct vector plan(const struct round *round, struct sched *sched, uint32_t shares[NODES])
 {
     const struct cluster *cluster = &round->cluster;
-    struct search search = {.cluster = cluster};
-    descend(&search, 0, cluster->workers, cluster->workers % cluster->unit != 0);
-    struct sched *sched = create(cluster, round->tainted);
-    struct sched_plan plan;
-    enum covey_status status = sched_plan(sched, &round->request, 0, &plan, NULL);
-    TEST_REQUIRE(status == (search.possible ? COVEY_OK : COVEY_EUNPLACEABLE));
-    if (status) {
-        tally->refused++;
-        sched_destroy(sched);
-        return;
-    }
-    TEST_REQUIRE(plan.placement != NULL);
-    uint32_t shares[NODES] = {0};
-    for (uint32_t i = 0; i < plan.placement->pack_count; i++)
-        shares[plan.placement->packs[i].node] += plan.placement->packs[i].workers;
-    for (uint32_t n = 0; n < NODES; n++)
+    struct sched_plan planned;
+    TEST_REQUIRE(sched_plan(sched, &round->request, 0, &planned, NULL) == COVEY_OK);
+    TEST_REQUIRE(planned.placement != NULL);
+    memset(shares, 0, NODES * sizeof(*shares));
+    for (uint32_t i = 0; i < planned.placement->pack_count; i++)
+        shares[planned.placement->packs[i].node] += planned.placement->packs[i].workers;
+    for (uint32_t n = 0; n < NODES; n++) {
         TEST_TRUE(shares[n] <= (cluster->allowed[n] ? cluster->slots[n] : 0));
-    struct vector got = measure(cluster, shares);
-    check_cost(cluster, plan.placement, &got);
-    TEST_TRUE(got.cost[cluster->levels + 1] <= cluster->limit);
-    TEST_TRUE(compare(&got, &search.best) >= 0);
-    tally->placed++;
-    tally->optimal += compare(&got, &search.best) == 0;
-    for (uint32_t level = 0; level <= cluster->levels; level++) {
-        tally->cost += got.cost[level];
-        tally->least += search.best.cost[level];
+        TEST_TRUE(!cluster->alone || shares[n] <= cluster->unit);
     }
-    sched_plan_clear(&plan);
+    struct vector got = measure(cluster, shares);
+    check_cost(cluster, planned.placement, &got);
+    TEST_TRUE(got.cost[cluster->levels + 1] <= cluster->limit);
+    sched_plan_clear(&planned);
+    return got;
+}
+
+/* False where the round is impossible, and is refused for that. */
+static bool play(const struct round *round, struct search *search, struct sched *sched)
+{
+    const struct cluster *cluster = &round->cluster;
+    *search = (struct search){.cluster = cluster};
+    descend(search, 0, cluster->workers, cluster->workers % cluster->unit != 0);
+    if (!search->possible)
+        TEST_REQUIRE(sched_submit(sched, &round->request, NULL) == COVEY_EUNPLACEABLE);
+    return search->possible;
+}
+
+static void play_pack(const struct round *round, struct tally *tally)
+{
+    struct sched *sched = create(&round->cluster, round->tainted);
+    struct search search;
+    if (play(round, &search, sched)) {
+        uint32_t shares[NODES];
+        struct vector got = plan(round, sched, shares);
+        TEST_TRUE(compare(&got, &search.best) >= 0);
+        tally->placed++;
+        tally->optimal += compare(&got, &search.best) == 0;
+        for (uint32_t level = 0; level <= round->cluster.levels; level++) {
+            tally->cost += got.cost[level];
+            tally->least += search.best.cost[level];
+        }
+    } else {
+        tally->refused++;
+    }
+    sched_destroy(sched);
+}
+
+/* Spread: always placed where it can be, and over the topmost domains as evenly as can be where
+ * neither a limit nor a smaller last unit is in the way. */
+static void play_spread(struct round *round, struct tally *tally, uint64_t *seed)
+{
+    bool strict = cluster_random(seed, 2) == 0;
+    round->request.placing = strict ? SCHED_PLACING_STRICT_SPREAD : SCHED_PLACING_SPREAD;
+    round->cluster.alone = strict;
+    struct sched *sched = create(&round->cluster, round->tainted);
+    struct search search;
+    if (play(round, &search, sched)) {
+        uint32_t shares[NODES];
+        (void)plan(round, sched, shares);
+        bool free = !round->request.max_nodes && round->cluster.workers % round->cluster.unit == 0;
+        uint32_t busiest = busiest_of(&round->cluster, shares);
+        if (free)
+            TEST_EQUAL(busiest, search.busiest);
+        tally->placed++;
+        tally->optimal += busiest == search.busiest;
+    } else {
+        tally->refused++;
+    }
     sched_destroy(sched);
 }
 
@@ -233,7 +290,7 @@ static void plan__random_topologies__near_the_optimum(void)
     for (uint32_t i = 0; i < 6000; i++) {
         struct round round;
         random_round(&round, &seed);
-        play(&round, &tally);
+        play_pack(&round, &tally);
     }
     printf("placed %u, refused %u, optimal %u, cost %llu of at least %llu: ", tally.placed,
            tally.refused, tally.optimal, (unsigned long long)tally.cost,
@@ -242,6 +299,22 @@ static void plan__random_topologies__near_the_optimum(void)
     TEST_TRUE(tally.refused > 300);
     TEST_TRUE(tally.optimal * 100 >= tally.placed * 99);
     TEST_TRUE(tally.cost * 100 <= tally.least * 105);
+}
+
+static void plan__random_topologies_spread__even_over_domains(void)
+{
+    uint64_t seed = 43;
+    struct tally tally = {0};
+    for (uint32_t i = 0; i < 4000; i++) {
+        struct round round;
+        random_round(&round, &seed);
+        play_spread(&round, &tally, &seed);
+    }
+    printf("placed %u, refused %u, as even as can be %u: ", tally.placed, tally.refused,
+           tally.optimal);
+    TEST_TRUE(tally.placed > 2000);
+    TEST_TRUE(tally.refused > 300);
+    TEST_TRUE(tally.optimal * 100 >= tally.placed * 90);
 }
 
 /* ---- by hand ---- */
@@ -353,6 +426,7 @@ static void restore__nodes_in_any_order__cost_by_domain(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(plan__random_topologies__near_the_optimum),
+    TEST_CASE(plan__random_topologies_spread__even_over_domains),
     TEST_CASE(plan__zones__nodes_of_a_domain_are_neighbours),
     TEST_CASE(node_set__moved_under_claims__tree_follows_and_claims_stay),
     TEST_CASE(set_topology__bad_keys__refused),
