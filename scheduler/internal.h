@@ -123,6 +123,7 @@ struct sched_node {
     uint32_t position; /* in the topology's order, when that is fresh */
     uint32_t claims;
     enum sched_node_state state;
+    bool tainted; /* as the traits say */
     struct sched_traits *traits;
     struct sched_totals *totals; /* of all nodes */
     struct sched_vector capacity;
@@ -239,6 +240,14 @@ void sched_filter_unref(struct sched *sched, struct sched_filter *filter);
 bool sched_filter_equal(const struct sched_filter *a, const struct sched_filter *b);
 /* True where the labels of a node are selected and its taints tolerated. */
 bool sched_filter_admits(const struct sched_filter *filter, const struct sched_node *node);
+
+/* The same, and it takes new gangs. The quick answer first: a survey asks it of every node. */
+static inline bool sched_node_open(const struct sched_node *node, const struct sched_filter *filter)
+{
+    if (node->state != SCHED_NODE_UP)
+        return false;
+    return filter || node->tainted ? sched_filter_admits(filter, node) : true;
+}
 
 /* traits.c */
 

@@ -63,9 +63,10 @@ uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *
     sched_node_room(node, view, &room);
     uint64_t fit = UINT32_MAX;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
-        if (worker->amount[d] == 0)
+        uint64_t each = worker->amount[d];
+        if (each == 0)
             continue;
-        uint64_t workers = room.amount[d] / worker->amount[d];
+        uint64_t workers = each == 1 ? room.amount[d] : room.amount[d] / each;
         if (workers < fit)
             fit = workers;
     }
@@ -161,6 +162,7 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
     }
     struct sched_traits *old = known->traits;
     known->traits = traits;
+    known->tainted = traits->taint_count > 0;
     if (old)
         sched_topology_move(&sched->topology, known);
     else

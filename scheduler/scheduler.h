@@ -8,10 +8,11 @@
  * sched_commit once it runs, and forgotten by sched_release. Nothing ever holds a part of a gang:
  * a reservation takes every node's share or none.
  *
- * Cost, for n nodes, k of them used and p packs: placing is O(n + k log n + p) for the pack words,
- * O(n log n + p) for the spread words; releasing is O(k). Submitting in order of time is O(n), for
- * the check that it can ever be placed; planning and explaining add O(queue). One allocation of
- * O(k + p) per placement, none on a release.
+ * Cost, for n nodes, k of them used, p packs and l levels: placing is O(n l + k log n + p) for the
+ * pack words, O(n log n + p) for the spread words and for limits of nodes that packing exceeds;
+ * releasing is O(k). Submitting in order of time is O(n), for the check that it can ever be placed,
+ * or O(1) where one like it was asked about since the nodes changed; planning and explaining add
+ * O(queue). One allocation of O(k + p + cpus) per placement, none on a release.
  */
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
@@ -65,7 +66,8 @@ const char *sched_dimension_name(const struct sched *sched, enum sched_dimension
 
 /*
  * The label keys that make the levels of the topology, from the top down ("zone", "rack"). Nodes
- * keep their claims. EINVAL: more than SCHED_LEVELS_MAX, or a key twice. ENOMEM.
+ * keep their claims. A node without a label is in the domain of the empty value. EINVAL: more than
+ * SCHED_LEVELS_MAX, a key twice, empty or too long. ENOMEM. Nothing changed after a failure.
  */
 enum covey_status sched_set_topology(struct sched *sched, const char *const *keys,
                                      uint32_t count) COVEY_MUST_USE;
@@ -94,7 +96,8 @@ struct sched_node_facts {
     uint32_t taint_count;
     const uint16_t *cpus;       /* ids of its cpus, below SCHED_CPUS_MAX, no id twice */
     const uint8_t *numa_of_cpu; /* for each of them, below SCHED_NUMA_MAX; NULL: all 0 */
-    uint32_t cpu_count;         /* 0: whole cpus are counted, not given out */
+    uint32_t cpu_count;         /* 0: whole cpus are counted, not given out; else the capacity is
+                                   at most 1000 for each */
 };
 
 struct sched_node_info {
@@ -160,7 +163,8 @@ enum sched_packing {
 
 enum sched_placing {
     SCHED_PLACING_PACK,         /* least communication across the topology, then fewest nodes */
-    SCHED_PLACING_SPREAD,       /* balanced over as many nodes as can be */
+    SCHED_PLACING_SPREAD,       /* balanced over the domains of each level, then over as many of
+                                   their nodes as can be */
     SCHED_PLACING_STRICT_PACK,  /* one node, or not at all */
     SCHED_PLACING_STRICT_SPREAD /* a node for each unit, or not at all */
 };
