@@ -1,13 +1,6 @@
 /* What a placement costs: the rank pairs that have to cross, level by level. */
 #include "scheduler/internal.h"
 
-#include <string.h>
-
-static bool same_domain(const struct sched_node *a, const struct sched_node *b, uint32_t level)
-{
-    return memcmp(a->path, b->path, (level + 1) * sizeof(*a->path)) == 0;
-}
-
 /* The sum of the squares of what the domains of a level hold. */
 static uint64_t together(const struct sched_topology *topology, uint32_t level,
                          const struct sched_candidate *used, uint32_t count)
@@ -17,7 +10,8 @@ static uint64_t together(const struct sched_topology *topology, uint32_t level,
     for (uint32_t i = 0; i < count; i++) {
         held += used[i].taken;
         const struct sched_node *node = topology->order[used[i].position];
-        if (i + 1 < count && same_domain(node, topology->order[used[i + 1].position], level))
+        if (i + 1 < count &&
+            sched_same_domain(node, topology->order[used[i + 1].position], level + 1))
             continue;
         sum += held * held;
         held = 0;

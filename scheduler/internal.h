@@ -308,6 +308,8 @@ void sched_topology_leave(struct sched_topology *topology, const struct sched_no
 void sched_topology_move(struct sched_topology *topology, struct sched_node *node);
 /* Makes the domains and the positions of nodes anew where the order has changed. */
 void sched_topology_refresh(struct sched_topology *topology);
+/* True where two nodes are in one domain of a level; 0 is the root. */
+bool sched_same_domain(const struct sched_node *a, const struct sched_node *b, uint32_t level);
 void sched_topology_destroy(struct sched *sched);
 
 /* placement.c */

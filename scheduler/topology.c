@@ -124,7 +124,7 @@ void sched_topology_move(struct sched_topology *topology, struct sched_node *nod
     enter(topology, node);
 }
 
-static bool same_domain(const struct sched_node *a, const struct sched_node *b, uint32_t level)
+bool sched_same_domain(const struct sched_node *a, const struct sched_node *b, uint32_t level)
 {
     for (uint32_t i = 0; i < level; i++) {
         if (a->path[i] != b->path[i])
@@ -140,7 +140,7 @@ static void make_level(struct sched_topology *topology, uint32_t level)
     const struct sched_node *last = NULL;
     for (uint32_t i = 0; i < topology->node_count; i++) {
         const struct sched_node *node = topology->order[i];
-        if (!last || !same_domain(last, node, level))
+        if (!last || !sched_same_domain(last, node, level))
             *++domain = (struct sched_domain){.first = i};
         domain->end = i + 1;
         last = node;

@@ -181,7 +181,8 @@ static void check(struct model *model)
         TEST_REQUIRE(placement && placement->cpus);
         for (uint32_t p = 0; p < placement->pack_count; p++) {
             const struct sched_pack *pack = &placement->packs[p];
-            const uint16_t *cpus = placement->cpus + pack->first_rank * placement->cpus_each;
+            const uint16_t *cpus =
+                placement->cpus + (size_t)pack->first_rank * placement->cpus_each;
             for (uint32_t i = 0; i < pack->workers * placement->cpus_each; i++) {
                 TEST_REQUIRE(cpus[i] < CPUS);
                 TEST_REQUIRE(holder->freed[pack->node] || !taken[pack->node][cpus[i]]);
@@ -196,7 +197,7 @@ static void begin(struct model *model, struct holder *holder)
     *holder = (struct holder){0};
     (void)snprintf(holder->id, sizeof(holder->id), "f%u", model->next_id++);
     struct sched_request request = wanting(holder->id, 1 + cluster_random(&model->seed, 6),
-                                           1000 * (1 + cluster_random(&model->seed, 3)));
+                                           UINT64_C(1000) * (1 + cluster_random(&model->seed, 3)));
     enum covey_status status = sched_submit(model->sched, &request, NULL);
     if (status == COVEY_EUNPLACEABLE) /* too many nodes are down */
         return;

@@ -317,6 +317,28 @@ static void plan__random_topologies_spread__even_over_domains(void)
     TEST_TRUE(tally.optimal * 100 >= tally.placed * 90);
 }
 
+/* What 500 rounds decide, in one number. */
+static uint64_t digest(uint64_t seed)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < 500; i++) {
+        struct round round;
+        random_round(&round, &seed);
+        round.request.placing = (enum sched_placing)cluster_random(&seed, 4);
+        struct sched *sched = create(&round.cluster, round.tainted);
+        for (const char *text = cluster_plan(sched, &round.request); *text; text++)
+            sum = (sum ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+        sched_destroy(sched);
+    }
+    return sum;
+}
+
+static void plan__same_seed__same_placements(void)
+{
+    TEST_TRUE(digest(5) == digest(5));
+    TEST_TRUE(digest(5) != digest(6));
+}
+
 /* ---- by hand ---- */
 
 static uint32_t set_in(struct sched *sched, const char *name, uint64_t slots, const char *zone,
@@ -427,6 +449,7 @@ static void restore__nodes_in_any_order__cost_by_domain(void)
 static const struct test_case cases[] = {
     TEST_CASE(plan__random_topologies__near_the_optimum),
     TEST_CASE(plan__random_topologies_spread__even_over_domains),
+    TEST_CASE(plan__same_seed__same_placements),
     TEST_CASE(plan__zones__nodes_of_a_domain_are_neighbours),
     TEST_CASE(node_set__moved_under_claims__tree_follows_and_claims_stay),
     TEST_CASE(set_topology__bad_keys__refused),
