@@ -84,6 +84,31 @@ enum covey_status sched_filter_create(struct sched *sched, const struct sched_re
     return COVEY_OK;
 }
 
+enum covey_status sched_filter_copy(struct sched *sched, const struct sched_filter *filter,
+                                    struct sched_filter **copy)
+{
+    *copy = NULL;
+    if (!filter)
+        return COVEY_OK;
+    uint32_t count = filter->term_count + filter->toleration_count;
+    struct sched_filter *made = covey_calloc(1, sizeof(*made) + count * sizeof(struct sched_rule));
+    if (!made)
+        return COVEY_ENOMEM;
+    *made = (struct sched_filter){1, filter->term_count, filter->toleration_count};
+    enum covey_status status = COVEY_OK;
+    for (uint32_t i = 0; i < count && !status; i++) {
+        const struct sched_tag *tag = &filter->rules[i].tag;
+        made->rules[i].wanted = filter->rules[i].wanted;
+        status = sched_tag_take(sched, tag->key->text, tag->value ? tag->value->text : NULL,
+                                &made->rules[i].tag);
+    }
+    if (status)
+        destroy(sched, made);
+    else
+        *copy = made;
+    return status;
+}
+
 struct sched_filter *sched_filter_ref(struct sched_filter *filter)
 {
     if (filter)

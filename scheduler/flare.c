@@ -13,7 +13,10 @@ enum covey_status sched_create(struct sched **sched)
     if (!*sched)
         return COVEY_ENOMEM;
     (*sched)->version = 1;
+    (*sched)->policy = SCHED_POLICY_DEFAULT;
     covey_list_init(&(*sched)->queue);
+    covey_list_init(&(*sched)->holders);
+    covey_list_init(&(*sched)->promises);
     return COVEY_OK;
 }
 
@@ -21,14 +24,19 @@ void sched_destroy(struct sched *sched)
 {
     if (!sched)
         return;
+    sched_promises_drop(sched, true);
     size_t cursor = 0;
-    void *flare;
-    while (covey_map_next(&sched->flares, &cursor, NULL, &flare)) {
+    void *value;
+    while (covey_map_next(&sched->flares, &cursor, NULL, &value)) {
+        struct sched_flare *flare = value;
         sched_gang_free(flare);
-        sched_shape_clear(sched, &((struct sched_flare *)flare)->shape);
+        sched_line_drop(sched, flare->line);
+        sched_shape_clear(sched, &flare->shape);
         free(flare);
     }
     covey_map_clear(&sched->flares);
+    sched_tenants_destroy(sched);
+    free(sched->ends);
     sched_verdicts_clear(sched);
     sched_nodes_destroy(sched);
     sched_names_destroy(sched);
@@ -56,23 +64,30 @@ struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_r
     struct sched_flare *flare = covey_calloc(1, sizeof(*flare));
     if (!flare)
         return NULL;
-    if (covey_map_set(&sched->flares, request->flare, flare) != COVEY_OK) {
+    flare->line = sched_line_take(sched, request->tenant ? request->tenant : "", request->priority);
+    if (!flare->line || covey_map_set(&sched->flares, request->flare, flare) != COVEY_OK) {
+        sched_line_drop(sched, flare->line);
         free(flare);
         return NULL;
     }
+    flare->sched = sched;
     memcpy(flare->id, request->flare, strlen(request->flare));
     flare->priority = request->priority;
     flare->submit_ns = request->submit_ns;
     flare->limit_ns = request->limit_ns;
     flare->sequence = sched->submissions++;
     flare->shape = *shape;
+    flare->preemptible = request->preemptible;
     covey_list_init(&flare->link);
+    covey_list_init(&flare->in_line);
     return flare;
 }
 
 void sched_flare_destroy(struct sched *sched, struct sched_flare *flare)
 {
     sched_gang_free(flare);
+    sched_promise_drop(flare->promise);
+    sched_line_drop(sched, flare->line);
     sched_shape_clear(sched, &flare->shape);
     (void)covey_map_remove(&sched->flares, flare->id);
     free(flare);

@@ -252,18 +252,50 @@ enum covey_status sched_gang_restore(struct sched *sched, const struct sched_sha
     return COVEY_OK;
 }
 
+struct sched_gang *sched_gang_copy(const struct sched *to, const struct sched_flare *flare,
+                                   const uint32_t *node_of)
+{
+    const struct sched_gang *gang = flare->gang;
+    const struct sched_placement *placement = &gang->placement;
+    struct sched_gang *copy =
+        create(&flare->shape, placement->node_count, placement->pack_count, placement->cpus_each);
+    if (!copy)
+        return NULL;
+    copy->placement.cost = placement->cost;
+    copy->placement.submit_ns = placement->submit_ns;
+    copy->placement.placed_ns = placement->placed_ns;
+    for (uint32_t i = 0; i < placement->pack_count; i++) {
+        copy->packs[i] = placement->packs[i];
+        copy->packs[i].node = node_of[placement->packs[i].node];
+    }
+    for (uint32_t i = 0; i < placement->node_count; i++) {
+        const struct sched_share *share = &gang->shares[i];
+        set_share(copy, i, share->node ? to->nodes[node_of[share->node->id]] : NULL,
+                  share->first_rank, share->workers);
+    }
+    if (gang->cpus)
+        memcpy(copy->cpus, gang->cpus,
+               (size_t)placement->workers * placement->cpus_each * sizeof(*copy->cpus));
+    return copy;
+}
+
 void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
 {
     flare->gang = gang;
+    flare->line->tenant->gangs++;
+    covey_list_push_back(&flare->sched->holders, &flare->link);
     flare->ends_ns =
         covey_deadline_ns(gang->placement.placed_ns, flare->limit_ns > 0 ? flare->limit_ns : -1);
     gang->placement.flare = flare->id;
     for (uint32_t i = 0; i < gang->placement.node_count; i++) {
         struct sched_share *share = &gang->shares[i];
         share->flare = flare;
+        if (!share->node) /* lost before it was copied */
+            continue;
         sched_totals_leave(share->node);
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
             share->node->claimed.amount[d] += share->workers * flare->shape.worker.amount[d];
+        sched_tenant_claim(flare, share->workers, true);
         sched_totals_enter(share->node);
         share->node->claims++;
         sched_cores_mark(share, true);
@@ -280,6 +312,8 @@ void sched_share_free(struct sched_share *share)
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
         share->node->claimed.amount[d] -= share->workers * share->flare->shape.worker.amount[d];
     sched_totals_enter(share->node);
+    sched_tenant_claim(share->flare, share->workers, false);
+    share->node->totals->freed++;
     share->node->claims--;
     sched_cores_mark(share, false);
     share->node = NULL; /* it may be removed before the flare is released */
@@ -293,4 +327,7 @@ void sched_gang_free(struct sched_flare *flare)
         sched_share_free(&flare->gang->shares[i]);
     free(flare->gang);
     flare->gang = NULL;
+    flare->line->tenant->gangs--;
+    covey_list_remove(&flare->link);
+    flare->sched->totals.freed++;
 }

@@ -64,6 +64,9 @@ __extension__ typedef unsigned __int128 sched_sum;
 
 struct sched_totals {
     sched_sum free[SCHED_DIMENSIONS]; /* now, on the nodes that are up, whoever may use them */
+    sched_sum capacity[SCHED_DIMENSIONS];
+    uint64_t freed;  /* grows when something may fit that did not before */
+    uint64_t claims; /* grows when what is claimed changes */
 };
 
 /* Whether a shape would fit on empty nodes, as found when the cluster had this version. */
@@ -130,11 +133,64 @@ struct sched_node {
     struct sched_vector claimed;
     const struct sched_name *path[SCHED_LEVELS_MAX]; /* its domains' values; NULL: the empty one */
     uint64_t epoch;
-    uint64_t restore_stamp;   /* the restoration that last used it */
-    struct covey_list shares; /* of sched_share.link */
+    uint64_t restore_stamp;     /* the restoration that last used it */
+    struct covey_list shares;   /* of sched_share.link */
+    struct covey_list promises; /* of sched_promise_share.link */
+    const uint64_t *walk;       /* the scheduler's */
     char *name;
     uint64_t cpus_taken[SCHED_CPU_WORDS]; /* by id; those of claims from before the facts changed,
                                              too */
+};
+
+struct sched_tenant {
+    char *name;
+    struct sched_quota quota;
+    bool configured;     /* stays without flares */
+    uint32_t references; /* of lines */
+    struct sched_vector claimed;
+    uint32_t gangs;
+    uint64_t walk;               /* in which virtual was set */
+    struct sched_vector virtual; /* what it would hold if all that were met so far had started */
+};
+
+/* The flares of one tenant and priority that are queued, in their order. */
+struct sched_line {
+    struct sched_tenant *tenant;
+    int32_t priority;
+    uint32_t references;      /* of flares */
+    struct covey_list flares; /* of sched_flare.in_line */
+    struct covey_list *at;    /* of a walk: the next */
+};
+
+/* A start that a flare which waits was promised, and where. */
+struct sched_promise_share {
+    struct covey_list link; /* in the node's list */
+    struct sched_node *node;
+    const struct sched_promise *promise;
+    uint32_t workers;
+};
+
+struct sched_promise {
+    struct covey_list link; /* in the scheduler's list */
+    struct sched_flare *flare;
+    int64_t start_ns;
+    int64_t until_ns;
+    bool holds;         /* what is free there is kept for it from now on */
+    uint64_t walk;      /* it counts in this walk */
+    uint64_t freed;     /* made when totals.freed was this, */
+    uint64_t signature; /* and these promises were before it */
+    uint32_t count;
+    struct sched_promise_share shares[];
+};
+
+/* A way through the queue, in the order in which flares may start. */
+struct sched_walk {
+    struct sched *sched;
+    int64_t now_ns;
+    struct covey_list *aged; /* the next of the whole queue, while all are aged */
+    bool in_lines;
+    size_t first_line; /* of the present priority */
+    size_t end_line;
 };
 
 /* What a flare holds of one node. */
@@ -157,17 +213,25 @@ struct sched_gang {
 enum sched_flare_state { SCHED_FLARE_QUEUED, SCHED_FLARE_RESERVED, SCHED_FLARE_COMMITTED };
 
 struct sched_flare {
+    struct sched *sched;
     char id[SCHED_ID_BYTES];
     enum sched_flare_state state;
     int32_t priority;
     int64_t submit_ns;
     uint64_t sequence; /* breaks ties of submit_ns */
     struct sched_shape shape;
-    int64_t limit_ns;        /* how long it may run; 0: nobody knows */
-    int64_t ends_ns;         /* of a gang: it has ended then; COVEY_NEVER_NS: nobody knows */
-    uint64_t hopeless_at;    /* the cluster's version that could not hold it even when empty */
-    struct covey_list link;  /* in the queue */
-    struct sched_gang *gang; /* NULL while queued */
+    int64_t limit_ns; /* how long it may run; 0: nobody knows */
+    int64_t ends_ns;  /* of a gang: it has ended then; COVEY_NEVER_NS: nobody knows */
+    bool preemptible;
+    bool ending;                /* it was named by sched_preempt */
+    uint64_t hopeless_at;       /* the cluster's version that could not hold it even when empty */
+    uint64_t refused_freed;     /* it did not fit when totals.freed was this, */
+    uint64_t refused_signature; /* and these promises were before it; 0: whatever they are */
+    struct sched_promise *promise; /* NULL: none */
+    struct sched_line *line;
+    struct covey_list in_line; /* in the line */
+    struct covey_list link;    /* in the queue, or among those that hold claims */
+    struct sched_gang *gang;   /* NULL while queued */
 };
 
 struct sched {
@@ -182,8 +246,20 @@ struct sched {
     struct covey_map interned; /* text -> sched_name */
     struct sched_name *resources[SCHED_DIMENSIONS - SCHED_NAMED];
     struct covey_map flares; /* id -> sched_flare */
-    struct covey_list queue;
+    struct covey_list queue; /* by time of submission */
     uint32_t queued;
+    struct covey_list holders; /* flares with a gang */
+    struct sched_policy policy;
+    struct covey_map tenants;  /* name -> sched_tenant */
+    struct sched_line **lines; /* by falling priority */
+    size_t line_count;
+    size_t line_room;
+    struct covey_list promises; /* of sched_promise.link */
+    uint64_t walks;             /* the number of the last */
+    int64_t *ends;              /* when gangs end, rising; as of ends_claims */
+    size_t end_count;
+    size_t end_room;
+    uint64_t ends_claims;
     struct sched_topology topology;
     struct sched_totals totals;
     struct sched_verdict verdicts[SCHED_VERDICTS];
@@ -191,7 +267,7 @@ struct sched {
     uint32_t *numbers;                  /* scratch, room for every node */
 };
 
-/* Whose room is counted. Room that a reservation withholds is in no view but the empty one. */
+/* Whose room is counted. */
 enum sched_basis {
     SCHED_BASIS_EMPTY, /* what a node has when nothing runs */
     SCHED_BASIS_NOW,   /* what is free now, and stays free until until_ns */
@@ -203,10 +279,11 @@ struct sched_view {
     enum sched_basis basis;
     int64_t from_ns;  /* of NOW: the present */
     int64_t until_ns; /* COVEY_NEVER_NS: for good */
+    bool promised;    /* what was promised in the last walk is left out */
 };
 
 extern const struct sched_view sched_view_empty;
-extern const struct sched_view sched_view_now; /* for good, from the beginning of time */
+extern const struct sched_view sched_view_now; /* whatever was promised */
 
 /* request.c */
 
@@ -234,6 +311,9 @@ void sched_names_destroy(struct sched *sched);
 /* The filter of a request; NULL where it has none. EINVAL, ENOMEM. */
 enum covey_status sched_filter_create(struct sched *sched, const struct sched_request *request,
                                       struct sched_filter **filter, struct covey_error *error);
+/* The same filter, with the names of another scheduler. ENOMEM. */
+enum covey_status sched_filter_copy(struct sched *sched, const struct sched_filter *filter,
+                                    struct sched_filter **copy);
 /* Both accept NULL. */
 struct sched_filter *sched_filter_ref(struct sched_filter *filter);
 void sched_filter_unref(struct sched *sched, struct sched_filter *filter);
@@ -399,6 +479,9 @@ enum covey_status sched_gang_restore(struct sched *sched, const struct sched_sha
                                      const struct sched_pack *packs, uint32_t pack_count,
                                      const uint16_t *cpus, struct sched_gang **gang,
                                      struct covey_error *error);
+/* A copy of a flare's gang for another scheduler, with nothing claimed yet. NULL: no memory. */
+struct sched_gang *sched_gang_copy(const struct sched *to, const struct sched_flare *flare,
+                                   const uint32_t *node_of);
 /* Claims every share for the flare, which then owns the gang. Cannot fail. */
 void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare);
 /* Frees what is still claimed, and the gang; the flare has none then. */
@@ -420,10 +503,63 @@ struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_r
 /* Forgets a flare that is not queued, with its claims. */
 void sched_flare_destroy(struct sched *sched, struct sched_flare *flare);
 
-/* queue.c: puts a flare where its time of submission says. */
-void sched_enqueue(struct sched *sched, struct sched_flare *flare);
+/* queue.c */
 
-/* reason.c: says why a shape has no place now, or never; kind NONE where it has. */
+/* Puts a flare where its time of submission says. */
+void sched_enqueue(struct sched *sched, struct sched_flare *flare);
+void sched_dequeue(struct sched *sched, struct sched_flare *flare);
+/* Refuses what can never start. EUNPLACEABLE. */
+enum covey_status sched_check(struct sched *sched, const struct sched_request *request,
+                              const struct sched_shape *shape, struct covey_error *error);
+/* True for the earlier of two. */
+bool sched_before(const struct sched_flare *a, const struct sched_flare *b);
+
+/* tenants.c */
+
+/* A reference to the line of a tenant and priority. NULL: no memory. */
+struct sched_line *sched_line_take(struct sched *sched, const char *tenant, int32_t priority);
+void sched_line_drop(struct sched *sched, struct sched_line *line);
+void sched_tenants_destroy(struct sched *sched);
+/* Adds workers of a flare to what its tenant holds, or takes them off. */
+void sched_tenant_claim(const struct sched_flare *flare, uint32_t workers, bool claim);
+/* The tenant of a name, or NULL. */
+struct sched_tenant *sched_tenant_of(const struct sched *sched, const char *name);
+/* True where the tenant may hold a gang of this shape beside what it holds; never: even alone. */
+bool sched_quota_allows(const struct sched_tenant *tenant, const struct sched_shape *shape,
+                        bool alone, enum sched_dimension *dimension);
+
+/* walk.c */
+
+void sched_walk_start(struct sched_walk *walk, struct sched *sched, int64_t now_ns);
+/* The next in the order, or NULL. */
+struct sched_flare *sched_walk_next(struct sched_walk *walk);
+/* What it would hold counts for its tenant in what follows. */
+void sched_walk_take(struct sched_walk *walk, const struct sched_flare *flare);
+
+/* promise.c */
+
+/* Promises the earliest start that breaks no promise of this walk, and counts from then on in it.
+ * ENOMEM. */
+enum covey_status sched_promise(struct sched *sched, struct sched_flare *flare, int64_t now_ns,
+                                uint64_t signature);
+/* NULL is accepted. */
+void sched_promise_drop(struct sched_promise *promise);
+/* Drops those that do not count in the last walk, or all. */
+void sched_promises_drop(struct sched *sched, bool all);
+/* Lowers room by what is promised of a node in a view. */
+void sched_withhold(const struct sched_node *node, const struct sched_view *view,
+                    struct sched_vector *room);
+
+/* clone.c: a copy that behaves as the original would; node_of[id] is a node's id in it, and the
+ * caller's to free. ENOMEM. */
+enum covey_status sched_clone(const struct sched *from, struct sched **to, uint32_t **node_of);
+
+/* nodes.c: what is claimed by flares that have not ended by then. */
+void sched_claimed_beyond(const struct sched_node *node, int64_t then_ns,
+                          struct sched_vector *claimed);
+
+/* reason.c: says why a shape has no place now, or never; kind NONE where it has. Whatever was
+ * promised is seen as free. */
 void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
                     struct sched_reason *reason);
 

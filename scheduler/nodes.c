@@ -8,17 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct sched_view sched_view_empty = {SCHED_BASIS_EMPTY, 0, COVEY_NEVER_NS};
-const struct sched_view sched_view_now = {SCHED_BASIS_NOW, 0, COVEY_NEVER_NS};
+const struct sched_view sched_view_empty = {SCHED_BASIS_EMPTY, 0, COVEY_NEVER_NS, false};
+const struct sched_view sched_view_now = {SCHED_BASIS_NOW, 0, COVEY_NEVER_NS, false};
 
 struct sched_node *sched_node_of(const struct sched *sched, uint32_t node)
 {
     return node < sched->node_limit ? sched->nodes[node] : NULL;
 }
 
-/* What is claimed by flares that have not ended by then. */
-static void claimed_beyond(const struct sched_node *node, int64_t then_ns,
-                           struct sched_vector *claimed)
+void sched_claimed_beyond(const struct sched_node *node, int64_t then_ns,
+                          struct sched_vector *claimed)
 {
     *claimed = (struct sched_vector){0};
     covey_list_for_each (link, &node->shares) {
@@ -39,13 +38,15 @@ void sched_node_room(const struct sched_node *node, const struct sched_view *vie
     const struct sched_vector *claimed = &node->claimed;
     struct sched_vector beyond;
     if (view->basis == SCHED_BASIS_THEN) {
-        claimed_beyond(node, view->from_ns, &beyond);
+        sched_claimed_beyond(node, view->from_ns, &beyond);
         claimed = &beyond;
     }
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         uint64_t taken = claimed->amount[d];
         room->amount[d] = taken < room->amount[d] ? room->amount[d] - taken : 0;
     }
+    if (view->promised && !covey_list_empty(&node->promises))
+        sched_withhold(node, view, room);
 }
 
 uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
@@ -117,6 +118,8 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
     if (!node)
         return COVEY_ENOMEM;
     covey_list_init(&node->shares);
+    covey_list_init(&node->promises);
+    node->walk = &sched->walks;
     node->totals = &sched->totals;
     node->name = covey_strdup(name);
     status = node->name ? covey_map_set(&sched->names, name, node) : COVEY_ENOMEM;
@@ -173,6 +176,7 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
     known->capacity = facts->capacity;
     sched_totals_enter(known);
     sched->version++;
+    sched->totals.freed++;
     *node = known->id;
     return COVEY_OK;
 }
@@ -187,6 +191,7 @@ enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
     known->state = state;
     sched_totals_enter(known);
     sched->version++;
+    sched->totals.freed++;
     return COVEY_OK;
 }
 
@@ -210,6 +215,7 @@ enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
         return COVEY_ENOTFOUND;
     if (known->claims)
         return COVEY_EPRECONDITION;
+    sched_promises_drop(sched, true);
     (void)covey_map_remove(&sched->names, known->name);
     sched_topology_leave(&sched->topology, known);
     sched_totals_leave(known);
@@ -218,6 +224,7 @@ enum covey_status sched_node_remove(struct sched *sched, uint32_t node)
     if (node < sched->first_hole)
         sched->first_hole = node;
     sched->version++;
+    sched->totals.freed++;
     return COVEY_OK;
 }
 

@@ -6,16 +6,20 @@
 /* Adds what is free on a node to the sums, or takes it from them. Reservations are none of it. */
 static void account(struct sched_node *node, bool enter)
 {
+    node->totals->claims++;
     if (node->state != SCHED_NODE_UP)
         return;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         uint64_t capacity = node->capacity.amount[d];
         uint64_t claimed = node->claimed.amount[d];
         uint64_t room = claimed < capacity ? capacity - claimed : 0;
-        if (enter)
+        if (enter) {
             node->totals->free[d] += room;
-        else
+            node->totals->capacity[d] += capacity;
+        } else {
             node->totals->free[d] -= room;
+            node->totals->capacity[d] -= capacity;
+        }
     }
 }
 

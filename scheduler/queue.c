@@ -1,61 +1,59 @@
-/* The queue: first come, first served; and what a request would meet there. */
+/* The queue: who comes in, who leaves, and who is next to start. */
 #include "scheduler/internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
-#include <stdlib.h>
-
-static struct sched_flare *flare_at(struct covey_list *link)
-{
-    return covey_container_of(link, struct sched_flare, link);
-}
-
-static bool before(const struct sched_flare *a, const struct sched_flare *b)
+bool sched_before(const struct sched_flare *a, const struct sched_flare *b)
 {
     return a->submit_ns != b->submit_ns ? a->submit_ns < b->submit_ns : a->sequence < b->sequence;
 }
 
+static const struct sched_flare *in_queue(const struct covey_list *link)
+{
+    return covey_container_of(link, struct sched_flare, link);
+}
+
+static const struct sched_flare *in_line(const struct covey_list *link)
+{
+    return covey_container_of(link, struct sched_flare, in_line);
+}
+
+/* Where in a list a flare belongs: before what is returned. Mostly that is at its end or, after a
+ * rollback, at its beginning. */
+static struct covey_list *place_in(struct covey_list *list, const struct sched_flare *flare,
+                                   const struct sched_flare *(*flare_of)(const struct covey_list *))
+{
+    if (!covey_list_empty(list) && sched_before(flare, flare_of(list->next)))
+        return list->next;
+    struct covey_list *next = list;
+    while (next->previous != list && sched_before(flare, flare_of(next->previous)))
+        next = next->previous;
+    return next;
+}
+
 void sched_enqueue(struct sched *sched, struct sched_flare *flare)
 {
-    struct covey_list *next = &sched->queue;
-    if (!covey_list_empty(next) && before(flare, flare_at(next->next))) {
-        next = next->next; /* where a flare that was rolled back mostly belongs */
-    } else {
-        while (next->previous != &sched->queue && before(flare, flare_at(next->previous)))
-            next = next->previous;
-    }
-    covey_list_push_back(next, &flare->link);
+    covey_list_push_back(place_in(&sched->queue, flare, in_queue), &flare->link);
+    covey_list_push_back(place_in(&flare->line->flares, flare, in_line), &flare->in_line);
     sched->queued++;
 }
 
-static void dequeue(struct sched *sched, struct sched_flare *flare)
+void sched_dequeue(struct sched *sched, struct sched_flare *flare)
 {
     covey_list_remove(&flare->link);
+    covey_list_remove(&flare->in_line);
     sched->queued--;
 }
 
-/* Flares that must start before one submitted at this time, whose sequence is this. */
-static uint32_t count_ahead(const struct sched *sched, int64_t submit_ns, uint64_t sequence)
+void sched_set_policy(struct sched *sched, const struct sched_policy *policy)
 {
-    const struct sched_flare probe = {.submit_ns = submit_ns, .sequence = sequence};
-    uint32_t ahead = 0;
-    covey_list_for_each (link, &sched->queue) {
-        const struct sched_flare *flare = flare_at(link);
-        if (!before(flare, &probe))
-            break;
-        if (flare->hopeless_at != sched->version)
-            ahead++;
-    }
-    return ahead;
-}
-
-static void explain(struct sched *sched, const struct sched_shape *shape, uint32_t ahead,
-                    struct sched_reason *reason)
-{
-    sched_diagnose(sched, shape, reason);
-    reason->ahead = ahead;
-    if (reason->kind == SCHED_REASON_NONE && ahead)
-        reason->kind = SCHED_REASON_BEHIND;
+    sched->policy = *policy;
+    if (sched->policy.window == 0)
+        sched->policy.window = 1;
+    if (sched->policy.reservations == 0)
+        sched->policy.reservations = 1;
+    sched->totals.freed++;
 }
 
 /* Refuses what could not even start on empty nodes. */
@@ -70,6 +68,31 @@ static enum covey_status check_possible(struct sched *sched, const struct sched_
     return covey_error_set(error, COVEY_EUNPLACEABLE, "%s", sched_reason_text(&reason, text));
 }
 
+/* Refuses what its tenant may never hold. */
+static enum covey_status check_quota(struct sched *sched, const char *name,
+                                     const struct sched_shape *shape, struct covey_error *error)
+{
+    const struct sched_tenant *tenant = sched_tenant_of(sched, name ? name : "");
+    enum sched_dimension d;
+    if (!tenant || sched_quota_allows(tenant, shape, true, &d))
+        return COVEY_OK;
+    uint64_t most = tenant->quota.most.amount[d];
+    return covey_error_set(error, COVEY_EUNPLACEABLE,
+                           "%u worker%s of %llu %s each are more than the quota of tenant %s, which"
+                           " is %llu: at most %llu of them fit in it",
+                           shape->workers, shape->workers == 1 ? "" : "s",
+                           (unsigned long long)shape->worker.amount[d],
+                           sched_dimension_name(sched, d), tenant->name, (unsigned long long)most,
+                           (unsigned long long)(most / shape->worker.amount[d]));
+}
+
+enum covey_status sched_check(struct sched *sched, const struct sched_request *request,
+                              const struct sched_shape *shape, struct covey_error *error)
+{
+    enum covey_status status = check_possible(sched, shape, error);
+    return status ? status : check_quota(sched, request->tenant, shape, error);
+}
+
 static enum covey_status submit(struct sched *sched, const struct sched_request *request,
                                 bool accepted, struct covey_error *error)
 {
@@ -79,7 +102,7 @@ static enum covey_status submit(struct sched *sched, const struct sched_request 
         return status;
     struct sched_flare *flare = NULL;
     if (!accepted)
-        status = check_possible(sched, &shape, error);
+        status = sched_check(sched, request, &shape, error);
     if (!status) {
         flare = sched_flare_create(sched, request, &shape);
         if (!flare)
@@ -116,80 +139,110 @@ enum covey_status sched_cancel(struct sched *sched, const char *flare)
     struct sched_flare *known = queued(sched, flare);
     if (!known)
         return COVEY_ENOTFOUND;
-    dequeue(sched, known);
+    sched->totals.freed += known->promise != NULL; /* what it was promised is nobody's */
+    sched_dequeue(sched, known);
     sched_flare_destroy(sched, known);
     return COVEY_OK;
+}
+
+/* ---- the next to start ---- */
+
+/* No promise of this walk yet. Promises have signatures that are not 0. */
+#define NO_PROMISES 1
+
+static bool is_refused(const struct sched *sched, const struct sched_flare *flare,
+                       uint64_t signature)
+{
+    return flare->refused_freed == sched->totals.freed &&
+           (flare->refused_signature == 0 || flare->refused_signature == signature);
+}
+
+static uint64_t add_promise(uint64_t signature, const struct sched_promise *promise)
+{
+    signature = (signature ^ promise->flare->sequence) * UINT64_C(0x9e3779b97f4a7c15);
+    signature = (signature ^ (uint64_t)promise->start_ns) * UINT64_C(0x9e3779b97f4a7c15);
+    return (signature ^ signature >> 32) | NO_PROMISES << 1;
+}
+
+static void start(struct sched *sched, struct sched_flare *flare, struct sched_gang *gang,
+                  int64_t now_ns, const struct sched_placement **placement)
+{
+    sched_dequeue(sched, flare);
+    sched_promise_drop(flare->promise);
+    /* Those behind it in this walk have had no say. */
+    sched_promises_drop(sched, false);
+    flare->state = SCHED_FLARE_RESERVED;
+    gang->placement.submit_ns = flare->submit_ns;
+    gang->placement.placed_ns = now_ns;
+    sched_gang_claim(gang, flare);
+    *placement = &gang->placement;
+}
+
+/* Sets *gang where the flare can start now, without breaking a promise of those before it. */
+static enum covey_status try_now(struct sched *sched, struct sched_flare *flare, int64_t now_ns,
+                                 uint64_t signature, struct sched_gang **gang)
+{
+    *gang = NULL;
+    if (is_refused(sched, flare, signature))
+        return COVEY_OK;
+    struct sched_view view = {SCHED_BASIS_NOW, now_ns,
+                              covey_deadline_ns(now_ns, flare->limit_ns > 0 ? flare->limit_ns : -1),
+                              signature != NO_PROMISES};
+    enum covey_status status = sched_gang_place(sched, &flare->shape, &view, gang);
+    if (status || *gang)
+        return status;
+    bool outright = signature == NO_PROMISES || !sched_totals_allow(sched, &flare->shape);
+    flare->refused_freed = sched->totals.freed;
+    flare->refused_signature = outright ? 0 : signature;
+    return COVEY_OK;
+}
+
+static bool is_passed_over(struct sched *sched, struct sched_flare *flare)
+{
+    enum sched_dimension dimension;
+    if (!sched_quota_allows(flare->line->tenant, &flare->shape, false, &dimension) ||
+        flare->hopeless_at == sched->version)
+        return true;
+    if (is_refused(sched, flare, 0) || sched_possible(sched, &flare->shape))
+        return false;
+    flare->hopeless_at = sched->version;
+    return true;
 }
 
 enum covey_status sched_next(struct sched *sched, int64_t now_ns,
                              const struct sched_placement **placement)
 {
     *placement = NULL;
-    covey_list_for_each (link, &sched->queue) {
-        struct sched_flare *flare = flare_at(link);
-        if (flare->hopeless_at == sched->version)
+    const struct sched_policy *policy = &sched->policy;
+    struct sched_walk walk;
+    struct sched_flare *flare;
+    uint64_t signature = NO_PROMISES;
+    uint32_t promised = 0;
+    sched_walk_start(&walk, sched, now_ns);
+    for (uint32_t tried = 0; tried < policy->window && (flare = sched_walk_next(&walk));) {
+        if (is_passed_over(sched, flare))
             continue;
+        tried++;
         struct sched_gang *gang;
-        enum covey_status status = sched_gang_place(sched, &flare->shape, &sched_view_now, &gang);
+        enum covey_status status = try_now(sched, flare, now_ns, signature, &gang);
         if (status)
             return status;
         if (gang) {
-            dequeue(sched, flare);
-            flare->state = SCHED_FLARE_RESERVED;
-            gang->placement.submit_ns = flare->submit_ns;
-            gang->placement.placed_ns = now_ns;
-            sched_gang_claim(gang, flare);
-            *placement = &gang->placement;
+            start(sched, flare, gang, now_ns, placement);
             return COVEY_OK;
         }
-        if (sched_possible(sched, &flare->shape))
+        if (!policy->backfill)
             return COVEY_OK;
-        flare->hopeless_at = sched->version;
+        sched_walk_take(&walk, flare);
+        if (promised == policy->reservations)
+            continue;
+        promised++;
+        status = sched_promise(sched, flare, now_ns, signature);
+        if (status)
+            return status;
+        if (flare->promise)
+            signature = add_promise(signature, flare->promise);
     }
-    return COVEY_OK;
-}
-
-enum covey_status sched_plan(struct sched *sched, const struct sched_request *request,
-                             int64_t now_ns, struct sched_plan *plan, struct covey_error *error)
-{
-    *plan = (struct sched_plan){0};
-    struct sched_shape shape;
-    enum covey_status status = sched_shape_of(sched, request, &shape, error);
-    if (status)
-        return status;
-    status = check_possible(sched, &shape, error);
-    struct sched_gang *gang = NULL;
-    if (!status && sched_gang_place(sched, &shape, &sched_view_now, &gang) != COVEY_OK)
-        status = covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
-    if (status) {
-        sched_shape_clear(sched, &shape);
-        return status;
-    }
-    if (gang) {
-        gang->placement.flare = request->flare;
-        gang->placement.submit_ns = request->submit_ns;
-        gang->placement.placed_ns = now_ns;
-        plan->placement = &gang->placement;
-    }
-    uint32_t ahead = count_ahead(sched, request->submit_ns, sched->submissions);
-    explain(sched, &shape, ahead, &plan->reason);
-    sched_shape_clear(sched, &shape);
-    return COVEY_OK;
-}
-
-void sched_plan_clear(struct sched_plan *plan)
-{
-    if (plan->placement)
-        free(covey_container_of(plan->placement, struct sched_gang, placement));
-    plan->placement = NULL;
-}
-
-enum covey_status sched_explain(struct sched *sched, const char *flare, struct sched_reason *reason)
-{
-    const struct sched_flare *known = queued(sched, flare);
-    if (!known)
-        return COVEY_ENOTFOUND;
-    explain(sched, &known->shape, count_ahead(sched, known->submit_ns, known->sequence), reason);
     return COVEY_OK;
 }
 

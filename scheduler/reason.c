@@ -44,6 +44,10 @@ static void take_census(const struct sched *sched, const struct sched_shape *sha
         if (node->state != SCHED_NODE_UP)
             continue;
         reason->nodes_up++;
+        if (!sched_filter_admits(shape->filter, node)) {
+            reason->nodes_unmatched++;
+            continue;
+        }
         uint32_t fit = sched_node_fit(node, view, &shape->worker);
         reason->nodes_too_small += fit < shape->unit;
         if (fit > reason->largest)
@@ -74,6 +78,8 @@ static enum sched_reason_kind kind_of(struct sched *sched, const struct sched_sh
 {
     if (reason->nodes_up == 0)
         return SCHED_REASON_NO_NODES;
+    if (reason->nodes_unmatched == reason->nodes_up)
+        return SCHED_REASON_NO_MATCH;
     if (reason->available < reason->asked)
         return SCHED_REASON_CAPACITY;
     struct sched_shape relaxed = *shape;
@@ -105,6 +111,7 @@ void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
     struct census census;
     take_census(sched, shape, view, &census, reason);
     reason->dimension = scarcest(shape, &census);
+    reason->dimension_name = sched_dimension_name(sched, reason->dimension);
     reason->asked = times_saturating(shape->worker.amount[reason->dimension], shape->workers);
     reason->available = census.available[reason->dimension];
     reason->fitting = (uint32_t)(fits ? shape->workers : room);
@@ -158,17 +165,50 @@ static void say_bytes(struct sentence *sentence, uint64_t bytes, bool asked)
     say(sentence, " %s", units[power]);
 }
 
+/* Thousandths of a cpu. */
+static void say_cpus(struct sentence *sentence, uint64_t milli)
+{
+    say(sentence, "%" PRIu64, milli / 1000);
+    if (milli % 1000)
+        say(sentence, ".%03" PRIu64, milli % 1000);
+}
+
+/* An amount of the reason's dimension, without its name. */
+static void say_amount(struct sentence *sentence, const struct sched_reason *reason,
+                       uint64_t amount, bool asked)
+{
+    if (reason->dimension == SCHED_MEMORY_BYTES)
+        say_bytes(sentence, amount, asked);
+    else if (reason->dimension == SCHED_MILLI_CPUS)
+        say_cpus(sentence, amount);
+    else
+        say(sentence, "%" PRIu64, amount);
+}
+
+/* "slot", "slots", "of memory", "fpga" */
+static const char *noun_of(const struct sched_reason *reason, uint64_t amount)
+{
+    switch (reason->dimension) {
+    case SCHED_SLOTS:
+        return amount == 1 ? "slot" : "slots";
+    case SCHED_MEMORY_BYTES:
+        return "of memory";
+    case SCHED_MILLI_CPUS:
+        return amount == 1000 ? "cpu" : "cpus";
+    case SCHED_GPUS:
+        return amount == 1 ? "gpu" : "gpus";
+    default:
+        return reason->dimension_name;
+    }
+}
+
 /* "20 workers need 20 slots" */
 static void say_need(struct sentence *sentence, const struct sched_reason *reason)
 {
     say_count(sentence, reason->workers, "worker");
     say(sentence, reason->workers == 1 ? " needs " : " need ");
-    if (reason->dimension == SCHED_MEMORY_BYTES) {
-        say_bytes(sentence, reason->asked, true);
-        say(sentence, " of memory");
-    } else {
-        say(sentence, "%" PRIu64 " %s", reason->asked, reason->asked == 1 ? "slot" : "slots");
-    }
+    say_amount(sentence, reason, reason->asked, true);
+    say(sentence, " %s", noun_of(reason, reason->asked));
 }
 
 /* The supply is told in the words of the need: "the cluster has 16", "6 are free now"; with its own
@@ -176,10 +216,7 @@ static void say_need(struct sentence *sentence, const struct sched_reason *reaso
 static void say_supply(struct sentence *sentence, const struct sched_reason *reason)
 {
     say(sentence, reason->never ? ", the cluster has " : ", ");
-    if (reason->dimension == SCHED_MEMORY_BYTES)
-        say_bytes(sentence, reason->available, false);
-    else
-        say(sentence, "%" PRIu64, reason->available);
+    say_amount(sentence, reason, reason->available, false);
     if (!reason->never)
         say(sentence, reason->available == 1 ? " is free now" : " are free now");
 }
@@ -222,7 +259,7 @@ static void say_fragmented(struct sentence *sentence, const struct sched_reason 
 
 static void say_few_nodes(struct sentence *sentence, const struct sched_reason *reason)
 {
-    uint32_t roomy = reason->nodes_up - reason->nodes_too_small;
+    uint32_t roomy = reason->nodes_up - reason->nodes_unmatched - reason->nodes_too_small;
     say(sentence, "strict spread needs ");
     say_count(sentence, (reason->workers + reason->unit - 1) / reason->unit, "node");
     say(sentence, " for ");
@@ -246,6 +283,31 @@ static void say_node_limit(struct sentence *sentence, const struct sched_reason 
     say_fitting(sentence, reason);
 }
 
+static void say_no_match(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say(sentence, "none of ");
+    say_count(sentence, reason->nodes_up, "node");
+    say(sentence, " that %s up matches the selector, with taints that are tolerated",
+        reason->nodes_up == 1 ? "is" : "are");
+}
+
+static void say_promised(struct sentence *sentence, const struct sched_reason *reason)
+{
+    say_count(sentence, reason->workers, "worker");
+    say(sentence, " would fit now, but the room is promised to flare %s", reason->blocker);
+}
+
+static void say_quota(struct sentence *sentence, const struct sched_reason *reason)
+{
+    if (reason->dimension == SCHED_DIMENSIONS) {
+        say(sentence, "the tenant runs as many flares as its quota allows");
+        return;
+    }
+    say_need(sentence, reason);
+    say(sentence, ", the quota of the tenant leaves ");
+    say_amount(sentence, reason, reason->available, false);
+}
+
 /* Why it does not fit; nothing where it does. */
 static void say_kind(struct sentence *sentence, const struct sched_reason *reason)
 {
@@ -253,8 +315,17 @@ static void say_kind(struct sentence *sentence, const struct sched_reason *reaso
     case SCHED_REASON_NONE:
     case SCHED_REASON_BEHIND:
         return;
+    case SCHED_REASON_PROMISED:
+        say_promised(sentence, reason);
+        return;
+    case SCHED_REASON_QUOTA:
+        say_quota(sentence, reason);
+        return;
     case SCHED_REASON_NO_NODES:
         say(sentence, "no node is up");
+        break;
+    case SCHED_REASON_NO_MATCH:
+        say_no_match(sentence, reason);
         break;
     case SCHED_REASON_CAPACITY:
         say_capacity(sentence, reason);

@@ -148,6 +148,38 @@ enum covey_status sched_node_find(const struct sched *sched, const char *name,
 /* Every id that is in use is below this number. */
 uint32_t sched_node_limit(const struct sched *sched);
 
+/* ---- policy ---- */
+
+struct sched_policy {
+    bool backfill;         /* else the first gang that has to wait holds back all behind it */
+    uint32_t reservations; /* gangs that wait and are promised a start; with backfill, at least 1 */
+    uint32_t window;       /* gangs looked at in one call of sched_next; at least 1 */
+    bool fair;             /* tenants of one priority share alike; else first come, first served */
+    int64_t age_ns; /* who has waited this long goes first, whatever its priority; 0: never */
+};
+
+#define SCHED_POLICY_DEFAULT                                                                       \
+    ((struct sched_policy){.backfill = true,                                                       \
+                           .reservations = 8,                                                      \
+                           .window = 256,                                                          \
+                           .fair = true,                                                           \
+                           .age_ns = 600 * INT64_C(1000000000)})
+
+/* From the next call of sched_next on. SCHED_POLICY_DEFAULT until then. */
+void sched_set_policy(struct sched *sched, const struct sched_policy *policy);
+
+/* What a tenant may hold at a time, and its part where tenants compete. */
+struct sched_quota {
+    uint32_t weight;          /* of its share; 0 means 1 */
+    struct sched_vector most; /* of each dimension; 0: no limit */
+    uint32_t gangs;           /* reserved and running; 0: no limit */
+};
+
+/* Tenants that were never set have weight 1 and no limits. EINVAL: a name that is too long. ENOMEM.
+ */
+enum covey_status sched_set_tenant(struct sched *sched, const char *name,
+                                   const struct sched_quota *quota) COVEY_MUST_USE;
+
 /* ---- requests ---- */
 
 /*
@@ -240,7 +272,10 @@ struct sched_placement {
 enum sched_reason_kind {
     SCHED_REASON_NONE,       /* it fits now, and is next */
     SCHED_REASON_BEHIND,     /* it fits now, others are ahead of it */
+    SCHED_REASON_PROMISED,   /* it would fit now, but is in the way of one that was promised it */
+    SCHED_REASON_QUOTA,      /* its tenant holds as much as it may, or would hold more */
     SCHED_REASON_NO_NODES,   /* no node is up */
+    SCHED_REASON_NO_MATCH,   /* no node that is up is selected, with taints that are tolerated */
     SCHED_REASON_CAPACITY,   /* not enough of a dimension, all nodes together */
     SCHED_REASON_FRAGMENTED, /* enough in sum, but in pieces smaller than a worker or a unit */
     SCHED_REASON_FEW_NODES,  /* strict spread asks for more nodes than have room */
@@ -250,7 +285,9 @@ enum sched_reason_kind {
 struct sched_reason {
     enum sched_reason_kind kind;
     bool never;                     /* not even when everything running has ended */
-    enum sched_dimension dimension; /* the one that runs out first */
+    enum sched_dimension dimension; /* the one that runs out first; of QUOTA: the one at its limit,
+                                       or SCHED_DIMENSIONS for gangs */
+    const char *dimension_name;     /* borrowed from the scheduler */
     uint64_t asked;                 /* of that dimension, by all workers */
     uint64_t available;             /* of it, on the nodes that are up; free unless `never` */
     uint32_t workers;               /* asked for */
@@ -261,8 +298,13 @@ struct sched_reason {
     uint32_t nodes_up;
     uint32_t nodes_draining;
     uint32_t nodes_down;
-    uint32_t nodes_too_small; /* up, with no room for one unit */
-    uint32_t ahead;           /* flares ahead of it in the queue */
+    uint32_t nodes_unmatched;     /* up, but not selected or with taints that are not tolerated */
+    uint32_t nodes_too_small;     /* up and matched, with no room for one unit */
+    uint32_t ahead;               /* flares ahead of it in the queue */
+    char blocker[SCHED_ID_BYTES]; /* PROMISED: to whom; else the first ahead of it; or empty */
+    /* When it starts, if what runs ends by its limits; 0: no promise. For the first in order it
+     * never gets later; the others give way to those ahead of them. */
+    int64_t promised_ns;
 };
 
 /* One sentence for a person, without a full stop; empty for SCHED_REASON_NONE. Returns text. */
@@ -289,18 +331,44 @@ enum covey_status sched_cancel(struct sched *sched, const char *flare) COVEY_MUS
 
 /*
  * Takes the next flare that can start from the queue and reserves its whole gang. *placement is
- * NULL where none can: the first that waits for others to end holds back those behind it. One that
- * could not start even on empty nodes (they left since) is passed over, and stays.
+ * NULL where none can.
  *
- * *placement is borrowed until the flare is released or rolled back. ENOMEM: nothing changed.
+ * The order: those that have waited for age_ns, by time of submission; then by priority; then,
+ * where the policy is fair, by what their tenants hold and would hold of what there is; then by
+ * time. The first that cannot start are promised a time, and those behind start only where that
+ * breaks no promise. Who is over its quota, or could not start even on empty nodes (they left
+ * since), is passed over, and stays.
+ *
+ * *placement is borrowed until the flare is released or rolled back. ENOMEM: no flare changed.
  */
 enum covey_status sched_next(struct sched *sched, int64_t now_ns,
                              const struct sched_placement **placement) COVEY_MUST_USE;
+
+/*
+ * Names running gangs to end so that the first flare in order that has to wait can start: whole
+ * ones, preemptible, of lower priority; the lowest and youngest first, and none that is not needed.
+ * They are expected to have ended within grace_ns, and are named once. *count is 0 where nothing
+ * is to be done, or where even that would not help; at most room are named.
+ */
+enum covey_status sched_preempt(struct sched *sched, int64_t now_ns, int64_t grace_ns,
+                                char (*victims)[SCHED_ID_BYTES], uint32_t room,
+                                uint32_t *count) COVEY_MUST_USE;
+
+/* What another wish would give now. */
+struct sched_alternative {
+    enum sched_placing placing;
+    enum sched_packing packing;
+    uint32_t granularity;
+    struct sched_cost cost;
+    uint32_t packs;
+};
 
 /* What would happen to a request now. */
 struct sched_plan {
     struct sched_placement *placement; /* NULL where it does not fit now; flare is borrowed */
     struct sched_reason reason;
+    struct sched_alternative alternatives[8]; /* other than what was asked for, that fit now */
+    uint32_t alternative_count;
 };
 
 /*
@@ -315,8 +383,26 @@ enum covey_status sched_plan(struct sched *sched, const struct sched_request *re
 void sched_plan_clear(struct sched_plan *plan);
 
 /* Why a queued flare has not started. ENOTFOUND: it is not queued. */
-enum covey_status sched_explain(struct sched *sched, const char *flare,
+enum covey_status sched_explain(struct sched *sched, const char *flare, int64_t now_ns,
                                 struct sched_reason *reason) COVEY_MUST_USE;
+
+/* When something starts, if nothing else comes and what runs ends by its limits. */
+struct sched_forecast {
+    int64_t start_ns;                  /* COVEY_NEVER_NS: not known */
+    char after[SCHED_ID_BYTES];        /* the gang whose end makes the room; empty: none */
+    struct sched_placement *placement; /* NULL: not known; node ids as now, flare is borrowed */
+};
+
+/*
+ * Lets time pass in a copy of the scheduler until the request, queued now behind all others, or the
+ * queued flare (request NULL), has a place. Free with sched_forecast_clear. Refuses as sched_plan;
+ * ENOTFOUND: the flare is not queued. O(all there is).
+ */
+enum covey_status sched_forecast(struct sched *sched, const struct sched_request *request,
+                                 const char *flare, int64_t now_ns, struct sched_forecast *forecast,
+                                 struct covey_error *error) COVEY_MUST_USE;
+
+void sched_forecast_clear(struct sched_forecast *forecast);
 
 /* Flares in the queue. */
 uint32_t sched_queue_length(const struct sched *sched);

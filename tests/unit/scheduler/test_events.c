@@ -1,7 +1,7 @@
 /*
  * Random sequences of events, seeded, beside a model that knows only what each flare holds of each
  * node. After every event the claims must be the model's, never more than a node has, and each
- * sched_next must be what sched_plan said of the queue just before.
+ * sched_next must be what the forecast said of the flare just before.
  */
 #include "tests/harness/harness.h"
 #include "tests/unit/scheduler/cluster.h"
@@ -34,7 +34,6 @@ struct model {
     struct model_flare flares[FLARES];
     uint32_t placed;
     uint32_t waited;
-    uint32_t passed_over;
     uint32_t lost;
 };
 
@@ -181,6 +180,10 @@ static struct sched_request random_request(struct model *model)
     if (pick(model, 4) == 0)
         request.max_nodes = 1 + pick(model, NODES);
     request.submit_ns = model->now_ns - pick(model, 3);
+    request.priority = (int32_t)pick(model, 3);
+    request.tenant = pick(model, 2) ? "a" : "b";
+    request.limit_ns = pick(model, 4) ? 1 + pick(model, 40) : 0;
+    request.preemptible = pick(model, 2);
     return request;
 }
 
@@ -216,59 +219,44 @@ static void submit(struct model *model)
     flare->life = QUEUED;
 }
 
-static bool before(const struct model_flare *a, const struct model_flare *b)
+/* What the forecast says of a queued flare: where it goes if it starts now, or "-". */
+static void foresee(struct model *model, const struct model_flare *flare, char *text,
+                    size_t size_bytes)
 {
-    if (a->request.submit_ns != b->request.submit_ns)
-        return a->request.submit_ns < b->request.submit_ns;
-    return a->sequence < b->sequence;
-}
-
-/* The first queued flare after another, or the first of all. */
-static struct model_flare *queued_after(struct model *model, const struct model_flare *last)
-{
-    struct model_flare *first = NULL;
-    for (uint32_t f = 0; f < FLARES; f++) {
-        struct model_flare *flare = &model->flares[f];
-        if (flare->life != QUEUED || (last && !before(last, flare)))
-            continue;
-        if (!first || before(flare, first))
-            first = flare;
-    }
-    return first;
-}
-
-/* What sched_plan says will be next; the placement's text goes to expected. */
-static struct model_flare *foresee(struct model *model, char *expected, size_t size_bytes)
-{
-    (void)snprintf(expected, size_bytes, "-");
-    for (struct model_flare *flare = queued_after(model, NULL); flare;
-         flare = queued_after(model, flare)) {
-        struct sched_plan plan;
-        enum covey_status status = sched_plan(model->sched, &flare->request, 0, &plan, NULL);
-        bool placed = plan.placement != NULL;
-        (void)snprintf(expected, size_bytes, "%s", cluster_text(plan.placement));
-        sched_plan_clear(&plan);
-        if (status == COVEY_OK)
-            return placed ? flare : NULL;
-        TEST_EQUAL(status, COVEY_EUNPLACEABLE);
-        model->passed_over++;
-    }
-    return NULL;
+    struct sched_forecast forecast;
+    TEST_EQUAL(sched_forecast(model->sched, NULL, flare->id, model->now_ns, &forecast, NULL),
+               COVEY_OK);
+    bool now = forecast.placement && forecast.start_ns == model->now_ns;
+    (void)snprintf(text, size_bytes, "%s", cluster_text(now ? forecast.placement : NULL));
+    sched_forecast_clear(&forecast);
 }
 
 static void take_next(struct model *model)
 {
-    char expected[1024];
-    struct model_flare *flare = foresee(model, expected, sizeof(expected));
+    char expected[FLARES][256];
+    bool some = false;
+    for (uint32_t f = 0; f < FLARES; f++) {
+        if (model->flares[f].life != QUEUED)
+            continue;
+        foresee(model, &model->flares[f], expected[f], sizeof(expected[f]));
+        some |= strcmp(expected[f], "-") != 0;
+    }
     const struct sched_placement *placement;
     TEST_EQUAL(sched_next(model->sched, model->now_ns, &placement), COVEY_OK);
-    TEST_EQUAL_STRING(cluster_text(placement), expected);
-    note(model, expected);
-    TEST_REQUIRE((placement != NULL) == (flare != NULL));
+    note(model, cluster_text(placement));
+    TEST_EQUAL(placement != NULL, some);
     if (!placement) {
         model->waited++;
         return;
     }
+    struct model_flare *flare = NULL;
+    for (uint32_t f = 0; f < FLARES; f++) {
+        if (strcmp(model->flares[f].id, placement->flare) != 0)
+            continue;
+        flare = &model->flares[f];
+        TEST_EQUAL_STRING(cluster_text(placement), expected[f]);
+    }
+    TEST_REQUIRE(flare != NULL);
     hold(model, flare, placement);
     flare->life = RESERVED;
     model->placed++;
@@ -360,6 +348,12 @@ static struct model run(uint64_t seed, uint32_t count)
 {
     struct model model = {.seed = seed, .digest = UINT64_C(0xcbf29ce484222325)};
     TEST_REQUIRE(sched_create(&model.sched) == COVEY_OK);
+    struct sched_policy policy = {.backfill = seed % 4 > 0,
+                                  .reservations = 1 + (uint32_t)seed % 3,
+                                  .window = 16,
+                                  .fair = seed % 2,
+                                  .age_ns = seed % 3 ? 60 : 0};
+    sched_set_policy(model.sched, &policy);
     for (uint32_t i = 0; i < count; i++) {
         model.now_ns++;
         events[pick(&model, sizeof(events) / sizeof(*events))](&model);
@@ -376,19 +370,16 @@ static struct model run(uint64_t seed, uint32_t count)
 static void events__random__claims_conserved_and_plans_kept(void)
 {
     struct model sum = {0};
-    for (uint64_t seed = 1; seed <= 400; seed++) {
+    for (uint64_t seed = 1; seed <= 100; seed++) {
         struct model model = run(seed, 500);
         sum.placed += model.placed;
         sum.waited += model.waited;
-        sum.passed_over += model.passed_over;
         sum.lost += model.lost;
     }
-    printf("placed %u, waited %u, passed over %u, lost %u: ", sum.placed, sum.waited,
-           sum.passed_over, sum.lost);
-    TEST_TRUE(sum.placed > 5000);
+    printf("placed %u, waited %u, lost %u: ", sum.placed, sum.waited, sum.lost);
+    TEST_TRUE(sum.placed > 2000);
     TEST_TRUE(sum.waited > 1000);
-    TEST_TRUE(sum.passed_over > 1000);
-    TEST_TRUE(sum.lost > 1000);
+    TEST_TRUE(sum.lost > 300);
 }
 
 static void events__same_seed__same_decisions(void)

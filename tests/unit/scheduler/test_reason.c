@@ -202,7 +202,7 @@ static void explain__queued__ranked_counts(void)
 
     char text[SCHED_TEXT_BYTES];
     struct sched_reason reason;
-    TEST_EQUAL(sched_explain(sched, "b", &reason), COVEY_OK);
+    TEST_EQUAL(sched_explain(sched, "b", 0, &reason), COVEY_OK);
     TEST_EQUAL(reason.kind, SCHED_REASON_CAPACITY);
     TEST_TRUE(!reason.never);
     TEST_EQUAL(reason.dimension, SCHED_SLOTS);
@@ -214,16 +214,19 @@ static void explain__queued__ranked_counts(void)
     TEST_EQUAL(reason.nodes_too_small, 1);
     TEST_EQUAL(reason.ahead, 0);
 
-    TEST_EQUAL(sched_explain(sched, "c", &reason), COVEY_OK);
-    TEST_EQUAL(reason.kind, SCHED_REASON_BEHIND);
+    TEST_EQUAL(sched_explain(sched, "c", 0, &reason), COVEY_OK);
+    TEST_EQUAL(reason.kind, SCHED_REASON_PROMISED);
     TEST_EQUAL(reason.fitting, 4);
-    TEST_EQUAL_STRING(sched_reason_text(&reason, text), "1 flare is ahead in the queue");
+    TEST_EQUAL_STRING(reason.blocker, "b");
+    TEST_EQUAL_STRING(sched_reason_text(&reason, text),
+                      "4 workers would fit now, but the room is promised to flare b; 1 flare is "
+                      "ahead in the queue");
 
     request = cluster_request("d", 7);
     TEST_EQUAL_STRING(why(sched, &request), "7 workers need 7 slots, 6 are free now: at most 6 "
                                             "workers fit; 2 flares are ahead in the queue");
-    TEST_EQUAL(sched_explain(sched, "a", &reason), COVEY_ENOTFOUND);
-    TEST_EQUAL(sched_explain(sched, "d", &reason), COVEY_ENOTFOUND);
+    TEST_EQUAL(sched_explain(sched, "a", 0, &reason), COVEY_ENOTFOUND);
+    TEST_EQUAL(sched_explain(sched, "d", 0, &reason), COVEY_ENOTFOUND);
     sched_destroy(sched);
 }
 

@@ -1,0 +1,186 @@
+/* A copy of a scheduler that behaves as the original would, promises and all. */
+#include "scheduler/internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cloning {
+    const struct sched *from;
+    struct sched *to;
+    uint32_t *node_of; /* by id in the original: its id in the copy */
+};
+
+static enum covey_status copy_names(const struct cloning *cloning)
+{
+    const struct sched_topology *topology = &cloning->from->topology;
+    const char *keys[SCHED_LEVELS_MAX];
+    for (uint32_t i = 0; i < topology->levels; i++)
+        keys[i] = topology->keys[i]->text;
+    enum covey_status status = sched_set_topology(cloning->to, keys, topology->levels);
+    for (size_t i = 0; !status && i < SCHED_DIMENSIONS - SCHED_NAMED; i++) {
+        enum sched_dimension dimension;
+        if (cloning->from->resources[i])
+            status = sched_resource(cloning->to, cloning->from->resources[i]->text, &dimension);
+    }
+    size_t cursor = 0;
+    void *value;
+    while (!status && covey_map_next(&cloning->from->tenants, &cursor, NULL, &value)) {
+        const struct sched_tenant *tenant = value;
+        if (tenant->configured)
+            status = sched_set_tenant(cloning->to, tenant->name, &tenant->quota);
+    }
+    return status;
+}
+
+static enum covey_status copy_node(const struct cloning *cloning, const struct sched_node *node)
+{
+    const struct sched_traits *traits = node->traits;
+    uint32_t tag_count = traits->label_count + traits->taint_count;
+    struct sched_label *labels = covey_reallocarray(NULL, tag_count + 1, sizeof(*labels));
+    uint16_t *cpus = covey_reallocarray(NULL, traits->cpu_count + 1, sizeof(*cpus));
+    uint8_t *numa = covey_reallocarray(NULL, traits->cpu_count + 1, sizeof(*numa));
+    enum covey_status status = labels && cpus && numa ? COVEY_OK : COVEY_ENOMEM;
+    for (uint32_t i = 0; !status && i < tag_count; i++)
+        labels[i] = (struct sched_label){
+            traits->tags[i].key->text, traits->tags[i].value ? traits->tags[i].value->text : NULL};
+    for (uint32_t i = 0; !status && i < traits->cpu_count; i++) {
+        cpus[i] = traits->cpus[i].id;
+        numa[i] = traits->cpus[i].numa;
+    }
+    if (!status) {
+        struct sched_node_facts facts = {.name = node->name,
+                                         .epoch = node->epoch,
+                                         .capacity = node->capacity,
+                                         .labels = labels,
+                                         .label_count = traits->label_count,
+                                         .taints = labels + traits->label_count,
+                                         .taint_count = traits->taint_count,
+                                         .cpus = cpus,
+                                         .numa_of_cpu = numa,
+                                         .cpu_count = traits->cpu_count};
+        status = sched_node_set(cloning->to, &facts, &cloning->node_of[node->id], NULL);
+    }
+    if (!status)
+        status = sched_node_set_state(cloning->to, cloning->node_of[node->id], node->state);
+    free(labels);
+    free(cpus);
+    free(numa);
+    return status;
+}
+
+static enum covey_status copy_flare(const struct cloning *cloning, const struct sched_flare *flare,
+                                    struct sched_flare **copy)
+{
+    struct sched_request request = {.flare = flare->id,
+                                    .priority = flare->priority,
+                                    .tenant = flare->line->tenant->name,
+                                    .preemptible = flare->preemptible,
+                                    .limit_ns = flare->limit_ns,
+                                    .submit_ns = flare->submit_ns};
+    struct sched_shape shape = flare->shape;
+    enum covey_status status = sched_filter_copy(cloning->to, flare->shape.filter, &shape.filter);
+    if (status)
+        return status;
+    *copy = sched_flare_create(cloning->to, &request, &shape);
+    if (!*copy) {
+        sched_shape_clear(cloning->to, &shape);
+        return COVEY_ENOMEM;
+    }
+    (*copy)->sequence = flare->sequence;
+    (*copy)->ending = flare->ending;
+    (*copy)->hopeless_at = flare->hopeless_at;
+    (*copy)->refused_freed = flare->refused_freed;
+    (*copy)->refused_signature = flare->refused_signature;
+    return COVEY_OK;
+}
+
+static enum covey_status copy_holder(const struct cloning *cloning, const struct sched_flare *flare)
+{
+    struct sched_flare *copy;
+    enum covey_status status = copy_flare(cloning, flare, &copy);
+    if (status)
+        return status;
+    struct sched_gang *gang = sched_gang_copy(cloning->to, flare, cloning->node_of);
+    if (!gang) {
+        sched_flare_destroy(cloning->to, copy);
+        return COVEY_ENOMEM;
+    }
+    copy->state = flare->state;
+    sched_gang_claim(gang, copy);
+    copy->ends_ns = flare->ends_ns;
+    return COVEY_OK;
+}
+
+static enum covey_status copy_promise(const struct cloning *cloning,
+                                      const struct sched_promise *promise)
+{
+    struct sched_promise *copy =
+        covey_malloc(sizeof(*copy) + promise->count * sizeof(*copy->shares));
+    if (!copy)
+        return COVEY_ENOMEM;
+    *copy = *promise;
+    copy->flare = sched_flare_of(cloning->to, promise->flare->id);
+    copy->flare->promise = copy;
+    for (uint32_t i = 0; i < promise->count; i++) {
+        struct sched_promise_share *share = &copy->shares[i];
+        const struct sched_promise_share *original = &promise->shares[i];
+        uint32_t node = cloning->node_of[original->node->id];
+        *share = (struct sched_promise_share){
+            .node = cloning->to->nodes[node], .promise = copy, .workers = original->workers};
+        covey_list_push_back(&share->node->promises, &share->link);
+    }
+    covey_list_push_back(&cloning->to->promises, &copy->link);
+    return COVEY_OK;
+}
+
+static enum covey_status copy_all(const struct cloning *cloning)
+{
+    const struct sched *from = cloning->from;
+    struct sched *to = cloning->to;
+    enum covey_status status = copy_names(cloning);
+    for (uint32_t i = 0; !status && i < from->node_limit; i++) {
+        if (from->nodes[i])
+            status = copy_node(cloning, from->nodes[i]);
+    }
+    covey_list_for_each (link, &from->holders) {
+        if (!status)
+            status = copy_holder(cloning, covey_container_of(link, struct sched_flare, link));
+    }
+    covey_list_for_each (link, &from->queue) {
+        struct sched_flare *copy;
+        if (!status)
+            status = copy_flare(cloning, covey_container_of(link, struct sched_flare, link), &copy);
+        if (!status)
+            sched_enqueue(to, copy);
+    }
+    covey_list_for_each (link, &from->promises) {
+        if (!status)
+            status = copy_promise(cloning, covey_container_of(link, struct sched_promise, link));
+    }
+    to->policy = from->policy;
+    to->version = from->version;
+    to->submissions = from->submissions;
+    to->walks = from->walks;
+    to->totals.freed = from->totals.freed;
+    return status;
+}
+
+enum covey_status sched_clone(const struct sched *from, struct sched **to, uint32_t **node_of)
+{
+    struct cloning cloning = {.from = from};
+    enum covey_status status = sched_create(&cloning.to);
+    if (status)
+        return status;
+    cloning.node_of = covey_calloc((size_t)from->node_limit + 1, sizeof(uint32_t));
+    status = cloning.node_of ? copy_all(&cloning) : COVEY_ENOMEM;
+    if (status) {
+        sched_destroy(cloning.to);
+        free(cloning.node_of);
+        return status;
+    }
+    *to = cloning.to;
+    *node_of = cloning.node_of;
+    return COVEY_OK;
+}
