@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Gangs placed in the copy before it gives up. */
-#define PLACED_MAX 20000
+/* Gangs placed and moments passed in the copy before it gives up. */
+#define STEPS_MAX 256
 
 static struct sched_flare *of_link(struct covey_list *link)
 {
@@ -72,7 +72,7 @@ static enum covey_status let_pass(const struct sched *from, struct sched *copy,
                                   const uint32_t *node_of, const char *wanted, int64_t now_ns,
                                   struct sched_forecast *forecast)
 {
-    for (uint32_t placed = 0; placed < PLACED_MAX;) {
+    for (uint32_t step = 0; step < STEPS_MAX; step++) {
         const struct sched_placement *placement;
         enum covey_status status = sched_next(copy, now_ns, &placement);
         if (status)
@@ -84,7 +84,6 @@ static enum covey_status let_pass(const struct sched *from, struct sched *copy,
             end_gangs(copy, now_ns, forecast->after);
             continue;
         }
-        placed++;
         struct sched_flare *flare = sched_flare_of(copy, placement->flare);
         flare->state = SCHED_FLARE_COMMITTED;
         if (strcmp(flare->id, wanted) != 0)

@@ -69,11 +69,15 @@ struct sched_totals {
     uint64_t claims; /* grows when what is claimed changes */
 };
 
-/* Whether a shape would fit on empty nodes, as found when the cluster had this version. */
+/* What was found out about a shape. */
 struct sched_verdict {
     struct sched_shape shape;
-    uint64_t version; /* 0: none yet */
-    bool possible;
+    uint64_t version; /* of the cluster; 0: nothing yet */
+    bool possible;    /* on empty nodes, then */
+    /* It did not fit until then, when totals.freed was this, beside these promises. */
+    int64_t refused_until_ns;
+    uint64_t refused_freed;
+    uint64_t refused_signature;
 };
 
 #define SCHED_VERDICTS 64 /* a power of two */
@@ -183,6 +187,12 @@ struct sched_promise {
     struct sched_promise_share shares[];
 };
 
+/* When a gang ends, and the sum of what it and those that end before it hold. */
+struct sched_end {
+    int64_t at_ns;
+    struct sched_vector freed;
+};
+
 /* A way through the queue, in the order in which flares may start. */
 struct sched_walk {
     struct sched *sched;
@@ -256,7 +266,7 @@ struct sched {
     size_t line_room;
     struct covey_list promises; /* of sched_promise.link */
     uint64_t walks;             /* the number of the last */
-    int64_t *ends;              /* when gangs end, rising; as of ends_claims */
+    struct sched_end *ends;     /* when gangs end, rising; as of ends_claims */
     size_t end_count;
     size_t end_room;
     uint64_t ends_claims;
@@ -443,6 +453,13 @@ void sched_totals_enter(struct sched_node *node);
 bool sched_totals_allow(const struct sched *sched, const struct sched_shape *shape);
 /* True where a gang would fit on empty nodes. */
 bool sched_possible(struct sched *sched, const struct sched_shape *shape);
+/* True where what is known says that the shape does not fit from now until then, beside promises of
+ * this signature. */
+bool sched_is_refused(struct sched *sched, const struct sched_shape *shape, uint64_t signature,
+                      int64_t until_ns);
+/* Remembers that it does not. */
+void sched_refuse(struct sched *sched, const struct sched_shape *shape, uint64_t signature,
+                  int64_t until_ns);
 void sched_verdicts_clear(struct sched *sched);
 
 /* cost.c: of nodes in the order of the topology; NUMA nodes as if a node was one. */

@@ -60,17 +60,51 @@ static struct sched_verdict *verdict_of(struct sched *sched, const struct sched_
     return &sched->verdicts[hash >> 32 & (SCHED_VERDICTS - 1)];
 }
 
+static bool is_about(const struct sched_verdict *verdict, const struct sched *sched,
+                     const struct sched_shape *shape)
+{
+    return verdict->version == sched->version && same_shape(&verdict->shape, shape);
+}
+
 bool sched_possible(struct sched *sched, const struct sched_shape *shape)
 {
     struct sched_verdict *verdict = verdict_of(sched, shape);
-    if (verdict->version == sched->version && same_shape(&verdict->shape, shape))
+    if (is_about(verdict, sched, shape))
         return verdict->possible;
     uint32_t count = sched_survey(sched, shape, &sched_view_empty);
     bool possible = sched_room(shape, sched->candidates, count) >= shape->workers;
     sched_shape_clear(sched, &verdict->shape);
-    *verdict = (struct sched_verdict){*shape, sched->version, possible};
+    *verdict =
+        (struct sched_verdict){.shape = *shape, .version = sched->version, .possible = possible};
     (void)sched_filter_ref(verdict->shape.filter);
     return possible;
+}
+
+/* The verdict on this shape that holds still, or NULL. */
+static struct sched_verdict *known_verdict(struct sched *sched, const struct sched_shape *shape)
+{
+    struct sched_verdict *verdict = verdict_of(sched, shape);
+    return is_about(verdict, sched, shape) ? verdict : NULL;
+}
+
+bool sched_is_refused(struct sched *sched, const struct sched_shape *shape, uint64_t signature,
+                      int64_t until_ns)
+{
+    const struct sched_verdict *verdict = known_verdict(sched, shape);
+    /* Who stays longer meets no less. */
+    return verdict && verdict->refused_freed == sched->totals.freed &&
+           verdict->refused_signature == signature && verdict->refused_until_ns <= until_ns;
+}
+
+void sched_refuse(struct sched *sched, const struct sched_shape *shape, uint64_t signature,
+                  int64_t until_ns)
+{
+    struct sched_verdict *verdict = known_verdict(sched, shape);
+    if (!verdict || sched_is_refused(sched, shape, signature, until_ns))
+        return;
+    verdict->refused_until_ns = until_ns;
+    verdict->refused_freed = sched->totals.freed;
+    verdict->refused_signature = signature;
 }
 
 void sched_verdicts_clear(struct sched *sched)

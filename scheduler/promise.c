@@ -76,9 +76,20 @@ void sched_withhold(const struct sched_node *node, const struct sched_view *view
 
 static int by_time(const void *left, const void *right)
 {
-    int64_t a = *(const int64_t *)left;
-    int64_t b = *(const int64_t *)right;
+    int64_t a = ((const struct sched_end *)left)->at_ns;
+    int64_t b = ((const struct sched_end *)right)->at_ns;
     return a < b ? -1 : a > b;
+}
+
+static enum covey_status grow(struct sched *sched)
+{
+    size_t room = sched->end_room ? sched->end_room * 2 : 64;
+    struct sched_end *ends = covey_reallocarray(sched->ends, room, sizeof(*ends));
+    if (!ends)
+        return COVEY_ENOMEM;
+    sched->ends = ends;
+    sched->end_room = room;
+    return COVEY_OK;
 }
 
 /* Lists when gangs end, rising. */
@@ -88,21 +99,22 @@ static enum covey_status list_ends(struct sched *sched)
         return COVEY_OK;
     size_t count = 0;
     covey_list_for_each (link, &sched->holders) {
-        int64_t ends_ns = covey_container_of(link, struct sched_flare, link)->ends_ns;
-        if (ends_ns == COVEY_NEVER_NS)
+        const struct sched_flare *flare = covey_container_of(link, struct sched_flare, link);
+        if (flare->ends_ns == COVEY_NEVER_NS)
             continue;
-        if (count == sched->end_room || !sched->ends) {
-            size_t room = sched->end_room ? sched->end_room * 2 : 64;
-            int64_t *ends = covey_reallocarray(sched->ends, room, sizeof(*ends));
-            if (!ends)
-                return COVEY_ENOMEM;
-            sched->ends = ends;
-            sched->end_room = room;
-        }
-        sched->ends[count++] = ends_ns;
+        if (count == sched->end_room && grow(sched) != COVEY_OK)
+            return COVEY_ENOMEM;
+        struct sched_end *end = &sched->ends[count++];
+        end->at_ns = flare->ends_ns;
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
+            end->freed.amount[d] = flare->shape.workers * flare->shape.worker.amount[d];
     }
     if (count)
         qsort(sched->ends, count, sizeof(*sched->ends), by_time);
+    for (size_t i = 1; i < count; i++) {
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
+            sched->ends[i].freed.amount[d] += sched->ends[i - 1].freed.amount[d];
+    }
     sched->end_count = count;
     sched->ends_claims = sched->totals.claims;
     return COVEY_OK;
@@ -121,14 +133,43 @@ static bool fits_at(struct sched *sched, const struct sched_flare *flare, int64_
     return sched_room(&flare->shape, sched->candidates, count) >= flare->shape.workers;
 }
 
-/* The first end at which there is room, were nothing promised; end_count: none. */
+/* False where not even all that is free then, anywhere, is enough. */
+static bool is_enough(const struct sched *sched, const struct sched_flare *flare,
+                      const struct sched_end *end)
+{
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        sched_sum wanted = (sched_sum)flare->shape.worker.amount[d] * flare->shape.workers;
+        if (wanted > sched->totals.free[d] + end->freed.amount[d])
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The first end at which there is room, were nothing promised; end_count: none. It is mostly not
+ * far behind the first at which the sums are enough: steps that double find its surroundings.
+ */
 static size_t first_end(struct sched *sched, const struct sched_flare *flare)
 {
     size_t low = 0;
     size_t high = sched->end_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (fits_at(sched, flare, sched->ends[middle], false))
+        if (is_enough(sched, flare, &sched->ends[middle]))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    high = low;
+    for (size_t step = 1; high < sched->end_count; step *= 2) {
+        if (fits_at(sched, flare, sched->ends[high].at_ns, false))
+            break;
+        low = high + 1;
+        high = step < sched->end_count - low ? low + step - 1 : sched->end_count;
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (fits_at(sched, flare, sched->ends[middle].at_ns, false))
             high = middle;
         else
             low = middle + 1;
@@ -144,13 +185,13 @@ static int64_t next_end(const struct sched *sched, int64_t after_ns)
     size_t high = sched->end_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (sched->ends[middle] > after_ns)
+        if (sched->ends[middle].at_ns > after_ns)
             high = middle;
         else
             low = middle + 1;
     }
     if (low < sched->end_count)
-        next_ns = sched->ends[low];
+        next_ns = sched->ends[low].at_ns;
     covey_list_for_each (link, &sched->promises) {
         const struct sched_promise *promise = covey_container_of(link, struct sched_promise, link);
         if (promise->walk == sched->walks && promise->until_ns > after_ns &&
@@ -163,7 +204,7 @@ static int64_t next_end(const struct sched *sched, int64_t after_ns)
 /* The last time at which something that is known to end does. */
 static int64_t last_end(const struct sched *sched)
 {
-    int64_t last_ns = sched->end_count ? sched->ends[sched->end_count - 1] : 0;
+    int64_t last_ns = sched->end_count ? sched->ends[sched->end_count - 1].at_ns : 0;
     covey_list_for_each (link, &sched->promises) {
         const struct sched_promise *promise = covey_container_of(link, struct sched_promise, link);
         if (promise->walk == sched->walks && promise->until_ns != COVEY_NEVER_NS &&
@@ -178,7 +219,7 @@ static int64_t earliest(struct sched *sched, const struct sched_flare *flare, in
     size_t first = first_end(sched, flare);
     if (first == sched->end_count && !fits_at(sched, flare, last_end(sched), false))
         return COVEY_NEVER_NS;
-    int64_t at_ns = first < sched->end_count ? sched->ends[first] : now_ns;
+    int64_t at_ns = first < sched->end_count ? sched->ends[first].at_ns : now_ns;
     if (at_ns <= now_ns) /* it should have ended, and is ending */
         at_ns = now_ns + 1;
     for (int i = 0; i < TRIES && at_ns != COVEY_NEVER_NS; i++) {

@@ -183,14 +183,16 @@ static enum covey_status try_now(struct sched *sched, struct sched_flare *flare,
                                  uint64_t signature, struct sched_gang **gang)
 {
     *gang = NULL;
-    if (is_refused(sched, flare, signature))
-        return COVEY_OK;
     struct sched_view view = {SCHED_BASIS_NOW, now_ns,
                               covey_deadline_ns(now_ns, flare->limit_ns > 0 ? flare->limit_ns : -1),
                               signature != NO_PROMISES};
+    if (is_refused(sched, flare, signature) ||
+        sched_is_refused(sched, &flare->shape, signature, view.until_ns))
+        return COVEY_OK;
     enum covey_status status = sched_gang_place(sched, &flare->shape, &view, gang);
     if (status || *gang)
         return status;
+    sched_refuse(sched, &flare->shape, signature, view.until_ns);
     bool outright = signature == NO_PROMISES || !sched_totals_allow(sched, &flare->shape);
     flare->refused_freed = sched->totals.freed;
     flare->refused_signature = outright ? 0 : signature;
