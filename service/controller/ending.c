@@ -72,9 +72,15 @@ static void tell_flare(struct controller *controller, struct flare *flare)
             tell_share(controller, &flare->shares[i], peers, list);
     free(peers);
     free(list);
+    ending_forget_peers(flare);
+}
+
+void ending_forget_peers(struct flare *flare)
+{
     for (size_t i = 0; i < flare->ended_peer_count; i++)
         free(flare->ended_peers[i].reason);
     flare->ended_peer_count = 0;
+    covey_list_remove(&flare->news_link);
 }
 
 void ending_tell_peers(struct controller *controller)
@@ -162,7 +168,7 @@ static void stop_when_due(struct controller *controller, struct flare *flare,
  * others are given time to end, to a worker that had ended before: by a signal, also where clocks
  * of nodes differ; by itself, where its clock says so.
  */
-static bool is_behind(const struct flare *flare, const failure_message *failure)
+bool ending_is_behind(const struct flare *flare, const failure_message *failure)
 {
     const failure_message *known = flare->cause ? flare->cause : flare->view->error;
     if (flare->state != FLARE_ENDING || flare->outcome != FLARE_FAILED || !known ||
@@ -185,7 +191,7 @@ void ending_begin(struct controller *controller, struct flare *flare, enum flare
                   const failure_message *failure, const struct share *lost)
 {
     enum flare_state from = flare->state;
-    if (event == FLARE_EVENT_FAILING && failure && is_behind(flare, failure)) {
+    if (event == FLARE_EVENT_FAILING && failure && ending_is_behind(flare, failure)) {
         message_free(flare->cause);
         flare->cause = message_copy(&failure->base);
     }

@@ -221,9 +221,17 @@ static enum covey_status apply_delta(flare_message *view, const flare_message *d
 
 static void forget_attempt(flare_message *view)
 {
+    Covey__V1__Timeline *timeline = view->timeline;
+    Google__Protobuf__Timestamp **times[] = {&timeline->placed_at,      &timeline->ready_at,
+                                             &timeline->started_at,     &timeline->first_worker_at,
+                                             &timeline->last_worker_at, &timeline->outcome_at};
     clear_placement(view);
-    message_free(view->timeline->placed_at);
-    view->timeline->placed_at = NULL;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        message_free(*times[i]);
+        *times[i] = NULL;
+    }
+    message_free(view->error);
+    view->error = NULL;
 }
 
 enum covey_status flare_apply_view(flare_message *view, enum flare_event event,
@@ -232,6 +240,8 @@ enum covey_status flare_apply_view(flare_message *view, enum flare_event event,
 {
     enum covey_status status = delta ? apply_delta(view, delta) : COVEY_OK;
     view->state = (Covey__V1__FlareState)state;
+    view->attempt += event == FLARE_EVENT_PLACED;
+    view->restarts += event == FLARE_EVENT_RESTARTING;
     if (event == FLARE_EVENT_REQUEUED)
         forget_attempt(view);
     if (event != FLARE_EVENT_ENDED || status)
@@ -267,8 +277,12 @@ enum covey_status flare_apply(struct flare *flare, enum flare_event event, enum 
         flare->outcome = flare_outcome_of(event);
     if (event == FLARE_EVENT_PLACED)
         flare->attempts++;
-    if (event == FLARE_EVENT_ROLLING_BACK)
+    if (event == FLARE_EVENT_ROLLING_BACK || event == FLARE_EVENT_RESTARTING)
         flare->rolling_back = true;
+    if (event == FLARE_EVENT_RESTARTING) {
+        flare->attempts = 0;
+        flare->outcome = FLARE_NONE;
+    }
     if (event == FLARE_EVENT_REQUEUED) {
         flare->rolling_back = false;
         flare->workers_started = 0;
@@ -343,6 +357,8 @@ options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
         options->granularity = defaults->granularity;
     if (!options->priority)
         options->priority = defaults->priority;
+    if (!options->max_restarts)
+        options->max_restarts = defaults->max_restarts;
     if (!options->worker_resources)
         options->worker_resources = message_new(&covey__v1__resources__descriptor);
     bool done =

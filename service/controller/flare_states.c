@@ -34,6 +34,7 @@ static const struct state_rule rules[FLARE_EVENTS][COLUMNS] = {
     [FLARE_EVENT_PLACED] =          {BUG,        TO(PREPARING), BUG,         BUG,         BUG,     BUG},
     [FLARE_EVENT_NODE_READY] =      {BUG,        IGNORED,       STAY,        IGNORED,     IGNORED, IGNORED},
     [FLARE_EVENT_ROLLING_BACK] =    {BUG,        BUG,           STAY,        BUG,         BUG,     BUG},
+    [FLARE_EVENT_RESTARTING] =      {BUG,        BUG,           BUG,         TO(PREPARING), TO(PREPARING), BUG},
     [FLARE_EVENT_REQUEUED] =        {BUG,        BUG,           TO(QUEUED),  BUG,         BUG,     BUG},
     [FLARE_EVENT_STARTED] =         {BUG,        BUG,           TO(RUNNING), BUG,         BUG,     BUG},
     [FLARE_EVENT_WORKERS_STARTED] = {BUG,        IGNORED,       IGNORED,     STAY,        STAY,    IGNORED},

@@ -33,6 +33,8 @@ enum flare_state {
     X(PLACED, "placed", "the scheduler reserved its whole gang")                                   \
     X(NODE_READY, "node_ready", "a node has forked its workers")                                   \
     X(ROLLING_BACK, "rolling_back", "a node could not prepare it: the others are told to stop")    \
+    X(RESTARTING, "restarting",                                                                    \
+      "it lost a node, or must leave one: all of it is stopped to start again")                    \
     X(REQUEUED, "requeued", "nothing of the attempt is left on any node")                          \
     X(STARTED, "started", "all nodes are ready: START goes out")                                   \
     X(WORKERS_STARTED, "workers_started", "workers entered user code")                             \

@@ -356,7 +356,17 @@ void gang_rolled_back(struct controller *controller, struct flare *flare)
 {
     if (flare->state != FLARE_PREPARING || !flare->rolling_back || !gang_is_gone(flare))
         return;
+    /* Only the attempt that ends well has results; what was logged stays. */
+    struct covey_error error = {0};
+    if (store_results_remove(controller->store, flare->id, &error) != COVEY_OK) {
+        log_error("%s flare=%s", error.message, flare->id);
+        const failure_message failure =
+            node_failure(covey_status_name(error.status), error.message, "");
+        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, NULL);
+        return;
+    }
     (void)flare_must(controller, flare, FLARE_EVENT_REQUEUED, NULL, NULL);
+    ending_forget_peers(flare);
     drop_shares(flare);
     free(flare->stop_reason);
     flare->stop_reason = NULL;

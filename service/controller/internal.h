@@ -76,7 +76,7 @@ struct flare {
     definition_message *definition;
     uint32_t workers_started;
     uint32_t workers_ended;
-    uint32_t attempts;
+    uint32_t attempts; /* to prepare it since it was queued or restarted */
     bool rolling_back;
     bool code_at_fault; /* the roll-back ends in failure */
     int64_t prepare_by_ns;
@@ -234,6 +234,24 @@ void ending_note_peer(struct controller *controller, const struct share *origin,
 /* Ends a flare of which nothing is left. */
 void ending_check(struct controller *controller, struct flare *flare);
 void ending_tell_peers(struct controller *controller);
+/* Whether a failure is what was behind the one that a flare is failing of. */
+bool ending_is_behind(const struct flare *flare, const failure_message *failure);
+/* Forgets whose end other nodes have not been told. */
+void ending_forget_peers(struct flare *flare);
+
+/* ---- restart.c ---- */
+
+/* Stops all of a flare to start it again; false where it has used up its restarts, or has ended.
+ * Something of it is left on a node, or the caller goes on to say that a share is gone. */
+bool restart_begin(struct controller *controller, struct flare *flare,
+                   const failure_message *failure);
+/* What a node's, a host's or an operator's doing has broken is started again, or fails. The workers
+ * in lost (may be NULL) are gone with it. */
+void restart_or_fail(struct controller *controller, struct flare *flare,
+                     const failure_message *failure, const struct share *lost);
+/* A worker failed: restarts its flare where a node of it is lost. */
+bool restart_for_lost_node(struct controller *controller, struct flare *flare,
+                           const failure_message *failure);
 
 /* ---- node.c ---- */
 

@@ -176,10 +176,14 @@ void node_lose(struct controller *controller, struct controller_node *node, cons
     const failure_message failure = failure_of(node, message);
     covey_list_for_each_safe (link, after, &node->shares) {
         struct share *share = covey_container_of(link, struct share, node_link);
-        if (share->flare->state == FLARE_PREPARING)
-            gang_roll_back(controller, share->flare, &failure, false);
+        struct flare *flare = share->flare;
+        if (flare->state == FLARE_PREPARING)
+            gang_roll_back(controller, flare, &failure, false);
         else
-            (void)flare_must(controller, share->flare, FLARE_EVENT_NODE_LOST, NULL, message);
+            (void)flare_must(controller, flare, FLARE_EVENT_NODE_LOST, NULL, message);
+        /* Its workers' peers may have been told, and failed, first. */
+        if (flare->state == FLARE_ENDING)
+            (void)restart_begin(controller, flare, &failure);
     }
 }
 
@@ -209,7 +213,7 @@ void node_expire(struct controller *controller, struct controller_node *node)
         enum share_state was = share->state;
         share->state = SHARE_GONE;
         if (share->flare->state >= FLARE_RUNNING && was != SHARE_GONE)
-            ending_begin(controller, share->flare, FLARE_EVENT_FAILING, &failure, share);
+            restart_or_fail(controller, share->flare, &failure, share);
         ending_share_gone(controller, share);
     }
 }

@@ -186,7 +186,8 @@ static void decide(struct controller *controller, struct share *share, const wor
         failure.rank = (int32_t)worker->rank;
         failure.signal = worker->signal;
         failure.exit_status = worker->exit_status;
-        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, NULL);
+        if (!restart_for_lost_node(controller, flare, &failure))
+            ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, NULL);
     } else if (flare->state == FLARE_RUNNING &&
                flare->workers_ended == flare->view->workers_total) {
         ending_begin(controller, flare, FLARE_EVENT_FINISHING, NULL, NULL);
@@ -199,7 +200,7 @@ static enum covey_status worker_ended(struct controller *controller, struct cont
                                       struct covey_error *error)
 {
     struct share *share = share_of(controller, node, report->flare_id);
-    if (!share || !report->worker)
+    if (!share || !report->worker || share->flare->rolling_back)
         return COVEY_OK;
     worker_message *worker = report->worker;
     struct flare *flare = share->flare;
@@ -236,7 +237,7 @@ static enum covey_status result_chunk(struct controller *controller, struct cont
                                       struct covey_error *error)
 {
     struct share *share = share_of(controller, node, report->flare_id);
-    if (!share)
+    if (!share || share->flare->rolling_back)
         return COVEY_OK;
     if (!rank_is_of(share, report->rank))
         return refuse_rank(share, report->rank, error);
@@ -278,10 +279,7 @@ static enum covey_status host_ended(struct controller *controller, struct contro
     char fallback[256];
     (void)snprintf(fallback, sizeof fallback, "the host of the flare ended on node %s", node->name);
     const failure_message failure = retell(share, report->failure, fallback);
-    if (share->flare->state == FLARE_PREPARING)
-        gang_roll_back(controller, share->flare, &failure, false);
-    else
-        ending_begin(controller, share->flare, FLARE_EVENT_FAILING, &failure, share);
+    restart_or_fail(controller, share->flare, &failure, share);
     return COVEY_OK;
 }
 

@@ -30,7 +30,7 @@ static void miss(struct controller *controller, struct share *share)
     failure.rank = -1;
     share->state = SHARE_GONE;
     if (flare->state == FLARE_RUNNING)
-        ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, share);
+        restart_or_fail(controller, flare, &failure, share);
     ending_share_gone(controller, share);
 }
 

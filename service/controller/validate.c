@@ -12,6 +12,7 @@
 #define LABELS_MAX       64
 #define LABEL_MAX_BYTES  256
 #define PRIORITY_MAX     1000
+#define RESTARTS_MAX     1000
 #define ARGUMENTS_MAX    1024
 #define STRING_MAX_BYTES 32768
 
@@ -148,6 +149,9 @@ static enum covey_status check_options(const struct controller *controller,
     if (options->priority < -PRIORITY_MAX || options->priority > PRIORITY_MAX)
         return covey_error_set(error, COVEY_EINVAL, "priority is %d, and from -%d to %d",
                                options->priority, PRIORITY_MAX, PRIORITY_MAX);
+    if (options->max_restarts > RESTARTS_MAX)
+        return covey_error_set(error, COVEY_EINVAL, "max_restarts is %u, and at most %d",
+                               options->max_restarts, RESTARTS_MAX);
     if (!message_duration_ns(options->time_limit, 1, &duration_ns))
         return covey_error_set(error, COVEY_EINVAL, "time_limit must be a duration above 0");
     if (duration_ns > controller->limits.max_time_limit_ns)

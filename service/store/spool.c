@@ -161,6 +161,13 @@ enum covey_status store_spool_remove(struct store *store, const char *flare,
     log_path(store, flare, path);
     if (unlink(path) != 0 && errno != ENOENT)
         return covey_error_set_errno(error, errno, "cannot remove %s", path);
+    return store_results_remove(store, flare, error);
+}
+
+enum covey_status store_results_remove(struct store *store, const char *flare,
+                                       struct covey_error *error)
+{
+    char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/results/%s", store->folder, flare);
     enum covey_status status = covey_remove_tree(path);
     if (status)

@@ -244,6 +244,10 @@ enum covey_status store_result_read(struct store *store, const char *flare, uint
                                     uint64_t offset, void *bytes, size_t size_bytes,
                                     size_t *length_bytes) COVEY_MUST_USE;
 
+/* Removes all results of a flare; OK where there are none. */
+enum covey_status store_results_remove(struct store *store, const char *flare,
+                                       struct covey_error *error) COVEY_MUST_USE;
+
 /* Appends whole records to a flare's log; *size_bytes is its length after it. */
 enum covey_status store_log_append(struct store *store, const char *flare, const void *bytes,
                                    size_t length_bytes, uint64_t *size_bytes,

@@ -158,14 +158,20 @@ enum covey_status core_say(struct core *core, struct core_link *link,
 enum covey_status core_submit(struct core *core, uint32_t workers, int64_t limit_ns,
                               char id[ULID_BYTES])
 {
-    Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
     Covey__V1__FlareOptions options = COVEY__V1__FLARE_OPTIONS__INIT;
     Google__Protobuf__Duration limit = message_duration(limit_ns);
+    options.time_limit = limit_ns ? &limit : NULL;
+    return core_submit_as(core, workers, &options, id);
+}
+
+enum covey_status core_submit_as(struct core *core, uint32_t workers,
+                                 Covey__V1__FlareOptions *options, char id[ULID_BYTES])
+{
+    Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
     flare_message *flare;
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = workers;
-    request.options = &options;
-    options.time_limit = limit_ns ? &limit : NULL;
+    request.options = options;
     enum covey_status status =
         controller_submit(core->controller, &core->caller, &request, &flare, &core->error);
     id[0] = '\0';

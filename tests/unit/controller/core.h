@@ -48,6 +48,9 @@ enum covey_status core_say(struct core *core, struct core_link *link,
 
 enum covey_status core_submit(struct core *core, uint32_t workers, int64_t limit_ns,
                               char id[ULID_BYTES]);
+/* As core_submit with other options; the definition is hello. */
+enum covey_status core_submit_as(struct core *core, uint32_t workers,
+                                 Covey__V1__FlareOptions *options, char id[ULID_BYTES]);
 /* Its state now. */
 int core_state(struct core *core, const char *id);
 /* Owned. */
