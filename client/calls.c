@@ -322,25 +322,29 @@ enum covey_status covey_client_list_nodes(struct covey_client *client, int64_t t
 }
 
 enum covey_status covey_client_drain_node_start(struct covey_client *client, const char *name,
-                                                bool drain, const char *reason,
+                                                const struct covey_drain *drain,
                                                 const struct covey_start *start,
                                                 struct covey_error *error)
 {
+    struct client_arena arena = {0};
     Covey__V1__DrainNodeRequest request = COVEY__V1__DRAIN_NODE_REQUEST__INIT;
     request.name = text_of(name);
-    request.drain = drain;
-    request.reason = text_of(reason);
-    return begin(client, &drain_node, &request.base, start, error);
+    request.drain = drain != NULL;
+    if (drain) {
+        request.reason = text_of(drain->reason);
+        request.deadline = client_request_duration(&arena, drain->deadline_ns);
+    }
+    return begin_built(client, &drain_node, &request.base, &arena, start, error);
 }
 
-enum covey_status covey_client_drain_node(struct covey_client *client, const char *name, bool drain,
-                                          const char *reason, int64_t timeout_ns,
+enum covey_status covey_client_drain_node(struct covey_client *client, const char *name,
+                                          const struct covey_drain *drain, int64_t timeout_ns,
                                           struct covey_node **node, struct covey_error *error)
 {
     struct blocking blocking;
     enum covey_status status = blocking_begin(client, timeout_ns, &blocking, error);
     if (!status)
-        status = covey_client_drain_node_start(client, name, drain, reason, &blocking.start, error);
+        status = covey_client_drain_node_start(client, name, drain, &blocking.start, error);
     return finish_blocking(status, &blocking, node, error);
 }
 

@@ -101,6 +101,7 @@ static void fill_options(struct client_arena *arena, struct covey_flare_options 
     to->label_count = from->n_labels;
     to->communication_timeout_ns = duration_of(from->communication_timeout);
     to->failure_grace_ns = duration_of(from->failure_grace);
+    to->max_restarts = from->max_restarts;
 }
 
 static void fill_definition(struct client_arena *arena, struct covey_definition *to,
@@ -209,6 +210,8 @@ static void fill_flare(struct client_arena *arena, struct covey_flare *to,
     to->tenant = client_arena_text(arena, from->tenant);
     to->queue_position = from->queue_position;
     to->pending_reason = client_arena_text(arena, from->pending_reason);
+    to->attempt = from->attempt;
+    to->restarts = from->restarts;
     to->json = json_of(arena, &from->base, json);
 }
 
@@ -234,6 +237,7 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
     to->data_address = client_arena_text(arena, from->data_address);
     to->last_seen_at_ns = time_of(from->last_seen_at);
     to->drain_reason = client_arena_text(arena, from->drain_reason);
+    to->drain_until_ns = time_of(from->drain_until);
     to->version = client_arena_text(arena, from->version);
     to->flare_ids = texts_of(arena, from->flare_ids, from->n_flare_ids);
     to->flare_count = from->n_flare_ids;

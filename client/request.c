@@ -15,7 +15,7 @@ static ProtobufCBinaryData bytes_of(struct covey_bytes bytes)
     return (ProtobufCBinaryData){bytes.length_bytes, (uint8_t *)bytes.data};
 }
 
-static Google__Protobuf__Duration *duration_of(struct client_arena *arena, int64_t duration_ns)
+Google__Protobuf__Duration *client_request_duration(struct client_arena *arena, int64_t duration_ns)
 {
     if (duration_ns == 0)
         return NULL;
@@ -72,13 +72,14 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
         resources->milli_cpus = from->milli_cpus;
         options->worker_resources = resources;
     }
-    options->time_limit = duration_of(arena, from->time_limit_ns);
+    options->time_limit = client_request_duration(arena, from->time_limit_ns);
     options->priority = from->priority;
     options->labels = entries_of(arena, from->labels, from->label_count,
                                  &covey__v1__flare_options__labels_entry__descriptor);
     options->n_labels = from->label_count;
-    options->communication_timeout = duration_of(arena, from->communication_timeout_ns);
-    options->failure_grace = duration_of(arena, from->failure_grace_ns);
+    options->communication_timeout = client_request_duration(arena, from->communication_timeout_ns);
+    options->failure_grace = client_request_duration(arena, from->failure_grace_ns);
+    options->max_restarts = from->max_restarts;
     return options;
 }
 

@@ -9,6 +9,9 @@
 #include "covey/client.h"
 #include "covey/v1/covey.pb-c.h"
 
+/* NULL for 0. */
+Google__Protobuf__Duration *client_request_duration(struct client_arena *arena,
+                                                    int64_t duration_ns);
 Covey__V1__FlareRequest *client_request_flare(struct client_arena *arena,
                                               const struct covey_flare_request *request);
 Covey__V1__ListFlaresRequest *client_request_list(struct client_arena *arena,

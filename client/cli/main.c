@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
     {"results", "show or save the results", cli_results},
     {"cancel", "end a flare", cli_cancel},
     {"nodes", "list the nodes", cli_nodes},
+    {"drain", "take a node out of placement", cli_drain},
+    {"undrain", "put a drained node back", cli_undrain},
     {"blobs", "show which code the controller has", cli_blobs},
     {"version", "show the versions of covey and of the controller", cli_version},
 };

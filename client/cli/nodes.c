@@ -15,12 +15,14 @@ void cli_print_nodes(const struct covey_node_list *nodes)
            "VERSION");
     for (size_t i = 0; i < nodes->count; i++) {
         const struct covey_node *node = &nodes->nodes[i];
-        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES];
-        printf("%-24s %-9s %5" PRIu32 "/%-5" PRIu32 " %10s/%-10s  %-20s %s%s%s\n", node->name,
+        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES], until[CLI_TEXT_BYTES];
+        printf("%-24s %-9s %5" PRIu32 "/%-5" PRIu32 " %10s/%-10s  %-20s %s%s%s%s%s\n", node->name,
                cli_lowercase(covey_node_state_name(node->state)), node->slots_used, node->slots,
                cli_size_text(used, node->memory_used_bytes),
                cli_size_text(memory, node->memory_bytes), node->data_address, node->version,
-               *node->drain_reason ? "  drained: " : "", node->drain_reason);
+               *node->drain_reason ? "  drained: " : "", node->drain_reason,
+               node->drain_until_ns ? ", until " : "",
+               node->drain_until_ns ? cli_time_text(until, node->drain_until_ns) : "");
     }
 }
 

@@ -22,6 +22,7 @@ enum {
     KEY_PRIORITY,
     KEY_LABEL,
     KEY_COMMUNICATION_TIMEOUT,
+    KEY_MAX_RESTARTS,
     KEY_PARAM,
     KEY_PARAMS_FILE,
 };
@@ -39,6 +40,8 @@ static const struct argp_option flare_options[] = {
     {"communication-timeout", KEY_COMMUNICATION_TIMEOUT, "TIME", 0,
      "how long a communication call waits at most (default 60s)", 0},
     {"priority", KEY_PRIORITY, "P", 0, "-1000 to 1000; higher goes first", 0},
+    {"max-restarts", KEY_MAX_RESTARTS, "N", 0,
+     "start the whole gang again so often when it loses a node or must leave one (default 0)", 0},
     {"label", KEY_LABEL, "KEY=VALUE", 0, "to find the flare by; repeatable", 0},
     {0},
 };
@@ -103,6 +106,9 @@ static error_t parse_flare_option(int key, char *argument, struct argp_state *st
         return 0;
     case KEY_PRIORITY:
         options->priority = cli_parse_integer(state, "--priority", argument, -1000, 1000);
+        return 0;
+    case KEY_MAX_RESTARTS:
+        options->max_restarts = cli_parse_count(state, "--max-restarts", argument, 0, 1000);
         return 0;
     case KEY_LABEL:
         if (options->label_count == CLI_MAX_LABELS)

@@ -1,6 +1,7 @@
 /* The service covey.v1.Covey. */
 #include "service/controller/api_internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "service/controller/messages.h"
 
@@ -251,8 +252,13 @@ static void drain_node(struct rpc_call *call, const ProtobufCMessage *message, v
         rpc_call_finish(call, RPC_PERMISSION_DENIED, "only an operator may drain a node");
         return;
     }
-    enum covey_status status = controller_drain_node(api->controller, request->name, request->drain,
-                                                     request->reason, &error);
+    struct controller_drain drain = {.reason = request->reason};
+    if (!message_duration_ns(request->deadline, COVEY_NEVER_NS, &drain.deadline_ns)) {
+        rpc_call_finish(call, RPC_INVALID_ARGUMENT, "deadline must be a duration above 0");
+        return;
+    }
+    enum covey_status status = controller_drain_node(api->controller, request->name,
+                                                     request->drain ? &drain : NULL, &error);
     if (!status) {
         response.node = controller_node_info(api->controller, request->name);
         status = response.node ? COVEY_OK : COVEY_ENOMEM;

@@ -197,31 +197,6 @@ void controller_detach(struct controller *controller, struct controller_node *no
 
 /* ---- for operators ---- */
 
-enum covey_status controller_drain_node(struct controller *controller, const char *name, bool drain,
-                                        const char *reason, struct covey_error *error)
-{
-    struct controller_node *node = node_find(controller, name);
-    if (!node)
-        return covey_error_set(error, COVEY_ENOTFOUND, "no node is named %.64s", name);
-    if (drain && !*reason)
-        return covey_error_set(error, COVEY_EINVAL,
-                               "a reason is needed to drain a node: it is shown to everyone");
-    char *earlier = covey_strdup(node->drain_reason);
-    if (!earlier || !message_set_string(&node->drain_reason, drain ? reason : "")) {
-        free(earlier);
-        return covey_error_set(error, COVEY_ENOMEM, "no memory to drain a node");
-    }
-    enum covey_status status =
-        node_transition(controller, node, drain ? NODE_EVENT_DRAINED : NODE_EVENT_UNDRAINED, error);
-    if (status) {
-        free(node->drain_reason);
-        node->drain_reason = earlier;
-        return status;
-    }
-    free(earlier);
-    return COVEY_OK;
-}
-
 static bool list_flares(const struct controller_node *node, Covey__V1__NodeInfo *info)
 {
     size_t count = 0;
@@ -255,6 +230,8 @@ static bool show_node(const struct controller *controller, const struct controll
            message_set_string(&info->data_address, node->data_address) &&
            message_set_string(&info->drain_reason, node->drain_reason) &&
            message_set_string(&info->version, node->version) &&
+           (node->drain_until_wall_ns == 0 ||
+            message_set_time(&info->drain_until, node->drain_until_wall_ns)) &&
            message_set_time(&info->last_seen_at, node->seen_wall_ns) && list_flares(node, info);
 }
 

@@ -172,8 +172,15 @@ enum covey_status controller_receive(struct controller *controller, struct contr
 void controller_detach(struct controller *controller, struct controller_node *node,
                        const char *why);
 
-enum covey_status controller_drain_node(struct controller *controller, const char *name, bool drain,
-                                        const char *reason,
+/* How a node is drained. */
+struct controller_drain {
+    const char *reason;  /* not empty */
+    int64_t deadline_ns; /* what runs has this long; COVEY_NEVER_NS: as long as it likes */
+};
+
+/* drain NULL: puts it back. ENOTFOUND, with the names there are; EINVAL. */
+enum covey_status controller_drain_node(struct controller *controller, const char *name,
+                                        const struct controller_drain *drain,
                                         struct covey_error *error) COVEY_MUST_USE;
 
 /* An owned NodeInfo (message_free); NULL: no such node, or no memory. */

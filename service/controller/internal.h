@@ -29,6 +29,8 @@ struct controller_node {
     int64_t heard_ns;
     int64_t suspect_until_ns; /* silent: lost if it still is then; 0: it is not suspected */
     int64_t seen_wall_ns;
+    int64_t drain_until_wall_ns;  /* 0: drained for ever, or not at all */
+    int64_t drain_at_ns;          /* when what runs there has to leave */
     int64_t down_at_ns;           /* when lost */
     int64_t forget_at_ns;         /* when down */
     struct controller_link *link; /* NULL: not connected */
@@ -274,6 +276,13 @@ void node_forget(struct controller *controller, struct controller_node *node);
 void node_acknowledge(struct controller *controller, struct controller_node *node);
 enum covey_status node_update_sched(struct controller *controller, struct controller_node *node,
                                     struct covey_error *error);
+
+/* ---- drain.c ---- */
+
+/* Sets the deadline of a drain by the wall clock, as when it was read from the journal. */
+void drain_resume(const struct controller *controller, struct controller_node *node);
+/* The deadline has come: what runs there is restarted elsewhere, or cancelled. */
+void drain_expire(struct controller *controller, struct controller_node *node);
 
 /* ---- node_return.c: what a registering agent says it runs, against what is known ---- */
 

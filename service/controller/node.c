@@ -34,6 +34,7 @@ struct controller_node *node_create(struct controller *controller, const char *n
     if (!node)
         return NULL;
     covey_list_init(&node->shares);
+    node->drain_at_ns = COVEY_NEVER_NS;
     node->down_at_ns = COVEY_NEVER_NS;
     node->forget_at_ns = COVEY_NEVER_NS;
     node->name = covey_strdup(name);
@@ -61,7 +62,8 @@ static enum covey_status journal_node(struct controller *controller, struct cont
                              .capacity = message_pack(&node->capacity->base),
                              .data_address = node->data_address,
                              .version = node->version,
-                             .seen_ns = node->seen_wall_ns};
+                             .seen_ns = node->seen_wall_ns,
+                             .drain_until_ns = node->drain_until_wall_ns};
     enum covey_status status = row.capacity.data
                                    ? store_node_set(controller->store, &row, node_event_name(event),
                                                     wall_of(controller), error)

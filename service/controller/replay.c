@@ -124,6 +124,8 @@ static bool add_node(const struct store_node *row, void *data)
     node->capacity = capacity;
     node->epoch = row->epoch;
     node->seen_wall_ns = row->seen_ns;
+    node->drain_until_wall_ns = row->drain_until_ns;
+    drain_resume(controller, node);
     node->state = (enum node_state)node_rule(NODE_NONE, NODE_EVENT_RESTARTED).next;
     node->down_at_ns = covey_deadline_ns(now_of(controller), controller->limits.node_grace_ns);
     replay->status = node_update_sched(controller, node, replay->error);

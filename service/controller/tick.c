@@ -90,6 +90,8 @@ static void tick_nodes(struct controller *controller, int64_t now_ns)
             node_expire(controller, node);
         else if (node->forget_at_ns <= now_ns && covey_list_empty(&node->shares))
             forgotten = node;
+        if (node->drain_at_ns <= now_ns)
+            drain_expire(controller, node);
         node_acknowledge(controller, node);
     }
     if (forgotten)
@@ -125,6 +127,7 @@ int64_t tick_deadline_ns(const struct controller *controller)
         if (node->link)
             sooner(&deadline_ns, node->suspect_until_ns ? node->suspect_until_ns
                                                         : node->heard_ns + silence_ns(controller));
+        sooner(&deadline_ns, node->drain_at_ns);
         sooner(&deadline_ns, node->down_at_ns);
         sooner(&deadline_ns, node->forget_at_ns);
     }

@@ -42,12 +42,15 @@
                    "GROUP BY name ORDER BY name")                                                  \
     X(DEFINITION_REMOVE, "DELETE FROM definitions WHERE tenant=?1 AND name=?2")                    \
     X(NODE_SET, "INSERT INTO nodes(name,identity,epoch,drain_reason,capacity,data_address,"        \
-                "version,seen_ns) VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(name) DO UPDATE "    \
+                "version,seen_ns,drain_until_ns) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON "           \
+                "CONFLICT(name) DO UPDATE "                                                        \
                 "SET identity=?2,epoch=?3,drain_reason=?4,capacity=?5,data_address=?6,"            \
-                "version=?7,seen_ns=?8")                                                           \
+                "version=?7,seen_ns=?8,drain_until_ns=?9")                                         \
     X(NODE_EVENT, "INSERT INTO node_events(node,epoch,at_ns,event) VALUES(?1,?2,?3,?4)")           \
-    X(NODES, "SELECT name,identity,epoch,drain_reason,capacity,data_address,version,seen_ns "      \
-             "FROM nodes ORDER BY name")                                                           \
+    X(NODES,                                                                                       \
+      "SELECT "                                                                                    \
+      "name,identity,epoch,drain_reason,capacity,data_address,version,seen_ns,drain_until_ns "     \
+      "FROM nodes ORDER BY name")                                                                  \
     X(NODE_REMOVE, "DELETE FROM nodes WHERE name=?1")                                              \
     X(NODE_EVENTS_REMOVE, "DELETE FROM node_events WHERE node=?1")                                 \
     X(BLOB_ADD, "INSERT INTO blobs(sha256,size_bytes,put_ns) VALUES(?1,?2,?3) "                    \

@@ -39,6 +39,8 @@ static const char *const steps[] = {
     " sha256 TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, put_ns INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE blob_tenants("
     " sha256 TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY(sha256, tenant)) WITHOUT ROWID;",
+    /* 1 -> 2 */
+    "ALTER TABLE nodes ADD COLUMN drain_until_ns INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define NEWEST (int)(sizeof steps / sizeof *steps)

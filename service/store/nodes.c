@@ -16,6 +16,7 @@ enum covey_status store_node_set(struct store *store, const struct store_node *n
     store_bind_text(set, 6, node->data_address);
     store_bind_text(set, 7, node->version);
     store_bind_u64(set, 8, (uint64_t)node->seen_ns);
+    store_bind_u64(set, 9, (uint64_t)node->drain_until_ns);
     status = store_run(store, set, "write a node", error);
     if (!status) {
         sqlite3_stmt *append = store_statement(store, STORE_NODE_EVENT);
@@ -43,6 +44,7 @@ enum covey_status store_nodes(struct store *store, store_node_fn each, void *dat
             .data_address = store_column_text(select, 5),
             .version = store_column_text(select, 6),
             .seen_ns = (int64_t)store_column_u64(select, 7),
+            .drain_until_ns = (int64_t)store_column_u64(select, 8),
         };
         if (!each(&node, data)) {
             result = SQLITE_DONE;

@@ -181,6 +181,7 @@ struct store_node {
     const char *data_address;
     const char *version;
     int64_t seen_ns;
+    int64_t drain_until_ns; /* 0: for ever */
 };
 
 typedef bool (*store_node_fn)(const struct store_node *node, void *data);

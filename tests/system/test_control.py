@@ -126,6 +126,24 @@ class Control(SystemTest):
         self.cluster.api.drain(name, False)
         self.assert_ended(self.cluster, large, "SUCCEEDED", OK)
 
+    def test_drain_with_a_deadline(self):
+        """What runs on the node has to leave: with restarts it starts elsewhere, without it is cancelled."""
+        name = self.cluster.api.nodes()[0]["name"]
+        self.addCleanup(self.cluster.api.drain, name, False)
+        cancelled = self.begin(4, "spin", "--placement", "spread")
+        moved = self.begin(4, "spin", "--placement", "spread", "--max-restarts", "1")
+        done = self.cluster.expect(OK, "drain", name, "--deadline", "300ms", "--reason", "new disk", "--wait")
+        self.assertRegex(done.out, rf"{name} draining: new disk; 0 flares left")
+        flare = self.assert_ended(self.cluster, cancelled, "CANCELLED", CANCELLED)
+        self.assertRegex(flare["error"]["message"], rf"{name} is drained \(new disk\)")
+        self.cluster.wait_logs(moved, "is at work", 8)
+        flare = self.cluster.wait_state(moved, "RUNNING")
+        self.assertEqual((flare["restarts"], {pack["node"] == name for pack in flare["packs"]}), (1, {False}))
+        self.cancel(moved)
+        self.assertRegex(self.cluster.expect(OK, "nodes").out, rf"{name} +draining.*drained: new disk, until ")
+        self.assert_message(self.cluster.covey("undrain", "nobody"), BAD_INPUT, "no node is named nobody: there are node-1, node-2")
+        self.assertRegex(self.cluster.expect(OK, "undrain", name).out, rf"^{name} up$")
+
     def test_nodes_and_ps(self):
         self.assertEqual([(node["state"], node["slots_used"], node["capacity"]["slots"])
                           for node in self.cluster.expect(OK, "nodes", "--json").objects()], [("UP", 0, 8)] * 2)

@@ -183,5 +183,33 @@ class Restarts(SystemTest):
         self.assert_nothing_left(self.cluster, queued)
 
 
+class LostNode(SystemTest):
+    """A flare with restarts left outlives the node under it."""
+
+    def test_flare_runs_again_on_the_other_node(self):
+        cluster = self.own_cluster()
+        cluster.deploy("act", ACT)
+        go = os.path.join(cluster.folder, "go")
+        flare_id = cluster.flare("-n", "8", "--placement", "spread", "--max-restarts", "1", "--param", f"until {go}", "act")
+        cluster.wait_logs(flare_id, "is at work", 8)
+        flare = cluster.wait_state(flare_id, "RUNNING")
+        dead = flare["packs"][0]["node"]
+        pid = flare["workers"][0]["pid"]
+        agent = cluster.agent_of(Process(pid))
+        hosts = [host for host in cluster.hosts(flare_id) if cluster.agent_of(host).pid == agent.pid]
+        cluster.kill(agent)
+        for host in hosts:
+            cluster.kill(host)
+        cluster.wait_logs(flare_id, "is at work", 16, 30)
+        flare = cluster.wait_state(flare_id, "RUNNING")
+        self.assertEqual((flare["attempt"], flare["restarts"]), (2, 1))
+        self.assertNotIn(dead, {pack["node"] for pack in flare["packs"]})
+        with open(go, "w", encoding="utf-8"):
+            pass
+        flare = self.assert_ended(cluster, flare_id, "SUCCEEDED", OK)
+        self.assertEqual({int(worker["result_bytes"]) for worker in flare["workers"]}, {8})
+        self.assertIn("restarting", {event["type"] for event in cluster.watch(flare_id) if "type" in event})
+
+
 if __name__ == "__main__":
     unittest.main()

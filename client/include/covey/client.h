@@ -315,15 +315,15 @@ COVEY_API enum covey_status covey_client_list_nodes_start(struct covey_client *c
                                                           struct covey_error *error) COVEY_MUST_USE;
 COVEY_API void covey_node_list_free(struct covey_node_list *nodes);
 
-/* Takes a node out of placement (a reason is needed) or puts it back. ENOTFOUND. Frees:
+/* Takes a node out of placement or, where drain is NULL, puts it back. ENOTFOUND. Frees:
  * covey_node_free. */
 COVEY_API enum covey_status covey_client_drain_node(struct covey_client *client, const char *name,
-                                                    bool drain, const char *reason,
+                                                    const struct covey_drain *drain,
                                                     int64_t timeout_ns, struct covey_node **node,
                                                     struct covey_error *error) COVEY_MUST_USE;
 COVEY_API enum covey_status covey_client_drain_node_start(struct covey_client *client,
-                                                          const char *name, bool drain,
-                                                          const char *reason,
+                                                          const char *name,
+                                                          const struct covey_drain *drain,
                                                           const struct covey_start *start,
                                                           struct covey_error *error) COVEY_MUST_USE;
 COVEY_API void covey_node_free(struct covey_node *node);

@@ -101,6 +101,7 @@ struct covey_flare_options {
     size_t label_count;
     int64_t communication_timeout_ns;
     int64_t failure_grace_ns;
+    uint32_t max_restarts; /* of the whole gang, when it loses a node or must leave one */
 };
 
 struct covey_definition {
@@ -212,6 +213,8 @@ struct covey_flare {
     const char *tenant;
     uint32_t queue_position;
     const char *pending_reason;
+    uint32_t attempt;  /* times it was placed */
+    uint32_t restarts; /* times it was stopped to be started again */
     const char *json;
 };
 
@@ -295,10 +298,18 @@ struct covey_node {
     const char *data_address;
     int64_t last_seen_at_ns;
     const char *drain_reason;
+    int64_t drain_until_ns; /* when what runs there has to leave; 0: never */
     const char *version;
     const char *const *flare_ids;
     size_t flare_count;
     const char *json;
+};
+
+/* How a node is taken out of placement. */
+struct covey_drain {
+    const char *reason;  /* shown to everyone; needed */
+    int64_t deadline_ns; /* then what runs there is started again elsewhere, or cancelled; 0: it
+                            may go on until it ends */
 };
 
 struct covey_node_list {

@@ -276,6 +276,9 @@ static void on_drain(struct rpc_call *call, const ProtobufCMessage *message, voi
     node.state = request->drain ? COVEY__V1__NODE_STATE__NODE_STATE_DRAINING
                                 : COVEY__V1__NODE_STATE__NODE_STATE_UP;
     node.drain_reason = request->reason;
+    Google__Protobuf__Timestamp until = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    until.seconds = request->deadline ? request->deadline->seconds : 0;
+    node.drain_until = request->deadline ? &until : NULL;
     response.node = &node;
     rpc_call_reply(call, &response.base);
 }

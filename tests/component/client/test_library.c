@@ -229,6 +229,7 @@ static void cluster_calls__all__bring_their_structs(void)
     struct covey_node *node;
     struct covey_server_info *info;
     struct covey_plan *plan;
+    const struct covey_drain drain = {.reason = "a trial", .deadline_ns = 60000000000};
     struct covey_definition *definition;
     struct covey_definition_list *definitions;
     struct covey_flare_list *flares;
@@ -240,10 +241,10 @@ static void cluster_calls__all__bring_their_structs(void)
     TEST_EQUAL(nodes->count, 2);
     TEST_EQUAL(nodes->nodes[1].slots, 8);
     TEST_EQUAL(nodes->nodes[1].state, COVEY_NODE_UP);
-    TEST_REQUIRE(covey_client_drain_node(client, "node-1", true, "a trial", 0, &node, NULL) ==
-                 COVEY_OK);
+    TEST_REQUIRE(covey_client_drain_node(client, "node-1", &drain, 0, &node, NULL) == COVEY_OK);
     TEST_EQUAL(node->state, COVEY_NODE_DRAINING);
     TEST_EQUAL_STRING(node->drain_reason, "a trial");
+    TEST_EQUAL(node->drain_until_ns, 60000000000);
     TEST_REQUIRE(covey_client_server_info(client, 0, &info, NULL) == COVEY_OK);
     TEST_EQUAL_STRING(info->version, covey_client_version());
     TEST_REQUIRE(covey_client_plan_flare(client, &request, 0, &plan, NULL) == COVEY_OK);

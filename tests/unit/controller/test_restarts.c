@@ -267,6 +267,83 @@ static void host__gone__restart_on_the_same_nodes(void)
     core_stop(&core);
 }
 
+static void drain(int64_t deadline_ns)
+{
+    const struct controller_drain how = {"new disk", deadline_ns};
+    TEST_REQUIRE(controller_drain_node(core.controller, "a", &how, &core.error) == COVEY_OK);
+}
+
+static void drain__deadline_passes__flare_is_cancelled_with_the_reason(void)
+{
+    run(0);
+    drain(5 * S);
+    live(5 * S - 1 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    live(1 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
+    TEST_EQUAL(a.stops, 1);
+    TEST_EQUAL(b.stops, 1);
+    TEST_EQUAL(a.stop_grace_ns, 1 * S);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_CANCELLED);
+    flare_message *flare = core_flare(&core, id);
+    TEST_TRUE(strstr(flare->error->message, "node a is drained (new disk)") != NULL);
+    TEST_EQUAL_STRING(flare->error->node, "a");
+    message_free(flare);
+    core_stop(&core);
+}
+
+static void drain__deadline_over_a_controllers_restart__restarts_the_flare_elsewhere(void)
+{
+    char *running[] = {id};
+    run(1);
+    drain(5 * S);
+    live(3 * S);
+    core_restart(&core);
+    Covey__V1__NodeInfo *info = controller_node_info(core.controller, "a");
+    TEST_EQUAL(message_time_ns(info->drain_until), core.wall_ns + 2 * S);
+    message_free(info);
+    a.sequence = b.sequence = 0;
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, running, 1) == COVEY_OK);
+    live(2 * S - 1 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    live(1 * MS);
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED); /* a takes nothing */
+    TEST_REQUIRE(core_attach(&core, &c, "c", 2, NULL, 0) == COVEY_OK);
+    controller_turn(core.controller);
+    succeed_on_c();
+    core_stop(&core);
+}
+
+static void drain__undrained_before_the_deadline__goes_on(void)
+{
+    run(0);
+    drain(5 * S);
+    live(4 * S);
+    TEST_EQUAL(controller_drain_node(core.controller, "a", NULL, &core.error), COVEY_OK);
+    live(4 * S);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    drain(COVEY_NEVER_NS);
+    live(60 * S);
+    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
+    core_stop(&core);
+}
+
+static void drain__unknown_node__names_those_there_are(void)
+{
+    const struct controller_drain how = {"new disk", COVEY_NEVER_NS};
+    run(0);
+    TEST_EQUAL(controller_drain_node(core.controller, "z", &how, &core.error), COVEY_ENOTFOUND);
+    TEST_EQUAL_STRING(core.error.message, "no node is named z: there are a, b");
+    core_stop(&core);
+}
+
 static const struct test_case restarts[] = {
     TEST_CASE(node__lost_past_its_grace__whole_gang_runs_again_elsewhere),
     TEST_CASE(node__lost_again_after_the_last_restart__fails_with_the_cause),
@@ -276,6 +353,10 @@ static const struct test_case restarts[] = {
     TEST_CASE(restart__user_cancels_meanwhile__cancelled),
     TEST_CASE(restart__controller_restarts_meanwhile__goes_on),
     TEST_CASE(host__gone__restart_on_the_same_nodes),
+    TEST_CASE(drain__deadline_passes__flare_is_cancelled_with_the_reason),
+    TEST_CASE(drain__deadline_over_a_controllers_restart__restarts_the_flare_elsewhere),
+    TEST_CASE(drain__undrained_before_the_deadline__goes_on),
+    TEST_CASE(drain__unknown_node__names_those_there_are),
     {0}};
 
 const struct test_suite test_suites[] = {{"restarts", restarts, NULL, NULL}, {0}};

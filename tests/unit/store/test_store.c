@@ -219,6 +219,12 @@ static void store_open__newer_schema__refused(void)
     TEST_TRUE(strstr(error.message, "schema version 1000") != NULL);
 }
 
+static bool note_node(const struct store_node *node, void *data)
+{
+    *(struct store_node *)data = *node;
+    return true;
+}
+
 /* A journal of version 0 is an empty database: the first step makes the tables. */
 static void store_open__older_schema__is_migrated(void)
 {
@@ -227,6 +233,22 @@ static void store_open__older_schema__is_migrated(void)
     run_sql(folder, "PRAGMA user_version = 0");
     struct store *store = open_store(folder);
     TEST_EQUAL(add(store, "A", ""), COVEY_OK);
+    store_close(store);
+}
+
+/* Nodes of version 1 have no deadline. */
+static void store_open__schema_1__keeps_its_nodes(void)
+{
+    const char *folder = fresh();
+    store_close(open_store(folder));
+    run_sql(folder, "ALTER TABLE nodes DROP COLUMN drain_until_ns;"
+                    "INSERT INTO nodes VALUES('a','machine',3,'new disk',x'','','1',4);"
+                    "PRAGMA user_version = 1");
+    struct store *store = open_store(folder);
+    struct store_node seen = {0};
+    TEST_EQUAL(store_nodes(store, note_node, &seen, NULL), COVEY_OK);
+    TEST_EQUAL(seen.epoch, 3);
+    TEST_EQUAL(seen.drain_until_ns, 0);
     store_close(store);
 }
 
@@ -490,6 +512,7 @@ static const struct test_case journal[] = {
     TEST_CASE(store_open__twice__refused),
     TEST_CASE(store_open__newer_schema__refused),
     TEST_CASE(store_open__older_schema__is_migrated),
+    TEST_CASE(store_open__schema_1__keeps_its_nodes),
     TEST_CASE(store_open__damaged__says_so),
     TEST_CASE(flare_add__disk_full__nothing_half_accepted),
     TEST_CASE(store_sync__after_writes__clean_and_checkpointed),
