@@ -82,6 +82,37 @@ _Static_assert(sizeof(Covey__V1__FlareOptions__LabelsEntry) ==
                        offsetof(Covey__V1__Definition__EnvironmentEntry, value),
                "pairs_of takes both kinds of entries");
 
+/* Entries of any map from string to uint64. */
+static const struct covey_amount *amounts_of(struct client_arena *arena, void *entries,
+                                             size_t count)
+{
+    Covey__V1__Resources__NamedEntry **entry = entries;
+    struct covey_amount *amounts = client_arena_alloc(arena, count, sizeof *amounts);
+    for (size_t i = 0; amounts && i < count; i++)
+        amounts[i] =
+            (struct covey_amount){client_arena_text(arena, entry[i]->key), entry[i]->value};
+    return amounts;
+}
+
+_Static_assert(
+    sizeof(Covey__V1__FlareOptions__LabelsEntry) == sizeof(Covey__V1__Capacity__LabelsEntry) &&
+        sizeof(Covey__V1__FlareOptions__LabelsEntry) == sizeof(Covey__V1__Capacity__TaintsEntry) &&
+        sizeof(Covey__V1__Resources__NamedEntry) == sizeof(Covey__V1__Capacity__ResourcesEntry) &&
+        sizeof(Covey__V1__Resources__NamedEntry) == sizeof(Covey__V1__NodeInfo__ResourcesUsedEntry),
+    "pairs_of and amounts_of take all kinds of entries");
+
+static void fill_cost(struct client_arena *arena, struct covey_cost *to,
+                      const Covey__V1__PlacementCost *from)
+{
+    if (!from)
+        return;
+    struct covey_level_cost *levels = client_arena_alloc(arena, from->n_levels, sizeof *levels);
+    for (size_t i = 0; levels && i < from->n_levels; i++)
+        levels[i] = (struct covey_level_cost){client_arena_text(arena, from->levels[i]->level),
+                                              from->levels[i]->crossing_pairs};
+    *to = (struct covey_cost){levels, from->n_levels, from->nodes};
+}
+
 static void fill_options(struct client_arena *arena, struct covey_flare_options *to,
                          const Covey__V1__FlareOptions *from)
 {
@@ -94,7 +125,18 @@ static void fill_options(struct client_arena *arena, struct covey_flare_options 
         to->slots = from->worker_resources->slots;
         to->milli_cpus = from->worker_resources->milli_cpus;
         to->memory_bytes = from->worker_resources->memory_bytes;
+        to->gpus = from->worker_resources->gpus;
+        to->resources =
+            amounts_of(arena, from->worker_resources->named, from->worker_resources->n_named);
+        to->resource_count = from->worker_resources->n_named;
     }
+    to->selector = texts_of(arena, from->selector, from->n_selector);
+    to->selector_count = from->n_selector;
+    to->tolerations = texts_of(arena, from->tolerations, from->n_tolerations);
+    to->toleration_count = from->n_tolerations;
+    to->preemptible = from->preemptible;
+    to->max_packs = from->max_packs;
+    to->max_nodes = from->max_nodes;
     to->time_limit_ns = duration_of(from->time_limit);
     to->priority = from->priority;
     to->labels = pairs_of(arena, from->labels, from->n_labels);
@@ -131,8 +173,13 @@ static const struct covey_pack *packs_of(struct client_arena *arena, Covey__V1__
 {
     struct covey_pack *packs = client_arena_alloc(arena, count, sizeof *packs);
     for (size_t i = 0; packs && i < count; i++)
-        packs[i] = (struct covey_pack){from[i]->id, client_arena_text(arena, from[i]->node),
-                                       from[i]->first_rank, from[i]->workers};
+        packs[i] = (struct covey_pack){
+            from[i]->id,
+            client_arena_text(arena, from[i]->node),
+            from[i]->first_rank,
+            from[i]->workers,
+            client_arena_bytes(arena, from[i]->cpus, from[i]->n_cpus * sizeof(uint32_t)),
+            from[i]->n_cpus};
     return packs;
 }
 
@@ -210,6 +257,7 @@ static void fill_flare(struct client_arena *arena, struct covey_flare *to,
     to->tenant = client_arena_text(arena, from->tenant);
     to->queue_position = from->queue_position;
     to->pending_reason = client_arena_text(arena, from->pending_reason);
+    fill_cost(arena, &to->cost, from->cost);
     to->attempt = from->attempt;
     to->restarts = from->restarts;
     to->json = json_of(arena, &from->base, json);
@@ -230,7 +278,20 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
         to->cores = from->capacity->cores;
         to->processing_units = from->capacity->processing_units;
         to->numa_nodes = from->capacity->numa_nodes;
+        to->gpus = from->capacity->gpus;
+        to->labels = pairs_of(arena, from->capacity->labels, from->capacity->n_labels);
+        to->label_count = from->capacity->n_labels;
+        to->taints = pairs_of(arena, from->capacity->taints, from->capacity->n_taints);
+        to->taint_count = from->capacity->n_taints;
+        to->resources = amounts_of(arena, from->capacity->resources, from->capacity->n_resources);
+        to->resource_count = from->capacity->n_resources;
     }
+    if (from->n_resources_used == to->resource_count)
+        to->resources_used = amounts_of(arena, from->resources_used, from->n_resources_used);
+    else
+        to->resource_count = 0;
+    to->gpus_used = from->gpus_used;
+    to->milli_cpus_used = from->milli_cpus_used;
     to->slots_used = from->slots_used;
     to->memory_used_bytes = from->memory_used_bytes;
     to->epoch = from->epoch;
@@ -325,6 +386,7 @@ void client_convert_plan(struct client_result *result, const ProtobufCMessage *m
         .queue_position = from->queue_position,
         .json = json_of(&result->arena, message, json),
     };
+    fill_cost(&result->arena, &result->as.plan.cost, from->cost);
 }
 
 void client_convert_drained(struct client_result *result, const ProtobufCMessage *message,

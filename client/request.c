@@ -52,6 +52,29 @@ _Static_assert(sizeof(Covey__V1__FlareOptions__LabelsEntry) ==
                        sizeof(Covey__V1__ListFlaresRequest__LabelsEntry),
                "entries_of makes all kinds of entries");
 
+static char **texts_of(struct client_arena *arena, const char *const *texts, size_t count)
+{
+    char **list = client_arena_alloc(arena, count, sizeof *list);
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = text_of(texts[i]);
+    return list;
+}
+
+static Covey__V1__Resources__NamedEntry **
+amounts_of(struct client_arena *arena, const struct covey_amount *amounts, size_t count)
+{
+    Covey__V1__Resources__NamedEntry **entries = client_arena_alloc(arena, count, sizeof(void *));
+    for (size_t i = 0; entries && i < count; i++) {
+        entries[i] = client_arena_alloc(arena, 1, sizeof **entries);
+        if (!entries[i])
+            return NULL;
+        covey__v1__resources__named_entry__init(entries[i]);
+        entries[i]->key = text_of(amounts[i].name);
+        entries[i]->value = amounts[i].amount;
+    }
+    return entries;
+}
+
 static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
                                            const struct covey_flare_options *from)
 {
@@ -62,7 +85,8 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
     options->packing = (Covey__V1__Packing)from->packing;
     options->granularity = from->granularity;
     options->placement = (Covey__V1__Placement)from->placement;
-    if (from->slots || from->memory_bytes || from->milli_cpus) {
+    if (from->slots || from->memory_bytes || from->milli_cpus || from->gpus ||
+        from->resource_count) {
         Covey__V1__Resources *resources = client_arena_alloc(arena, 1, sizeof *resources);
         if (!resources)
             return NULL;
@@ -70,6 +94,9 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
         resources->slots = from->slots;
         resources->memory_bytes = from->memory_bytes;
         resources->milli_cpus = from->milli_cpus;
+        resources->gpus = from->gpus;
+        resources->named = amounts_of(arena, from->resources, from->resource_count);
+        resources->n_named = from->resource_count;
         options->worker_resources = resources;
     }
     options->time_limit = client_request_duration(arena, from->time_limit_ns);
@@ -80,6 +107,13 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
     options->communication_timeout = client_request_duration(arena, from->communication_timeout_ns);
     options->failure_grace = client_request_duration(arena, from->failure_grace_ns);
     options->max_restarts = from->max_restarts;
+    options->selector = texts_of(arena, from->selector, from->selector_count);
+    options->n_selector = from->selector_count;
+    options->tolerations = texts_of(arena, from->tolerations, from->toleration_count);
+    options->n_tolerations = from->toleration_count;
+    options->preemptible = from->preemptible;
+    options->max_packs = from->max_packs;
+    options->max_nodes = from->max_nodes;
     return options;
 }
 

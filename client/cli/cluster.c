@@ -208,6 +208,8 @@ static enum covey_status start_controller(struct cli_cluster *cluster, struct co
     add_argument(&arguments, covey_strdup("--state-dir"));
     add_argument(&arguments, covey_asprintf("%s/controller", cluster->state));
     add_number(&arguments, "--ready-fd", ready[1]);
+    if (cluster->racks)
+        add_option(&arguments, "--topology", "rack");
     if (cluster->lifeline_fd >= 0)
         add_number(&arguments, "--lifeline-fd", cluster->lifeline_fd);
     enum covey_status status = spawn(cluster, "coveyd", "coveyd", &arguments, ready[1], error);
@@ -232,6 +234,12 @@ static enum covey_status start_node(struct cli_cluster *cluster, uint32_t index,
     add_option(&arguments, "--controller", cluster->server);
     if (cluster->slots)
         add_number(&arguments, "--slots", (long)cluster->slots);
+    for (size_t i = 0; i < cluster->label_count; i++)
+        add_option(&arguments, "--label", cluster->labels[i]);
+    if (cluster->racks) {
+        add_argument(&arguments, covey_strdup("--label"));
+        add_argument(&arguments, covey_asprintf("rack=r%" PRIu32, index % cluster->racks));
+    }
     if (cluster->cold) {
         add_number(&arguments, "--warm-hosts", 0);
         add_number(&arguments, "--warm-packs", 0);

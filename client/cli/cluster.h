@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CLI_MAX_NODES 64
+#define CLI_MAX_NODES       64
+#define CLI_MAX_NODE_LABELS 8
 
 struct cli_process {
     char name[32];       /* "coveyd", "node-1" */
@@ -27,7 +28,10 @@ struct cli_cluster {
     char state[PATH_MAX];   /* folder: the controller's, the nodes', logs */
     char runtime[PATH_MAX]; /* folder: sockets */
     uint32_t nodes;
-    uint32_t slots;  /* per node; 0: the node's default */
+    uint32_t slots;                          /* per node; 0: the node's default */
+    const char *labels[CLI_MAX_NODE_LABELS]; /* "key=value", of every node */
+    size_t label_count;
+    uint32_t racks;  /* that the nodes are in by turns; 0: none */
     bool cold;       /* nodes keep no hosts and packs warm */
     int lifeline_fd; /* read end: they end when its other end closes; or -1 */
     bool detached;   /* each in a session of its own: it outlives the terminal */

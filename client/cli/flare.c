@@ -137,6 +137,11 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
     if (plan->queue_position)
         printf("behind %" PRIu32 " other%s\n", plan->queue_position,
                plan->queue_position == 1 ? "" : "s");
+    for (size_t i = 0; i < plan->cost.level_count; i++)
+        printf("%s%s %" PRIu64, i ? ", " : "pairs of ranks apart by ", plan->cost.levels[i].level,
+               plan->cost.levels[i].crossing_pairs);
+    if (plan->cost.level_count)
+        printf("\n");
     if (plan->pack_count)
         printf("%-6s %-24s %8s  %s\n", "PACK", "NODE", "WORKERS", "RANKS");
     for (size_t i = 0; i < plan->pack_count; i++) {

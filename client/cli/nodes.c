@@ -9,20 +9,42 @@
 #include <stdio.h>
 #include <string.h>
 
+static void print_pairs(const char *what, const struct covey_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        printf("%s%s=%s", i ? "," : what, pairs[i].key, pairs[i].value);
+}
+
+/* What only some nodes have. */
+static void print_rest(const struct covey_node *node)
+{
+    char until[CLI_TEXT_BYTES];
+    print_pairs("  labels: ", node->labels, node->label_count);
+    print_pairs("  taints: ", node->taints, node->taint_count);
+    if (node->gpus)
+        printf("  gpus: %" PRIu32 "/%" PRIu32, node->gpus_used, node->gpus);
+    for (size_t i = 0; i < node->resource_count; i++)
+        printf("  %s: %" PRIu64 "/%" PRIu64, node->resources[i].name,
+               node->resources_used[i].amount, node->resources[i].amount);
+    if (*node->drain_reason)
+        printf("  drained: %s", node->drain_reason);
+    if (node->drain_until_ns)
+        printf(", until %s", cli_time_text(until, node->drain_until_ns));
+}
+
 void cli_print_nodes(const struct covey_node_list *nodes)
 {
     printf("%-24s %-9s %11s %21s  %-20s %s\n", "NODE", "STATE", "SLOTS", "MEMORY", "ADDRESS",
            "VERSION");
     for (size_t i = 0; i < nodes->count; i++) {
         const struct covey_node *node = &nodes->nodes[i];
-        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES], until[CLI_TEXT_BYTES];
-        printf("%-24s %-9s %5" PRIu32 "/%-5" PRIu32 " %10s/%-10s  %-20s %s%s%s%s%s\n", node->name,
+        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES];
+        printf("%-24s %-9s %5" PRIu32 "/%-5" PRIu32 " %10s/%-10s  %-20s %s", node->name,
                cli_lowercase(covey_node_state_name(node->state)), node->slots_used, node->slots,
                cli_size_text(used, node->memory_used_bytes),
-               cli_size_text(memory, node->memory_bytes), node->data_address, node->version,
-               *node->drain_reason ? "  drained: " : "", node->drain_reason,
-               node->drain_until_ns ? ", until " : "",
-               node->drain_until_ns ? cli_time_text(until, node->drain_until_ns) : "");
+               cli_size_text(memory, node->memory_bytes), node->data_address, node->version);
+        print_rest(node);
+        printf("\n");
     }
 }
 

@@ -23,6 +23,13 @@ enum {
     KEY_LABEL,
     KEY_COMMUNICATION_TIMEOUT,
     KEY_MAX_RESTARTS,
+    KEY_SELECT,
+    KEY_TOLERATE,
+    KEY_GPUS,
+    KEY_RESOURCE,
+    KEY_PREEMPTIBLE,
+    KEY_MAX_PACKS,
+    KEY_MAX_NODES,
     KEY_PARAM,
     KEY_PARAMS_FILE,
 };
@@ -35,7 +42,19 @@ static const struct argp_option flare_options[] = {
      "pack (the default), strict-pack, spread or strict-spread", 0},
     {"slots-per-worker", KEY_SLOTS, "S", 0, "slots that each worker takes (default 1)", 0},
     {"memory", KEY_MEMORY, "SIZE", 0, "memory set aside for each worker: 512M, 2G", 0},
-    {"cpus", KEY_CPUS, "C", 0, "cpu share of each worker: 0.5, 2", 0},
+    {"cpus", KEY_CPUS, "C", 0, "cpus of each worker; whole ones are its own, and bind it: 0.5, 2",
+     0},
+    {"gpus", KEY_GPUS, "N", 0, "gpus that each worker takes", 0},
+    {"resource", KEY_RESOURCE, "NAME=N", 0,
+     "so much of a resource that nodes declare, for each worker; repeatable", 0},
+    {"select", KEY_SELECT, "TERM", 0,
+     "only nodes with this label: key=value, key!=value, key or !key; repeatable", 0},
+    {"tolerate", KEY_TOLERATE, "TAINT", 0,
+     "nodes with this taint, too: key=value, or key; repeatable", 0},
+    {"max-packs", KEY_MAX_PACKS, "N", 0, "at most so many packs", 0},
+    {"max-nodes", KEY_MAX_NODES, "N", 0, "at most so many nodes", 0},
+    {"preemptible", KEY_PREEMPTIBLE, NULL, 0,
+     "it may be stopped for a flare of higher priority; --max-restarts says what then", 0},
     {"time-limit", KEY_TIME_LIMIT, "TIME", 0, "end the flare after: 30s, 5m, 1h", 0},
     {"communication-timeout", KEY_COMMUNICATION_TIMEOUT, "TIME", 0,
      "how long a communication call waits at most (default 60s)", 0},
@@ -68,6 +87,12 @@ static uint32_t parse_cpus(const struct argp_state *state, const char *text)
     if (end == text || *end || !(value >= 0.001 && value <= 100000))
         argp_error(state, "--cpus must be a number like 0.5 or 2, not \"%s\"", text);
     return (uint32_t)(value * 1000 + 0.5);
+}
+
+static struct covey_amount parse_amount(const struct argp_state *state, char *text)
+{
+    struct covey_pair pair = cli_parse_pair(state, "--resource", text);
+    return (struct covey_amount){pair.key, cli_parse_size(state, "--resource", pair.value)};
 }
 
 static error_t parse_flare_option(int key, char *argument, struct argp_state *state)
@@ -107,6 +132,33 @@ static error_t parse_flare_option(int key, char *argument, struct argp_state *st
     case KEY_PRIORITY:
         options->priority = cli_parse_integer(state, "--priority", argument, -1000, 1000);
         return 0;
+    case KEY_SELECT:
+        if (options->selector_count == CLI_MAX_TERMS)
+            argp_error(state, "--select can be given %d times at most", CLI_MAX_TERMS);
+        set->selector[options->selector_count++] = argument;
+        return 0;
+    case KEY_TOLERATE:
+        if (options->toleration_count == CLI_MAX_TERMS)
+            argp_error(state, "--tolerate can be given %d times at most", CLI_MAX_TERMS);
+        set->tolerations[options->toleration_count++] = argument;
+        return 0;
+    case KEY_RESOURCE:
+        if (options->resource_count == CLI_MAX_TERMS)
+            argp_error(state, "--resource can be given %d times at most", CLI_MAX_TERMS);
+        set->resources[options->resource_count++] = parse_amount(state, argument);
+        return 0;
+    case KEY_GPUS:
+        options->gpus = cli_parse_count(state, "--gpus", argument, 0, 65536);
+        return 0;
+    case KEY_PREEMPTIBLE:
+        options->preemptible = true;
+        return 0;
+    case KEY_MAX_PACKS:
+        options->max_packs = cli_parse_count(state, "--max-packs", argument, 1, INT32_MAX);
+        return 0;
+    case KEY_MAX_NODES:
+        options->max_nodes = cli_parse_count(state, "--max-nodes", argument, 1, INT32_MAX);
+        return 0;
     case KEY_MAX_RESTARTS:
         options->max_restarts = cli_parse_count(state, "--max-restarts", argument, 0, 1000);
         return 0;
@@ -126,6 +178,9 @@ struct covey_flare_options cli_flare_options_of(const struct cli_flare_options *
 {
     struct covey_flare_options options = set->options;
     options.labels = set->labels;
+    options.selector = set->selector;
+    options.tolerations = set->tolerations;
+    options.resources = set->resources;
     return options;
 }
 

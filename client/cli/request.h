@@ -9,11 +9,15 @@
 #include <argp.h>
 
 #define CLI_MAX_LABELS 64
+#define CLI_MAX_TERMS  16
 
 /* How it is to be run; input of cli_options_argp. */
 struct cli_flare_options {
     struct covey_flare_options options;
     struct covey_pair labels[CLI_MAX_LABELS];
+    const char *selector[CLI_MAX_TERMS];
+    const char *tolerations[CLI_MAX_TERMS];
+    struct covey_amount resources[CLI_MAX_TERMS];
 };
 
 extern const struct argp cli_options_argp;

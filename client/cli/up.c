@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_NODES = 0x800, KEY_SLOTS, KEY_LISTEN, KEY_COLD };
+enum { KEY_NODES = 0x800, KEY_SLOTS, KEY_LISTEN, KEY_COLD, KEY_LABEL, KEY_RACKS };
 
 struct up {
     struct cli_cluster cluster;
@@ -31,6 +31,9 @@ static const struct argp_option up_options[] = {
     {"nodes", KEY_NODES, "K", 0, "how many nodes (default 2)", 0},
     {"slots", KEY_SLOTS, "S", 0, "workers that each node takes (default: its cores)", 0},
     {"cold", KEY_COLD, NULL, 0, "nodes keep no processes warm: less memory, slower starts", 0},
+    {"label", KEY_LABEL, "KEY=VALUE", 0, "a label of every node; repeatable", 0},
+    {"racks", KEY_RACKS, "R", 0,
+     "label the nodes rack=r0, rack=r1 ... in turn, and make racks a level of the topology", 0},
     {"listen", KEY_LISTEN, "ADDRESS", 0, "listen on this host:port, too", 0},
     {"quiet", 'q', NULL, 0, "print nothing but errors", 0},
     {0},
@@ -50,6 +53,14 @@ static error_t parse_up(int key, char *argument, struct argp_state *state)
         if (strlen(argument) >= sizeof up->cluster.listen)
             argp_error(state, "--listen is too long");
         memcpy(up->cluster.listen, argument, strlen(argument) + 1);
+        return 0;
+    case KEY_LABEL:
+        if (up->cluster.label_count == CLI_MAX_NODE_LABELS)
+            argp_error(state, "--label can be given %d times at most", CLI_MAX_NODE_LABELS);
+        up->cluster.labels[up->cluster.label_count++] = argument;
+        return 0;
+    case KEY_RACKS:
+        up->cluster.racks = cli_parse_count(state, "--racks", argument, 1, CLI_MAX_NODES);
         return 0;
     case KEY_COLD:
         up->cluster.cold = true;

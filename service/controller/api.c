@@ -159,6 +159,8 @@ static enum covey_status make_core(struct api *api, const struct api_options *op
     if (!status)
         status = store_open(options->state_dir, &api->store, error);
     const struct controller_options core = {.limits = options->limits,
+                                            .topology = options->topology,
+                                            .topology_count = options->topology_count,
                                             .clock = {clock_now, clock_wall, NULL},
                                             .join_token = options->join_token,
                                             .on_news = streams_on_news,

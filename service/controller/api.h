@@ -9,6 +9,8 @@ struct api;
 
 struct api_options {
     struct controller_limits limits;
+    char *const *topology; /* as controller_options */
+    size_t topology_count;
     const char *state_dir;
     const char *join_token;  /* NULL: none */
     const char *tokens_file; /* NULL: none */

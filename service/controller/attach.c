@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 253
-#define SLOTS_MAX      (1U << 20)
+#define NAME_MAX_BYTES  253
+#define SLOTS_MAX       (1U << 20)
+#define LABELS_MAX      64
+#define LABEL_MAX_BYTES 63
 
 /* Digests of equal length are compared, so that time says nothing about the token. */
 static bool is_token(const char *given, const char *expected)
@@ -39,6 +41,38 @@ static enum covey_status check_token(const struct controller *controller,
     return COVEY_OK;
 }
 
+static bool is_label(const char *key, const char *value)
+{
+    return *key && strlen(key) <= LABEL_MAX_BYTES && strlen(value) <= LABEL_MAX_BYTES;
+}
+
+static enum covey_status check_capacity(const Covey__V1__Register *registration,
+                                        struct covey_error *error)
+{
+    const Covey__V1__Capacity *capacity = registration->capacity;
+    if (capacity->n_labels > LABELS_MAX || capacity->n_taints > LABELS_MAX)
+        return covey_error_set(error, COVEY_EINVAL, "node %s has more than %d labels or taints",
+                               registration->name, LABELS_MAX);
+    for (size_t i = 0; i < capacity->n_labels; i++)
+        if (!is_label(capacity->labels[i]->key, capacity->labels[i]->value))
+            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.64s' is no label",
+                                   registration->name, capacity->labels[i]->key);
+    for (size_t i = 0; i < capacity->n_taints; i++)
+        if (!is_label(capacity->taints[i]->key, capacity->taints[i]->value))
+            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.64s' is no taint",
+                                   registration->name, capacity->taints[i]->key);
+    if (capacity->n_cpus > SCHED_CPUS_MAX || capacity->n_numa_of_cpu > capacity->n_cpus)
+        return covey_error_set(error, COVEY_EINVAL, "node %s has more than %d cpus",
+                               registration->name, SCHED_CPUS_MAX);
+    for (size_t i = 0; i < capacity->n_cpus; i++)
+        if (capacity->cpus[i] >= SCHED_CPUS_MAX ||
+            (i < capacity->n_numa_of_cpu && capacity->numa_of_cpu[i] >= SCHED_NUMA_MAX))
+            return covey_error_set(error, COVEY_EINVAL,
+                                   "node %s: the number of cpu %u or of its NUMA node is too large",
+                                   registration->name, capacity->cpus[i]);
+    return COVEY_OK;
+}
+
 static enum covey_status check_registration(const Covey__V1__Register *registration,
                                             struct covey_error *error)
 {
@@ -62,7 +96,7 @@ static enum covey_status check_registration(const Covey__V1__Register *registrat
         registration->capacity->slots > SLOTS_MAX)
         return covey_error_set(error, COVEY_EINVAL, "node %s must have from 1 to %u slots",
                                registration->name, SLOTS_MAX);
-    return COVEY_OK;
+    return check_capacity(registration, error);
 }
 
 /* The same machine and state folder, or one whose predecessor is gone. */
@@ -215,6 +249,28 @@ static bool list_flares(const struct controller_node *node, Covey__V1__NodeInfo 
     return true;
 }
 
+static bool show_resources(const struct controller *controller, const struct controller_node *node,
+                           const struct sched_vector *claimed, Covey__V1__NodeInfo *info)
+{
+    size_t count = node->capacity->n_resources;
+    info->resources_used =
+        covey_calloc(count + 1, sizeof(Covey__V1__NodeInfo__ResourcesUsedEntry *));
+    for (size_t i = 0; info->resources_used && i < count; i++) {
+        const char *name = node->capacity->resources[i]->key;
+        enum sched_dimension dimension;
+        Covey__V1__NodeInfo__ResourcesUsedEntry *entry =
+            message_new(&covey__v1__node_info__resources_used_entry__descriptor);
+        if (!entry)
+            return false;
+        info->resources_used[info->n_resources_used++] = entry;
+        if (placing_dimension(controller->sched, name, &dimension))
+            entry->value = claimed->amount[dimension];
+        if (!message_set_string(&entry->key, name))
+            return false;
+    }
+    return info->resources_used != NULL;
+}
+
 static bool show_node(const struct controller *controller, const struct controller_node *node,
                       Covey__V1__NodeInfo *info)
 {
@@ -225,6 +281,10 @@ static bool show_node(const struct controller *controller, const struct controll
     if (node->in_sched && sched_node_get(controller->sched, node->sched_id, &claims) == COVEY_OK) {
         info->slots_used = (uint32_t)claims.claimed.amount[SCHED_SLOTS];
         info->memory_used_bytes = claims.claimed.amount[SCHED_MEMORY_BYTES];
+        info->milli_cpus_used = (uint32_t)claims.claimed.amount[SCHED_MILLI_CPUS];
+        info->gpus_used = (uint32_t)claims.claimed.amount[SCHED_GPUS];
+        if (!show_resources(controller, node, &claims.claimed, info))
+            return false;
     }
     return info->capacity && message_set_string(&info->name, node->name) &&
            message_set_string(&info->data_address, node->data_address) &&

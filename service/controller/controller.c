@@ -34,13 +34,39 @@ static struct controller *create(struct store *store, const struct controller_op
     return controller;
 }
 
+static enum covey_status set_topology(struct controller *controller,
+                                      const struct controller_options *options,
+                                      struct covey_error *error)
+{
+    controller->topology = covey_calloc(options->topology_count + 1, sizeof(char *));
+    if (!controller->topology)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for the topology");
+    for (size_t i = 0; i < options->topology_count; i++) {
+        controller->topology[i] = covey_strdup(options->topology[i]);
+        if (!controller->topology[i])
+            return covey_error_set(error, COVEY_ENOMEM, "no memory for the topology");
+        controller->topology_count++;
+    }
+    enum covey_status status =
+        sched_set_topology(controller->sched, (const char *const *)controller->topology,
+                           (uint32_t)controller->topology_count);
+    if (status)
+        return covey_error_set(error, status,
+                               "topology names at most %d labels of nodes, from the top down, none "
+                               "of them twice",
+                               SCHED_LEVELS_MAX);
+    return COVEY_OK;
+}
+
 enum covey_status controller_create(struct store *store, const struct controller_options *options,
                                     struct controller **controller, struct covey_error *error)
 {
     *controller = create(store, options);
     if (!*controller)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for the controller");
-    enum covey_status status = replay_journal(*controller, error);
+    enum covey_status status = set_topology(*controller, options, error);
+    if (!status)
+        status = replay_journal(*controller, error);
     if (status) {
         controller_destroy(*controller);
         *controller = NULL;
@@ -74,6 +100,9 @@ void controller_destroy(struct controller *controller)
     if (controller->join_token)
         explicit_bzero(controller->join_token, strlen(controller->join_token));
     free(controller->join_token);
+    for (size_t i = 0; i < controller->topology_count; i++)
+        free(controller->topology[i]);
+    free(controller->topology);
     free(controller);
 }
 

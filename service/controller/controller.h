@@ -62,6 +62,8 @@ enum controller_news {
 struct controller_options {
     struct controller_limits limits;
     struct controller_clock clock;
+    char *const *topology; /* labels of nodes that make its levels, from the top; copied */
+    size_t topology_count;
     const char *join_token; /* NULL: agents of other users and machines are refused; copied */
     /* Something happened to a flare; called inside of other calls, so it only makes a note. */
     void (*on_news)(const char *flare, enum controller_news news, void *data);

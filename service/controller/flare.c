@@ -209,6 +209,11 @@ static enum covey_status apply_delta(flare_message *view, const flare_message *d
         status = apply_timeline(view, delta->timeline);
     if (!status && delta->n_packs)
         status = apply_packs(view, delta);
+    if (!status && delta->cost) {
+        message_free(view->cost);
+        view->cost = message_copy(&delta->cost->base);
+        status = view->cost ? COVEY_OK : COVEY_ENOMEM;
+    }
     for (size_t i = 0; !status && i < delta->n_workers; i++)
         status = apply_worker(view, delta->workers[i]);
     if (!status && delta->error) {
@@ -232,6 +237,8 @@ static void forget_attempt(flare_message *view)
     }
     message_free(view->error);
     view->error = NULL;
+    message_free(view->cost);
+    view->cost = NULL;
 }
 
 enum covey_status flare_apply_view(flare_message *view, enum flare_event event,
@@ -301,6 +308,37 @@ static void resolve_resources(options_message *options, const options_message *d
         to->memory_bytes = from->memory_bytes;
     if (from && to->milli_cpus == 0)
         to->milli_cpus = from->milli_cpus;
+    if (from && to->gpus == 0)
+        to->gpus = from->gpus;
+}
+
+/* A request's list is not merged with the definition's: it replaces it. */
+static bool resolve_texts(char ***field, size_t *count, char **defaults, size_t default_count)
+{
+    if (*count || !default_count)
+        return true;
+    *field = covey_calloc(default_count, sizeof **field);
+    while (*field && *count < default_count) {
+        (*field)[*count] = covey_strdup(defaults[*count]);
+        if (!(*field)[*count])
+            return false;
+        ++*count;
+    }
+    return *field != NULL;
+}
+
+static bool resolve_named(Covey__V1__Resources *to, const Covey__V1__Resources *from)
+{
+    if (!from || to->n_named || !from->n_named)
+        return true;
+    to->named = covey_calloc(from->n_named, sizeof(Covey__V1__Resources__NamedEntry *));
+    while (to->named && to->n_named < from->n_named) {
+        to->named[to->n_named] = message_copy(&from->named[to->n_named]->base);
+        if (!to->named[to->n_named])
+            return false;
+        to->n_named++;
+    }
+    return to->named != NULL;
 }
 
 static bool resolve_duration(Google__Protobuf__Duration **field,
@@ -359,10 +397,20 @@ options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
         options->priority = defaults->priority;
     if (!options->max_restarts)
         options->max_restarts = defaults->max_restarts;
+    if (!options->max_packs)
+        options->max_packs = defaults->max_packs;
+    if (!options->max_nodes)
+        options->max_nodes = defaults->max_nodes;
+    options->preemptible = options->preemptible || defaults->preemptible;
     if (!options->worker_resources)
         options->worker_resources = message_new(&covey__v1__resources__descriptor);
     bool done =
         options->worker_resources && resolve_labels(options, defaults) &&
+        resolve_named(options->worker_resources, defaults->worker_resources) &&
+        resolve_texts(&options->selector, &options->n_selector, defaults->selector,
+                      defaults->n_selector) &&
+        resolve_texts(&options->tolerations, &options->n_tolerations, defaults->tolerations,
+                      defaults->n_tolerations) &&
         resolve_duration(&options->time_limit, defaults->time_limit, limits->max_time_limit_ns) &&
         resolve_duration(&options->communication_timeout, defaults->communication_timeout,
                          60 * COVEY_NS_PER_S) &&
@@ -376,26 +424,4 @@ options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
     if (options->worker_resources->slots == 0)
         options->worker_resources->slots = 1;
     return options;
-}
-
-struct sched_request flare_sched_request(const char *id, const options_message *options,
-                                         uint32_t workers, int64_t submit_ns)
-{
-    static const enum sched_packing packings[] = {SCHED_PACKING_MIXED, SCHED_PACKING_HETEROGENEOUS,
-                                                  SCHED_PACKING_HOMOGENEOUS, SCHED_PACKING_MIXED};
-    static const enum sched_placing placings[] = {SCHED_PLACING_PACK, SCHED_PLACING_PACK,
-                                                  SCHED_PLACING_STRICT_PACK, SCHED_PLACING_SPREAD,
-                                                  SCHED_PLACING_STRICT_SPREAD};
-    struct sched_request request = {
-        .flare = id,
-        .workers = workers,
-        .packing = packings[options->packing],
-        .granularity = options->granularity,
-        .placing = placings[options->placement],
-        .priority = options->priority,
-        .submit_ns = submit_ns,
-    };
-    request.worker.amount[SCHED_SLOTS] = options->worker_resources->slots;
-    request.worker.amount[SCHED_MEMORY_BYTES] = options->worker_resources->memory_bytes;
-    return request;
 }

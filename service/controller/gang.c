@@ -13,34 +13,6 @@
 
 /* ---- placing ---- */
 
-/* The packs of a placement as the API shows them; names are borrowed. */
-static enum covey_status list_packs(struct controller *controller,
-                                    const struct sched_placement *placement, flare_message *delta)
-{
-    pack_message *packs = covey_calloc(placement->pack_count, sizeof *packs);
-    delta->packs = covey_calloc(placement->pack_count, sizeof(pack_message *));
-    if (!packs || !delta->packs) {
-        free(packs);
-        free(delta->packs);
-        delta->packs = NULL;
-        return COVEY_ENOMEM;
-    }
-    for (uint32_t i = 0; i < placement->pack_count; i++) {
-        const struct sched_pack *from = &placement->packs[i];
-        struct sched_node_info info = {.name = ""};
-        if (sched_node_get(controller->sched, from->node, &info) != COVEY_OK)
-            info.name = "";
-        packs[i] = (pack_message)COVEY__V1__PACK__INIT;
-        packs[i].id = from->id;
-        packs[i].node = (char *)(uintptr_t)info.name;
-        packs[i].first_rank = from->first_rank;
-        packs[i].workers = from->workers;
-        delta->packs[i] = &packs[i];
-    }
-    delta->n_packs = placement->pack_count;
-    return COVEY_OK;
-}
-
 static enum covey_status journal_placed(struct controller *controller, struct flare *flare,
                                         const struct sched_placement *placement,
                                         struct covey_error *error)
@@ -50,17 +22,21 @@ static enum covey_status journal_placed(struct controller *controller, struct fl
     timeline.placed_at = &at;
     flare_message delta = COVEY__V1__FLARE__INIT;
     delta.timeline = &timeline;
-    enum covey_status status = list_packs(controller, placement, &delta);
-    if (status)
-        return covey_error_set(error, status, "no memory for a placement");
+    enum covey_status status =
+        placing_show_packs(controller, placement, &delta.packs, &delta.n_packs);
+    delta.cost = status ? NULL : placing_show_cost(controller, &placement->cost);
+    if (!delta.cost) {
+        placing_free_packs(delta.packs, delta.n_packs);
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
+    }
     char message[128];
     (void)snprintf(message, sizeof message, "%u workers in %u packs on %u nodes",
                    placement->workers, placement->pack_count, placement->node_count);
     bool applied;
     const struct transition transition = {FLARE_EVENT_PLACED, &delta, message, false};
     status = flare_transition(controller, flare, &transition, &applied, error);
-    free(delta.packs[0]);
-    free(delta.packs);
+    placing_free_packs(delta.packs, delta.n_packs);
+    message_free(delta.cost);
     return status;
 }
 
@@ -195,19 +171,29 @@ static void prepare(struct controller *controller, struct flare *flare)
     }
 }
 
+enum covey_status gang_queue(struct controller *controller, const struct flare *flare,
+                             struct covey_error *error)
+{
+    struct placing placing;
+    const struct placed of = placing_of(flare);
+    enum covey_status status = placing_make(controller, &of, &placing, error);
+    if (status)
+        return status;
+    status = sched_resubmit(controller->sched, &placing.request, error);
+    placing_free(&placing);
+    return status;
+}
+
 /* Frees the gang's claims and queues it at its old place. After a restart the scheduler has it as
  * running. */
 static void return_to_queue(struct controller *controller, struct flare *flare)
 {
     if (sched_rollback(controller->sched, flare->id) == COVEY_OK)
         return;
-    const struct sched_request request =
-        flare_sched_request(flare->id, flare->view->options, flare->view->workers_total,
-                            message_time_ns(flare->view->timeline->accepted_at));
     struct covey_error error = {0};
     enum covey_status status = sched_release(controller->sched, flare->id);
     if (status == COVEY_OK || status == COVEY_ENOTFOUND)
-        status = sched_resubmit(controller->sched, &request, &error);
+        status = gang_queue(controller, flare, &error);
     if (status)
         log_error("a flare is not queued until a restart: %s flare=%s", error.message, flare->id);
 }

@@ -104,6 +104,8 @@ struct controller {
     struct controller_limits limits;
     struct controller_clock clock;
     char *join_token;
+    char **topology; /* the labels that make its levels, from the top */
+    size_t topology_count;
     void (*on_news)(const char *flare, enum controller_news news, void *data);
     void *data;
     struct ulid_source ids;
@@ -160,9 +162,50 @@ static inline bool worker_has_ended(const worker_message *worker)
 {
     return worker->state >= COVEY__V1__WORKER_STATE__WORKER_STATE_DONE;
 }
-/* The scheduler's request of a flare; borrows from it. */
-struct sched_request flare_sched_request(const char *id, const options_message *options,
-                                         uint32_t workers, int64_t submit_ns);
+
+/* ---- placing.c: options as the scheduler takes them, placements as the API shows them ---- */
+
+#define PLACING_TERMS_MAX  16
+#define PLACING_WORD_BYTES 63
+
+/* What a request to the scheduler is about; borrowed. */
+struct placed {
+    const char *id;
+    const char *tenant;
+    const options_message *options; /* resolved */
+    uint32_t workers;
+    int64_t submit_ns;
+    bool accepted; /* before now */
+};
+
+struct placing {
+    struct sched_request request;
+    struct sched_term selector[PLACING_TERMS_MAX];
+    struct sched_label tolerations[PLACING_TERMS_MAX];
+    char *texts[2 * PLACING_TERMS_MAX];
+    size_t text_count;
+};
+
+struct placed placing_of(const struct flare *flare);
+/* Fills *placing, which borrows from what it is of and stays where it is; placing_free.
+ * EUNPLACEABLE: a resource that no node has declared. ENOMEM. Nothing is to be freed after a
+ * failure. */
+enum covey_status placing_make(const struct controller *controller, const struct placed *of,
+                               struct placing *placing, struct covey_error *error);
+void placing_free(struct placing *placing);
+/* Whether selector and tolerations can be read. EINVAL, ENOMEM. */
+enum covey_status placing_check_terms(const options_message *options, struct covey_error *error);
+/* The dimension of a resource that a node has declared; false where none has. */
+bool placing_dimension(const struct sched *sched, const char *name,
+                       enum sched_dimension *dimension);
+/* Owned packs. *packs is NULL after ENOMEM. */
+enum covey_status placing_show_packs(const struct controller *controller,
+                                     const struct sched_placement *placement, pack_message ***packs,
+                                     size_t *count);
+void placing_free_packs(pack_message **packs, size_t count);
+/* Owned; NULL: no memory. */
+Covey__V1__PlacementCost *placing_show_cost(const struct controller *controller,
+                                            const struct sched_cost *cost);
 
 /* ---- transition.c: the one function that changes a flare ---- */
 
@@ -210,6 +253,9 @@ void journal_clear(struct controller *controller);
 void gang_place(struct controller *controller);
 /* The shares of a placed flare, from its view's packs. */
 enum covey_status gang_make_shares(struct controller *controller, struct flare *flare);
+/* Queues a flare that was accepted before, at its old place. */
+enum covey_status gang_queue(struct controller *controller, const struct flare *flare,
+                             struct covey_error *error);
 void gang_prepared(struct controller *controller, struct share *share);
 /* Begins to undo an attempt. failure says why; code_at_fault decides between queue and failure. */
 void gang_roll_back(struct controller *controller, struct flare *flare,

@@ -162,6 +162,8 @@ static enum covey_status start(struct daemon *daemon, struct covey_error *error)
     if (!status && settings->join_token_file)
         status = token_file_read(settings->join_token_file, &join_token, error);
     const struct api_options options = {.limits = settings->limits,
+                                        .topology = settings->topology.rows,
+                                        .topology_count = settings->topology.count,
                                         .state_dir = state_dir,
                                         .join_token = join_token,
                                         .tokens_file = settings->tokens_file,

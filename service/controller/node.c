@@ -86,13 +86,88 @@ static enum covey_status set_sched_state(struct controller *controller,
                : COVEY_OK;
 }
 
+/* What an agent says of its machine, as the scheduler takes it; the arrays are the caller's to
+ * free, also after a failure. */
+struct facts {
+    struct sched_node_facts sched;
+    struct sched_label *labels;
+    struct sched_label *taints;
+    uint16_t *cpus;
+    uint8_t *numa;
+};
+
+static enum covey_status take_resources(struct controller *controller,
+                                        const struct controller_node *node,
+                                        struct sched_vector *amounts, struct covey_error *error)
+{
+    const Covey__V1__Capacity *capacity = node->capacity;
+    amounts->amount[SCHED_SLOTS] = capacity->slots;
+    amounts->amount[SCHED_MEMORY_BYTES] = capacity->memory_bytes;
+    amounts->amount[SCHED_MILLI_CPUS] =
+        1000 * (uint64_t)(capacity->n_cpus ? capacity->n_cpus : capacity->processing_units);
+    amounts->amount[SCHED_GPUS] = capacity->gpus;
+    for (size_t i = 0; i < capacity->n_resources; i++) {
+        enum sched_dimension dimension;
+        const char *name = capacity->resources[i]->key;
+        enum covey_status status = sched_resource(controller->sched, name, &dimension);
+        if (status == COVEY_ELIMIT)
+            return covey_error_set(error, COVEY_EINVAL,
+                                   "node %s has the resource '%.64s': the nodes of a cluster name "
+                                   "at most %d",
+                                   node->name, name, SCHED_DIMENSIONS - SCHED_NAMED);
+        if (status)
+            return covey_error_set(error, status, "node %s: '%.64s' is no name of a resource",
+                                   node->name, name);
+        amounts->amount[dimension] = capacity->resources[i]->value;
+    }
+    return COVEY_OK;
+}
+
+static enum covey_status take_facts(struct controller *controller,
+                                    const struct controller_node *node, struct facts *facts,
+                                    struct covey_error *error)
+{
+    const Covey__V1__Capacity *capacity = node->capacity;
+    size_t count = capacity->n_cpus;
+    *facts = (struct facts){.labels = covey_calloc(capacity->n_labels + 1, sizeof *facts->labels),
+                            .taints = covey_calloc(capacity->n_taints + 1, sizeof *facts->taints),
+                            .cpus = covey_calloc(count + 1, sizeof *facts->cpus),
+                            .numa = covey_calloc(count + 1, sizeof *facts->numa)};
+    if (!facts->labels || !facts->taints || !facts->cpus || !facts->numa)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for node %s", node->name);
+    for (size_t i = 0; i < capacity->n_labels; i++)
+        facts->labels[i] =
+            (struct sched_label){capacity->labels[i]->key, capacity->labels[i]->value};
+    for (size_t i = 0; i < capacity->n_taints; i++)
+        facts->taints[i] =
+            (struct sched_label){capacity->taints[i]->key, capacity->taints[i]->value};
+    for (size_t i = 0; i < count; i++) {
+        facts->cpus[i] = (uint16_t)capacity->cpus[i];
+        facts->numa[i] = (uint8_t)(i < capacity->n_numa_of_cpu ? capacity->numa_of_cpu[i] : 0);
+    }
+    facts->sched = (struct sched_node_facts){.name = node->name,
+                                             .epoch = node->epoch,
+                                             .labels = facts->labels,
+                                             .label_count = (uint32_t)capacity->n_labels,
+                                             .taints = facts->taints,
+                                             .taint_count = (uint32_t)capacity->n_taints,
+                                             .cpus = facts->cpus,
+                                             .numa_of_cpu = facts->numa,
+                                             .cpu_count = (uint32_t)count};
+    return take_resources(controller, node, &facts->sched.capacity, error);
+}
+
 enum covey_status node_update_sched(struct controller *controller, struct controller_node *node,
                                     struct covey_error *error)
 {
-    struct sched_node_facts facts = {.name = node->name, .epoch = node->epoch};
-    facts.capacity.amount[SCHED_SLOTS] = node->capacity->slots;
-    facts.capacity.amount[SCHED_MEMORY_BYTES] = node->capacity->memory_bytes;
-    enum covey_status status = sched_node_set(controller->sched, &facts, &node->sched_id, error);
+    struct facts facts;
+    enum covey_status status = take_facts(controller, node, &facts, error);
+    if (!status)
+        status = sched_node_set(controller->sched, &facts.sched, &node->sched_id, error);
+    free(facts.labels);
+    free(facts.taints);
+    free(facts.cpus);
+    free(facts.numa);
     if (status)
         return status;
     node->in_sched = true;

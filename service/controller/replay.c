@@ -132,39 +132,57 @@ static bool add_node(const struct store_node *row, void *data)
     return replay->status == COVEY_OK;
 }
 
+/* The cpus of each worker, by rank, as its packs say; NULL where none is bound, and without memory.
+ */
+static uint16_t *cpus_of(const flare_message *view)
+{
+    size_t each = view->options->worker_resources->milli_cpus / 1000;
+    bool bound = false;
+    for (size_t i = 0; i < view->n_packs; i++)
+        bound = bound || view->packs[i]->n_cpus > 0;
+    uint16_t *cpus = bound ? covey_calloc(view->workers_total, each * sizeof *cpus) : NULL;
+    for (size_t i = 0; cpus && i < view->n_packs; i++) {
+        const pack_message *pack = view->packs[i];
+        for (size_t k = 0; k < pack->workers * each; k++)
+            cpus[pack->first_rank * each + k] =
+                k < pack->n_cpus ? (uint16_t)pack->cpus[k] : SCHED_CPU_NONE;
+    }
+    return cpus;
+}
+
 /* The gang's claims, as they were. */
 static enum covey_status restore_claims(struct controller *controller, struct flare *flare,
                                         struct covey_error *error)
 {
     const flare_message *view = flare->view;
+    struct placing placing;
+    const struct placed of = placing_of(flare);
+    enum covey_status status = placing_make(controller, &of, &placing, error);
+    if (status)
+        return status;
     struct sched_pack *packs = covey_calloc(view->n_packs, sizeof *packs);
+    uint16_t *cpus = cpus_of(view);
     if (!packs)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
-    enum covey_status status = COVEY_OK;
+        status = covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
     for (size_t i = 0; !status && i < view->n_packs; i++) {
         packs[i].first_rank = view->packs[i]->first_rank;
         packs[i].workers = view->packs[i]->workers;
         status = sched_node_find(controller->sched, view->packs[i]->node, &packs[i].node);
     }
-    const struct sched_request request =
-        flare_sched_request(flare->id, view->options, view->workers_total,
-                            message_time_ns(view->timeline->accepted_at));
     if (!status)
-        status = sched_restore(controller->sched, &request, packs, (uint32_t)view->n_packs,
-                               NULL, now_of(controller), error);
+        status = sched_restore(controller->sched, &placing.request, packs, (uint32_t)view->n_packs,
+                               cpus, now_of(controller), error);
+    free(cpus);
     free(packs);
+    placing_free(&placing);
     return status;
 }
 
 static enum covey_status place_again(struct controller *controller, struct flare *flare,
                                      struct covey_error *error)
 {
-    if (flare->state == FLARE_QUEUED) {
-        const struct sched_request request =
-            flare_sched_request(flare->id, flare->view->options, flare->view->workers_total,
-                                message_time_ns(flare->view->timeline->accepted_at));
-        return sched_resubmit(controller->sched, &request, error);
-    }
+    if (flare->state == FLARE_QUEUED)
+        return gang_queue(controller, flare, error);
     if (flare->view->n_packs == 0)
         return COVEY_OK; /* ENDING from the queue */
     struct covey_error why = {0};

@@ -31,6 +31,8 @@
 static const struct config_option options[] = {
     {"listen", CONFIG_STRINGS, offsetof(struct settings, listen), 0, 0, "ADDRESS",
      "Listen here: unix:/path or host:port (port 0: any); repeatable"},
+    {"topology", CONFIG_STRINGS, offsetof(struct settings, topology), 0, 0, "LABEL",
+     "A level of the topology, from the top: zone, rack; repeatable"},
     TEXT("state-dir", state_dir, "FOLDER", "Keep the journal, blobs, results and logs here"),
     TEXT("tls-cert", tls_cert, "FILE", "Serve TLS on TCP with this certificate chain (PEM)"),
     TEXT("tls-key", tls_key, "FILE", "The certificate's key (PEM)"),

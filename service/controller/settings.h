@@ -7,6 +7,7 @@
 
 struct settings {
     struct config_strings listen;
+    struct config_strings topology;
     char *state_dir;
     char *tls_cert;
     char *tls_key;

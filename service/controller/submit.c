@@ -18,9 +18,14 @@ static enum covey_status accept(struct controller *controller, struct flare *fla
         flare_resolve_options(flare->request, flare->definition, &controller->limits);
     if (!options)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
-    const struct sched_request request =
-        flare_sched_request(flare->id, options, flare->view->workers_total, wall_of(controller));
-    enum covey_status status = sched_submit(controller->sched, &request, error);
+    struct placing placing;
+    const struct placed of = {
+        flare->id, flare->tenant, options, flare->view->workers_total, wall_of(controller), false};
+    enum covey_status status = placing_make(controller, &of, &placing, error);
+    if (!status) {
+        status = sched_submit(controller->sched, &placing.request, error);
+        placing_free(&placing);
+    }
     if (status) {
         message_free(options);
         return status;
@@ -115,30 +120,6 @@ enum covey_status controller_cancel(struct controller *controller,
 
 /* ---- plans ---- */
 
-static enum covey_status show_packs(struct controller *controller,
-                                    const struct sched_placement *placement,
-                                    Covey__V1__PlanFlareResponse *response)
-{
-    response->packs = covey_calloc(placement->pack_count, sizeof(pack_message *));
-    if (!response->packs)
-        return COVEY_ENOMEM;
-    for (uint32_t i = 0; i < placement->pack_count; i++) {
-        struct sched_node_info info = {.name = ""};
-        enum covey_status status =
-            sched_node_get(controller->sched, placement->packs[i].node, &info);
-        pack_message *pack = message_new(&covey__v1__pack__descriptor);
-        if (!pack)
-            return COVEY_ENOMEM;
-        response->packs[response->n_packs++] = pack;
-        pack->id = placement->packs[i].id;
-        pack->first_rank = placement->packs[i].first_rank;
-        pack->workers = placement->packs[i].workers;
-        if (status || !message_set_string(&pack->node, info.name))
-            return COVEY_ENOMEM;
-    }
-    return COVEY_OK;
-}
-
 static enum covey_status show_plan(struct controller *controller, const struct sched_plan *plan,
                                    Covey__V1__PlanFlareResponse *response)
 {
@@ -148,7 +129,12 @@ static enum covey_status show_plan(struct controller *controller, const struct s
     response->queue_position = plan->reason.ahead;
     if (!message_set_string(&response->reason, sched_reason_text(&plan->reason, text)))
         return COVEY_ENOMEM;
-    return plan->placement ? show_packs(controller, plan->placement, response) : COVEY_OK;
+    if (!plan->placement)
+        return COVEY_OK;
+    response->cost = placing_show_cost(controller, &plan->placement->cost);
+    return response->cost ? placing_show_packs(controller, plan->placement, &response->packs,
+                                               &response->n_packs)
+                          : COVEY_ENOMEM;
 }
 
 enum covey_status controller_plan(struct controller *controller,
@@ -165,11 +151,16 @@ enum covey_status controller_plan(struct controller *controller,
     message_free(definition);
     if (!options)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
-    const struct sched_request wanted =
-        flare_sched_request("plan", options, flare_worker_count(request), wall_of(controller));
-    struct sched_plan plan;
+    struct placing placing;
+    const struct placed of = {
+        "plan", caller->tenant, options, flare_worker_count(request), wall_of(controller), false};
+    struct sched_plan plan = {0};
     struct covey_error why = {0};
-    status = sched_plan(controller->sched, &wanted, now_of(controller), &plan, &why);
+    status = placing_make(controller, &of, &placing, &why);
+    if (!status) {
+        status = sched_plan(controller->sched, &placing.request, now_of(controller), &plan, &why);
+        placing_free(&placing);
+    }
     message_free(options);
     if (status == COVEY_EUNPLACEABLE) {
         response->impossible = true;
@@ -190,6 +181,7 @@ void controller_plan_clear(Covey__V1__PlanFlareResponse *response)
     for (size_t i = 0; i < response->n_packs; i++)
         message_free(response->packs[i]);
     free(response->packs);
+    message_free(response->cost);
     if (response->reason != protobuf_c_empty_string)
         free(response->reason);
     *response = (Covey__V1__PlanFlareResponse)COVEY__V1__PLAN_FLARE_RESPONSE__INIT;

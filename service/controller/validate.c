@@ -13,6 +13,7 @@
 #define LABEL_MAX_BYTES  256
 #define PRIORITY_MAX     1000
 #define RESTARTS_MAX     1000
+#define RESOURCES_MAX    (SCHED_DIMENSIONS - SCHED_NAMED)
 #define ARGUMENTS_MAX    1024
 #define STRING_MAX_BYTES 32768
 
@@ -152,6 +153,11 @@ static enum covey_status check_options(const struct controller *controller,
     if (options->max_restarts > RESTARTS_MAX)
         return covey_error_set(error, COVEY_EINVAL, "max_restarts is %u, and at most %d",
                                options->max_restarts, RESTARTS_MAX);
+    if (placing_check_terms(options, error) != COVEY_OK)
+        return COVEY_EINVAL;
+    if (options->worker_resources && options->worker_resources->n_named > RESOURCES_MAX)
+        return covey_error_set(error, COVEY_EINVAL, "a worker has at most %d named resources",
+                               RESOURCES_MAX);
     if (!message_duration_ns(options->time_limit, 1, &duration_ns))
         return covey_error_set(error, COVEY_EINVAL, "time_limit must be a duration above 0");
     if (duration_ns > controller->limits.max_time_limit_ns)

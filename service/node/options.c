@@ -27,6 +27,10 @@ enum key {
     KEY_LIFELINE_FD,
     KEY_ISOLATION,
     KEY_CA_FILE,
+    KEY_LABEL,
+    KEY_TAINT,
+    KEY_GPUS,
+    KEY_RESOURCE,
 };
 
 static const struct argp_option rows[] = {
@@ -34,6 +38,10 @@ static const struct argp_option rows[] = {
     {"controller", KEY_CONTROLLER, "ADDRESS", 0, "HOST:PORT or unix:PATH of the controller", 0},
     {"slots", KEY_SLOTS, "N", 0, "Workers it takes (default: the cores)", 0},
     {"memory", KEY_MEMORY, "BYTES", 0, "Memory for workers, with K, M, G or T (default: all)", 0},
+    {"label", KEY_LABEL, "KEY=VALUE", 0, "A label, for selectors and the topology; repeatable", 0},
+    {"taint", KEY_TAINT, "KEY=VALUE", 0, "Keep flares away that do not tolerate it; repeatable", 0},
+    {"gpus", KEY_GPUS, "N", 0, "Gpus it has (default: none)", 0},
+    {"resource", KEY_RESOURCE, "NAME=N", 0, "So much of another resource; repeatable", 0},
     {"state-dir", KEY_STATE_DIR, "DIR", 0, "Code cache and identity", 0},
     {"runtime-dir", KEY_RUNTIME_DIR, "DIR", 0, "Sockets of hosts and packs", 0},
     {"data-address", KEY_DATA_ADDRESS, "IP", 0, "Where hosts listen (default: 127.0.0.1)", 0},
@@ -107,6 +115,57 @@ bool node_name_valid(const char *name)
                length;
 }
 
+static bool is_word(const char *text, size_t length, size_t least)
+{
+    static const char allowed[] =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._/-";
+    return length >= least && length <= 63 && strspn(text, allowed) >= length;
+}
+
+bool node_parse_pair(char *text, struct node_pair *pair)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || !is_word(text, (size_t)(equals - text), 1) ||
+        !is_word(equals + 1, strlen(equals + 1), 0))
+        return false;
+    *equals = '\0';
+    *pair = (struct node_pair){text, equals + 1};
+    return true;
+}
+
+static void add_pair(struct argp_state *state, const char *option, char *text,
+                     struct node_pair *pairs, size_t *count)
+{
+    struct node_pair pair = {0};
+    if (*count == NODE_PAIRS_MAX)
+        argp_error(state, "%s can be given %d times at most", option, NODE_PAIRS_MAX);
+    if (!node_parse_pair(text, &pair))
+        argp_error(state,
+                   "%s takes KEY=VALUE, each of at most 63 letters, digits, '.', '_', '/' and '-', "
+                   "not '%s'",
+                   option, text);
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp(pairs[i].key, pair.key) == 0)
+            argp_error(state, "%s gives %s twice", option, pair.key);
+    pairs[(*count)++] = pair;
+}
+
+static void add_resource(struct argp_state *state, struct node_options *options, char *text)
+{
+    struct node_pair pair = {0};
+    struct node_amount *resource = &options->resources[options->resource_count];
+    if (options->resource_count == NODE_PAIRS_MAX)
+        argp_error(state, "--resource can be given %d times at most", NODE_PAIRS_MAX);
+    if (!node_parse_pair(text, &pair) || !node_parse_bytes(pair.value, &resource->amount))
+        argp_error(state, "--resource takes NAME=N, N a number, also as 4G, not '%s%s%s'", text,
+                   pair.key ? "=" : "", pair.key ? pair.value : "");
+    for (size_t i = 0; i < options->resource_count; i++)
+        if (strcmp(options->resources[i].name, pair.key) == 0)
+            argp_error(state, "--resource gives %s twice", pair.key);
+    resource->name = pair.key;
+    options->resource_count++;
+}
+
 static void copy_text(struct argp_state *state, char *to, size_t size_bytes, const char *from)
 {
     if (strlen(from) >= size_bytes || !*from)
@@ -163,6 +222,17 @@ static error_t parse_resource(int key, char *text, struct argp_state *state)
         if (!node_parse_bytes(text, &options->memory_bytes) || options->memory_bytes == 0)
             argp_error(state, "--memory takes a size, as 4G, not '%s'", text);
         return 0;
+    case KEY_LABEL:
+        add_pair(state, "--label", text, options->labels, &options->label_count);
+        return 0;
+    case KEY_TAINT:
+        add_pair(state, "--taint", text, options->taints, &options->taint_count);
+        return 0;
+    case KEY_RESOURCE:
+        add_resource(state, options, text);
+        return 0;
+    case KEY_GPUS:
+        return parse_count_option(state, "--gpus", text, 0, 65536, &options->gpus);
     case KEY_CACHE_BYTES:
         if (!node_parse_bytes(text, &options->cache_bytes))
             argp_error(state, "--cache-bytes takes a size, as 4G, not '%s'", text);

@@ -5,6 +5,7 @@
 #include "covey/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* How a flare's processes are held together, so that all of them can be ended. */
@@ -13,6 +14,19 @@ enum tree_kind {
     TREE_PID_NAMESPACE, /* a pack is the first process of a pid namespace */
     TREE_CGROUP,        /* a cgroup for each pack, ended by cgroup.kill */
     TREE_ENVIRONMENT,   /* found by COVEY_FLARE_ID in /proc; a process that changes it escapes */
+};
+
+#define NODE_PAIRS_MAX 64
+
+/* Of the command line, which lives as long. */
+struct node_pair {
+    const char *key;
+    const char *value;
+};
+
+struct node_amount {
+    const char *name;
+    uint64_t amount;
 };
 
 struct node_options {
@@ -33,6 +47,13 @@ struct node_options {
     enum tree_kind tree;
     char program_folder[512]; /* where covey-host and covey-pack are */
     char ca_file[256];        /* whom to trust; empty: plaintext */
+    struct node_pair labels[NODE_PAIRS_MAX];
+    size_t label_count;
+    struct node_pair taints[NODE_PAIRS_MAX];
+    size_t taint_count;
+    struct node_amount resources[NODE_PAIRS_MAX];
+    size_t resource_count;
+    uint32_t gpus;
 };
 
 /*
@@ -46,6 +67,10 @@ bool node_parse_ports(const char *text, uint32_t *first, uint32_t *last);
 
 /* "512", "512M", "2G", "1T", "4K", powers of 1024. */
 bool node_parse_bytes(const char *text, uint64_t *bytes);
+
+/* Cuts "key=value" in two, within text. False, with text untouched, where that is no label: both
+ * are 1 to 63 of [A-Za-z0-9._/-], the value may be empty. */
+bool node_parse_pair(char *text, struct node_pair *pair);
 
 /* What may stand in a node's name: 1 to 63 of [A-Za-z0-9._-]. */
 bool node_name_valid(const char *name);

@@ -95,6 +95,60 @@ static bool fill_flares(struct scratch **scratch, const struct node *agent,
     return true;
 }
 
+static Covey__V1__Capacity__LabelsEntry **
+fill_pairs(struct scratch **scratch, const struct node_pair *pairs, size_t count, bool taints)
+{
+    Covey__V1__Capacity__LabelsEntry *entries = scratch_get(scratch, count, sizeof(*entries));
+    Covey__V1__Capacity__LabelsEntry **list = scratch_get(scratch, count, sizeof(*list));
+    for (size_t i = 0; entries && list && i < count; i++) {
+        protobuf_c_message_init(taints ? &covey__v1__capacity__taints_entry__descriptor
+                                       : &covey__v1__capacity__labels_entry__descriptor,
+                                &entries[i]);
+        entries[i].key = (char *)(uintptr_t)pairs[i].key;
+        entries[i].value = (char *)(uintptr_t)pairs[i].value;
+        list[i] = &entries[i];
+    }
+    return entries ? list : NULL;
+}
+
+_Static_assert(sizeof(Covey__V1__Capacity__LabelsEntry) == sizeof(Covey__V1__Capacity__TaintsEntry),
+               "fill_pairs makes both kinds of entries");
+
+static bool fill_capacity(struct scratch **scratch, struct node *agent,
+                          Covey__V1__Capacity *capacity)
+{
+    const struct node_options *options = &agent->options;
+    size_t count = options->resource_count;
+    Covey__V1__Capacity__ResourcesEntry *entries = scratch_get(scratch, count, sizeof(*entries));
+    capacity->slots = options->slots ? options->slots : agent->capacity.cores;
+    capacity->memory_bytes =
+        options->memory_bytes ? options->memory_bytes : agent->capacity.memory_bytes;
+    capacity->cores = agent->capacity.cores;
+    capacity->processing_units = agent->capacity.processing_units;
+    capacity->numa_nodes = agent->capacity.numa_nodes;
+    capacity->gpus = options->gpus;
+    capacity->cpus = agent->capacity.cpus;
+    capacity->n_cpus = agent->capacity.cpu_count;
+    capacity->numa_of_cpu = agent->capacity.numa_of_cpu;
+    capacity->n_numa_of_cpu = agent->capacity.cpu_count;
+    capacity->labels = fill_pairs(scratch, options->labels, options->label_count, false);
+    capacity->n_labels = options->label_count;
+    capacity->taints = (Covey__V1__Capacity__TaintsEntry **)fill_pairs(scratch, options->taints,
+                                                                       options->taint_count, true);
+    capacity->n_taints = options->taint_count;
+    capacity->resources = scratch_get(scratch, count, sizeof(*capacity->resources));
+    if (!entries || !capacity->resources || !capacity->labels || !capacity->taints)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        covey__v1__capacity__resources_entry__init(&entries[i]);
+        entries[i].key = (char *)(uintptr_t)options->resources[i].name;
+        entries[i].value = options->resources[i].amount;
+        capacity->resources[i] = &entries[i];
+    }
+    capacity->n_resources = count;
+    return true;
+}
+
 bool register_send(struct node *agent)
 {
     static char version[] = COVEY_VERSION;
@@ -110,14 +164,8 @@ bool register_send(struct node *agent)
     registration.version = version;
     registration.identity = agent->identity;
     registration.capacity = &capacity;
-    capacity.slots = agent->options.slots ? agent->options.slots : agent->capacity.cores;
-    capacity.memory_bytes =
-        agent->options.memory_bytes ? agent->options.memory_bytes : agent->capacity.memory_bytes;
-    capacity.cores = agent->capacity.cores;
-    capacity.processing_units = agent->capacity.processing_units;
-    capacity.numa_nodes = agent->capacity.numa_nodes;
     enum covey_status status = COVEY_ENOMEM;
-    if (fill_flares(&scratch, agent, &registration))
+    if (fill_capacity(&scratch, agent, &capacity) && fill_flares(&scratch, agent, &registration))
         status = rpc_call_send(agent->attach.call, &request.base);
     scratch_free(scratch);
     if (status)

@@ -87,14 +87,29 @@ struct covey_pair {
     const char *value;
 };
 
+struct covey_amount {
+    const char *name;
+    uint64_t amount;
+};
+
 /* How a flare is to be run. What is 0 takes the definition's value, then the default. */
 struct covey_flare_options {
     enum covey_packing packing;
     uint32_t granularity; /* workers per pack or unit */
     enum covey_placement placement;
-    uint32_t slots; /* per worker */
-    uint32_t milli_cpus;
+    uint32_t slots;      /* per worker */
+    uint32_t milli_cpus; /* per worker; whole cpus (thousands) bind it to them */
     uint64_t memory_bytes;
+    uint32_t gpus;
+    const struct covey_amount *resources; /* that nodes declare by name; per worker */
+    size_t resource_count;
+    const char *const *selector; /* "key=value", "key!=value", "key", "!key": all hold of a node */
+    size_t selector_count;
+    const char *const *tolerations; /* taints: "key=value", or "key" */
+    size_t toleration_count;
+    bool preemptible; /* for a flare of higher priority */
+    uint32_t max_packs;
+    uint32_t max_nodes;
     int64_t time_limit_ns; /* from START to the end */
     int32_t priority;      /* -1000 to 1000; higher goes first */
     const struct covey_pair *labels;
@@ -169,6 +184,21 @@ struct covey_pack {
     const char *node;
     uint32_t first_rank;
     uint32_t workers;
+    const uint32_t *cpus; /* that its workers are bound to, by rank, as many for each */
+    size_t cpu_count;
+};
+
+/* Ordered pairs of ranks that are apart at a level: "rack", "node", "numa". */
+struct covey_level_cost {
+    const char *level;
+    uint64_t crossing_pairs;
+};
+
+/* From the top of the topology down. */
+struct covey_cost {
+    const struct covey_level_cost *levels;
+    size_t level_count;
+    uint32_t nodes;
 };
 
 struct covey_worker {
@@ -213,8 +243,9 @@ struct covey_flare {
     const char *tenant;
     uint32_t queue_position;
     const char *pending_reason;
-    uint32_t attempt;  /* times it was placed */
-    uint32_t restarts; /* times it was stopped to be started again */
+    struct covey_cost cost; /* of its placement */
+    uint32_t attempt;       /* times it was placed */
+    uint32_t restarts;      /* times it was stopped to be started again */
     const char *json;
 };
 
@@ -281,6 +312,7 @@ struct covey_plan {
     const char *reason; /* else why not */
     bool impossible;    /* it would never start on the nodes that there are */
     uint32_t queue_position;
+    struct covey_cost cost;
     const char *json;
 };
 
@@ -294,6 +326,16 @@ struct covey_node {
     uint32_t cores;
     uint32_t processing_units;
     uint32_t numa_nodes;
+    uint32_t gpus;
+    uint32_t gpus_used;
+    uint32_t milli_cpus_used;
+    const struct covey_pair *labels;
+    size_t label_count;
+    const struct covey_pair *taints;
+    size_t taint_count;
+    const struct covey_amount *resources;
+    const struct covey_amount *resources_used;
+    size_t resource_count;
     uint64_t epoch;
     const char *data_address;
     int64_t last_seen_at_ns;

@@ -123,6 +123,14 @@ enum covey_status core_attach(struct core *core, struct core_link *link, const c
                               uint32_t slots, char **running, size_t running_count)
 {
     Covey__V1__Capacity capacity = COVEY__V1__CAPACITY__INIT;
+    capacity.slots = slots;
+    return core_attach_as(core, link, name, &capacity, running, running_count);
+}
+
+enum covey_status core_attach_as(struct core *core, struct core_link *link, const char *name,
+                                 Covey__V1__Capacity *capacity, char **running,
+                                 size_t running_count)
+{
     Covey__V1__Register registration = COVEY__V1__REGISTER__INIT;
     Covey__V1__RunningFlare flares[8];
     Covey__V1__RunningFlare *list[8];
@@ -130,11 +138,10 @@ enum covey_status core_attach(struct core *core, struct core_link *link, const c
     (void)snprintf(identity, sizeof identity, "machine of %s", name);
     uint64_t sequence = link->sequence;
     *link = (struct core_link){.link = {on_send, on_close}, .sequence = sequence};
-    capacity.slots = slots;
     registration.name = (char *)(uintptr_t)name;
     registration.identity = identity;
     registration.version = (char *)(uintptr_t)COVEY_VERSION;
-    registration.capacity = &capacity;
+    registration.capacity = capacity;
     for (size_t i = 0; i < running_count; i++) {
         flares[i] = (Covey__V1__RunningFlare)COVEY__V1__RUNNING_FLARE__INIT;
         flares[i].flare_id = running[i];

@@ -43,6 +43,10 @@ void core_pass(struct core *core, int64_t duration_ns);
 
 enum covey_status core_attach(struct core *core, struct core_link *link, const char *name,
                               uint32_t slots, char **running, size_t running_count);
+/* As core_attach with a capacity of the caller's. */
+enum covey_status core_attach_as(struct core *core, struct core_link *link, const char *name,
+                                 Covey__V1__Capacity *capacity, char **running,
+                                 size_t running_count);
 enum covey_status core_say(struct core *core, struct core_link *link,
                            Covey__V1__AttachRequest *message, bool report);
 
