@@ -3,6 +3,7 @@
 #include "service/common/local.h"
 #include "service/common/memfd.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,6 +37,13 @@ static enum covey_status check_packs(const Covey__V1__LocalFlare *flare, struct 
                                    "pack %zu of the flare does not follow the one before it", i);
         if (pack->node_index >= flare->n_nodes)
             return covey_error_set(error, COVEY_EINVAL, "pack %zu is on no node of the flare", i);
+        if (pack->n_cpus % pack->workers != 0)
+            return covey_error_set(error, COVEY_EINVAL, "pack %zu has %zu cpus for %u workers", i,
+                                   pack->n_cpus, pack->workers);
+        for (size_t k = 0; k < pack->n_cpus; k++)
+            if (pack->cpus[k] >= CPU_SETSIZE)
+                return covey_error_set(error, COVEY_EINVAL, "pack %zu has a cpu %u", i,
+                                       pack->cpus[k]);
         rank += pack->workers;
         here = here || pack->node_index == flare->node_index;
     }

@@ -179,6 +179,8 @@ static enum covey_status describe(struct node_flare *flare, const Covey__V1__Pre
         pack->id = prepare->packs[i]->id;
         pack->first_rank = prepare->packs[i]->first_rank;
         pack->workers = prepare->packs[i]->workers;
+        pack->cpus = prepare->packs[i]->cpus;
+        pack->n_cpus = prepare->packs[i]->n_cpus;
         pack->node_index = node_index(&text, prepare->packs[i]->node);
         if (strcmp(prepare->packs[i]->node, own_name) == 0)
             text.node_index = pack->node_index;

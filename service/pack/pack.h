@@ -151,6 +151,14 @@ void pack_control_drain(struct pack *pack, struct pack_source *source);
 /* Answers PackPrepare. After a failure the pack is finished. */
 void pack_prepare(struct pack *pack, struct local_record *record);
 
+/* ---- bind.c ---- */
+
+/* Whether the workers can be bound to their cpus here. EUNAVAILABLE, with *rank set. */
+enum covey_status pack_check_cpus(const struct pack *pack, int32_t *rank,
+                                  struct covey_error *error) COVEY_MUST_USE;
+/* Binds the calling thread as a worker; nothing where it is not to be bound. */
+enum covey_status pack_bind(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
+
 /* ---- process.c, threads.c: making workers ---- */
 
 enum covey_status pack_fork(struct pack *pack, struct pack_worker *worker,

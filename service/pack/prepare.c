@@ -167,6 +167,8 @@ static enum covey_status prepare_all(struct pack *pack, struct local_record *rec
     if (!status)
         status = check_parameters(pack, prepare, error);
     if (!status)
+        status = pack_check_cpus(pack, rank, error);
+    if (!status)
         status = map_arena(pack, error);
     if (!status)
         status = load_code(pack, error);

@@ -161,6 +161,8 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
     (void)setpgid(0, 0);
     reset_signals();
     place_descriptors(pack, channels);
+    if (pack_bind(pack, index) != COVEY_OK)
+        fail_child("its cpus");
     (void)snprintf(number, sizeof(number), "%u", pack->here.first_rank + index);
     if (setenv(WORKER_RANK_VARIABLE, number, 1) != 0)
         fail_child("environment");

@@ -30,6 +30,12 @@ static int work(const struct thread_start *start)
 {
     struct covey_error error = {0};
     struct covey_ctx *ctx;
+    const struct pack *pack = start->worker->pack;
+    enum covey_status bound = pack_bind(pack, start->worker->rank - pack->here.first_rank);
+    if (bound) {
+        log_error("a worker cannot be bound to its cpus status=%s", covey_status_name(bound));
+        return 126;
+    }
     if (covey_worker_create(&start->setup, &ctx, &error) != COVEY_OK) {
         log_error("a worker cannot be set up: %s", error.message);
         return 126;

@@ -144,6 +144,39 @@ class Control(SystemTest):
         self.assert_message(self.cluster.covey("undrain", "nobody"), BAD_INPUT, "no node is named nobody: there are node-1, node-2")
         self.assertRegex(self.cluster.expect(OK, "undrain", name).out, rf"^{name} up$")
 
+    def test_workers_are_bound_to_cpus_of_their_own(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("this machine has one cpu")
+        for definition in ("act", "act-thread"):
+            with self.subTest(definition=definition):
+                flare_id = self.cluster.flare("-n", "2", "--cpus", "1", "--placement", "strict-pack", "--param", "cpus", definition)
+                flare = self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK)
+                bound = [line["text"].split("bound to ")[1] for line in self.cluster.logs(flare_id) if "bound to" in line["text"]]
+                self.assertEqual(sorted(bound), [str(cpu) for cpu in cpus[:2]])
+                self.assertEqual(sorted(flare["packs"][0]["cpus"]), cpus[:2])
+
+    def test_labels_taints_and_resources(self):
+        cluster = self.own_cluster(arguments=("--label", "disk=ssd", "--racks", "2"))
+        cluster.deploy("act", ACT)
+        labels = [node["capacity"]["labels"] for node in cluster.expect(OK, "nodes", "--json").objects()]
+        self.assertEqual(labels, [{"disk": "ssd", "rack": "r0"}, {"disk": "ssd", "rack": "r1"}])
+        self.assertRegex(cluster.expect(OK, "nodes").out, "node-2 .*labels: .*rack=r1")
+        flare_id = cluster.flare("-n", "2", "--select", "rack=r1", "--select", "disk", "--param", "echo", "act")
+        flare = self.assert_ended(cluster, flare_id, "SUCCEEDED", OK)
+        self.assertEqual({pack["node"] for pack in flare["packs"]}, {"node-2"})
+        plan = cluster.expect(OK, "plan", "--json", "-n", "10", "act").last()
+        self.assertEqual([(level["level"], int(level["crossing_pairs"])) for level in plan["cost"]["levels"]][:2],
+                         [("rack", 32), ("node", 32)])
+        self.assertIn("pairs of ranks apart by rack 32, node 32", cluster.expect(OK, "plan", "-n", "10", "act").out)
+        for arguments, code, pattern in ((("--select", "rack=r1", "-n", "9"), UNPLACEABLE, "9 workers"),
+                                         (("--select", "a b"), BAD_INPUT, "'a b' is no selector: write key=value"),
+                                         (("--tolerate", "=x"), BAD_INPUT, "'=x' is no toleration"),
+                                         (("--resource", "fpga=1"), UNPLACEABLE, "no node has the resource 'fpga'"),
+                                         (("--gpus", "1"), UNPLACEABLE, "1 worker needs 1")):
+            with self.subTest(arguments=arguments):
+                self.assert_message(cluster.covey("flare", *arguments, "act"), code, pattern)
+
     def test_nodes_and_ps(self):
         self.assertEqual([(node["state"], node["slots_used"], node["capacity"]["slots"])
                           for node in self.cluster.expect(OK, "nodes", "--json").objects()], [("UP", 0, 8)] * 2)

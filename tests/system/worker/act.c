@@ -4,6 +4,7 @@
  */
 #include <covey/worker.h>
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,21 @@ static int act_exchange(const struct call *call)
     return failed;
 }
 
+/* cpus: says which ones it is bound to. */
+static int act_cpus(const struct call *call)
+{
+    cpu_set_t set;
+    char text[256] = "";
+    size_t used = 0;
+    if (sched_getaffinity(0, sizeof(set), &set))
+        return 1;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && used < sizeof(text); cpu++)
+        if (CPU_ISSET(cpu, &set))
+            used += (size_t)snprintf(text + used, sizeof(text) - used, " %zu", cpu);
+    covey_logf(call->ctx, "bound to%s", text);
+    return barrier(call);
+}
+
 static const struct {
     const char *verb;
     int (*act)(const struct call *call);
@@ -231,7 +247,7 @@ static const struct {
     {"lines", act_lines},       {"return", act_return},     {"exit", act_exit},
     {"raise", act_raise},       {"mismatch", act_mismatch}, {"until", act_until},
     {"spin", act_spin},         {"stubborn", act_stubborn}, {"orphan", act_orphan},
-    {"exchange", act_exchange},
+    {"exchange", act_exchange}, {"cpus", act_cpus},
 };
 
 int covey_work(struct covey_ctx *ctx)

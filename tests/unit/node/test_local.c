@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -203,6 +204,15 @@ static void local_flare_check__table(void)
     flare = sound_flare();
     packs[1].workers = UINT32_MAX;
     flare.workers_total = 1;
+    TEST_EQUAL(local_flare_check(&flare, &error), COVEY_EINVAL);
+    uint32_t cpus[] = {0, 1, 2, CPU_SETSIZE};
+    flare = sound_flare();
+    packs[0].cpus = cpus;
+    packs[0].n_cpus = 2;
+    TEST_EQUAL(local_flare_check(&flare, &error), COVEY_OK);
+    packs[0].n_cpus = 3;
+    TEST_EQUAL(local_flare_check(&flare, &error), COVEY_EINVAL);
+    packs[0].n_cpus = 4;
     TEST_EQUAL(local_flare_check(&flare, &error), COVEY_EINVAL);
     flare = sound_flare();
     flare.worker_kind = 2;
