@@ -59,6 +59,8 @@ static const struct unary cancel_flare =
     UNARY("Covey", "CancelFlare", cancel_flare, COVEY_OK, MEMBER(flare), client_convert_cancelled);
 static const struct unary plan_flare =
     UNARY("Covey", "PlanFlare", plan_flare, COVEY_OK, MEMBER(plan), client_convert_plan);
+static const struct unary explain_flare = UNARY("Covey", "ExplainFlare", explain_flare, COVEY_OK,
+                                                MEMBER(explanation), client_convert_explanation);
 static const struct unary list_nodes =
     UNARY("Covey", "ListNodes", list_nodes, COVEY_OK, MEMBER(nodes), client_convert_node_list);
 static const struct unary drain_node =
@@ -301,6 +303,27 @@ enum covey_status covey_client_plan_flare(struct covey_client *client,
     if (!status)
         status = covey_client_plan_flare_start(client, request, &blocking.start, error);
     return finish_blocking(status, &blocking, plan, error);
+}
+
+enum covey_status covey_client_explain_flare_start(struct covey_client *client, const char *id,
+                                                   const struct covey_start *start,
+                                                   struct covey_error *error)
+{
+    Covey__V1__ExplainFlareRequest request = COVEY__V1__EXPLAIN_FLARE_REQUEST__INIT;
+    request.id = text_of(id);
+    return begin(client, &explain_flare, &request.base, start, error);
+}
+
+enum covey_status covey_client_explain_flare(struct covey_client *client, const char *id,
+                                             int64_t timeout_ns,
+                                             struct covey_explanation **explanation,
+                                             struct covey_error *error)
+{
+    struct blocking blocking;
+    enum covey_status status = blocking_begin(client, timeout_ns, &blocking, error);
+    if (!status)
+        status = covey_client_explain_flare_start(client, id, &blocking.start, error);
+    return finish_blocking(status, &blocking, explanation, error);
 }
 
 enum covey_status covey_client_list_nodes_start(struct covey_client *client,

@@ -12,6 +12,7 @@ _Static_assert((int)COVEY_FLARE_TIMED_OUT == (int)COVEY__V1__FLARE_STATE__FLARE_
                    (int)COVEY_NODE_DOWN == (int)COVEY__V1__NODE_STATE__NODE_STATE_DOWN &&
                    (int)COVEY_CODE_EXECUTABLE == (int)COVEY__V1__CODE_KIND__CODE_KIND_EXECUTABLE &&
                    (int)COVEY_WORKER_THREAD == (int)COVEY__V1__WORKER_KIND__WORKER_KIND_THREAD &&
+                   (int)COVEY_REASON_ENDED == (int)COVEY__V1__REASON_KIND__REASON_KIND_ENDED &&
                    (int)COVEY_PACKING_MIXED == (int)COVEY__V1__PACKING__PACKING_MIXED &&
                    (int)COVEY_PLACEMENT_STRICT_SPREAD ==
                        (int)COVEY__V1__PLACEMENT__PLACEMENT_STRICT_SPREAD,
@@ -387,6 +388,47 @@ void client_convert_plan(struct client_result *result, const ProtobufCMessage *m
         .json = json_of(&result->arena, message, json),
     };
     fill_cost(&result->arena, &result->as.plan.cost, from->cost);
+}
+
+static const struct covey_reason *reasons_of(struct client_arena *arena, Covey__V1__Reason **from,
+                                             size_t count)
+{
+    struct covey_reason *reasons = client_arena_alloc(arena, count, sizeof *reasons);
+    for (size_t i = 0; reasons && i < count; i++)
+        reasons[i] = (struct covey_reason){
+            .kind = (enum covey_reason_kind)from[i]->kind,
+            .message = client_arena_text(arena, from[i]->message),
+            .never = from[i]->never,
+            .dimension = client_arena_text(arena, from[i]->dimension),
+            .asked = from[i]->asked,
+            .available = from[i]->available,
+            .nodes = from[i]->nodes,
+            .flare_id = client_arena_text(arena, from[i]->flare_id),
+        };
+    return reasons;
+}
+
+void client_convert_explanation(struct client_result *result, const ProtobufCMessage *message,
+                                bool json)
+{
+    const Covey__V1__ExplainFlareResponse *from = (const Covey__V1__ExplainFlareResponse *)message;
+    struct covey_explanation *to = &result->as.explanation;
+    fill_flare(&result->arena, &to->flare, from->flare, false);
+    to->reasons = reasons_of(&result->arena, from->reasons, from->n_reasons);
+    to->reason_count = from->n_reasons;
+    if (from->nodes) {
+        to->nodes_up = from->nodes->up;
+        to->nodes_draining = from->nodes->draining;
+        to->nodes_down = from->nodes->down;
+        to->nodes_unmatched = from->nodes->unmatched;
+        to->nodes_too_small = from->nodes->too_small;
+    }
+    to->ahead = from->ahead;
+    to->unit = from->unit;
+    to->fitting = from->fitting;
+    to->promised_at_ns = time_of(from->promised_at);
+    to->estimated_at_ns = time_of(from->estimated_at);
+    to->json = json_of(&result->arena, message, json);
 }
 
 void client_convert_drained(struct client_result *result, const ProtobufCMessage *message,

@@ -1,5 +1,6 @@
 #include "client/json.h"
 #include "covey/client.h"
+#include "covey/v1/covey.pb-c.h"
 #include "covey/v1/types.pb-c.h"
 
 static const char *name_of(const ProtobufCEnumDescriptor *descriptor, int value)
@@ -21,6 +22,11 @@ const char *covey_worker_state_name(enum covey_worker_state state)
 const char *covey_node_state_name(enum covey_node_state state)
 {
     return name_of(&covey__v1__node_state__descriptor, (int)state);
+}
+
+const char *covey_reason_kind_name(enum covey_reason_kind kind)
+{
+    return name_of(&covey__v1__reason_kind__descriptor, (int)kind);
 }
 
 const char *covey_code_kind_name(enum covey_code_kind kind)

@@ -65,6 +65,11 @@ void covey_plan_free(struct covey_plan *plan)
     free_body(plan);
 }
 
+void covey_explanation_free(struct covey_explanation *explanation)
+{
+    free_body(explanation);
+}
+
 void covey_node_free(struct covey_node *node)
 {
     free_body(node);

@@ -19,6 +19,7 @@ struct client_result {
         struct covey_flare flare;
         struct covey_flare_list flares;
         struct covey_plan plan;
+        struct covey_explanation explanation;
         struct covey_node node;
         struct covey_node_list nodes;
         struct covey_blob_list blobs;
@@ -44,6 +45,7 @@ client_converter client_convert_flared;          /* FlareResponse */
 client_converter client_convert_flare_get;       /* GetFlareResponse */
 client_converter client_convert_cancelled;       /* CancelFlareResponse */
 client_converter client_convert_flare_list;      /* ListFlaresResponse */
+client_converter client_convert_explanation;     /* ExplainFlareResponse */
 client_converter client_convert_plan;            /* PlanFlareResponse */
 client_converter client_convert_drained;         /* DrainNodeResponse */
 client_converter client_convert_node_list;       /* ListNodesResponse */

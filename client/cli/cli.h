@@ -98,6 +98,7 @@ int cli_definitions(int argc, char **argv);
 int cli_deploy(int argc, char **argv);
 int cli_down(int argc, char **argv);
 int cli_drain(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 int cli_flare(int argc, char **argv);
 int cli_logs(int argc, char **argv);
 int cli_nodes(int argc, char **argv);

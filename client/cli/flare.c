@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "client/cli/attach.h"
 #include "client/cli/cli.h"
+#include "client/cli/cost.h"
 #include "client/cli/request.h"
 
 #include <inttypes.h>
@@ -126,6 +127,22 @@ int cli_flare(int argc, char **argv)
     return exit_status;
 }
 
+void cli_print_cost(const struct covey_cost *cost)
+{
+    for (size_t i = 0; i < cost->level_count; i++)
+        printf("%s%s %" PRIu64, i ? ", " : "pairs of ranks apart by ", cost->levels[i].level,
+               cost->levels[i].crossing_pairs);
+    if (cost->level_count)
+        printf("\n");
+}
+
+/* By rank, where its workers are bound. */
+static void print_cpus(const struct covey_pack *pack)
+{
+    for (size_t i = 0; i < pack->cpu_count; i++)
+        printf("%s%" PRIu32, i ? " " : "  cpus ", pack->cpus[i]);
+}
+
 static void print_plan(const struct covey_plan *plan, uint32_t workers)
 {
     if (plan->placeable)
@@ -137,17 +154,15 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
     if (plan->queue_position)
         printf("behind %" PRIu32 " other%s\n", plan->queue_position,
                plan->queue_position == 1 ? "" : "s");
-    for (size_t i = 0; i < plan->cost.level_count; i++)
-        printf("%s%s %" PRIu64, i ? ", " : "pairs of ranks apart by ", plan->cost.levels[i].level,
-               plan->cost.levels[i].crossing_pairs);
-    if (plan->cost.level_count)
-        printf("\n");
+    cli_print_cost(&plan->cost);
     if (plan->pack_count)
         printf("%-6s %-24s %8s  %s\n", "PACK", "NODE", "WORKERS", "RANKS");
     for (size_t i = 0; i < plan->pack_count; i++) {
         const struct covey_pack *pack = &plan->packs[i];
-        printf("%-6" PRIu32 " %-24s %8" PRIu32 "  %" PRIu32 "-%" PRIu32 "\n", pack->id, pack->node,
+        printf("%-6" PRIu32 " %-24s %8" PRIu32 "  %" PRIu32 "-%" PRIu32, pack->id, pack->node,
                pack->workers, pack->first_rank, pack->first_rank + pack->workers - 1);
+        print_cpus(pack);
+        printf("\n");
     }
 }
 

@@ -24,6 +24,7 @@ static const struct verb verbs[] = {
     {"definitions", "list definitions", cli_definitions},
     {"flare", "start a flare of a definition", cli_flare},
     {"plan", "show where a flare would go", cli_plan},
+    {"explain", "say why a flare is where it is", cli_explain},
     {"ps", "list flares", cli_ps},
     {"watch", "follow the events of a flare", cli_watch},
     {"wait", "wait for the end of a flare", cli_wait},

@@ -104,6 +104,24 @@ static void plan_flare(struct rpc_call *call, const ProtobufCMessage *message, v
     controller_plan_clear(&response);
 }
 
+static void explain_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    struct api *api = data;
+    struct controller_identity caller;
+    struct covey_error error = {0};
+    Covey__V1__ExplainFlareResponse *response;
+    if (!api_caller(api, call, &caller))
+        return;
+    enum covey_status status = controller_explain(
+        api->controller, &caller, ((const Covey__V1__ExplainFlareRequest *)message)->id, &response,
+        &error);
+    if (status)
+        rpc_call_fail(call, status, &error);
+    else
+        rpc_call_reply(call, &response->base);
+    message_free(response);
+}
+
 /* ---- definitions ---- */
 
 static void deploy(struct rpc_call *call, const ProtobufCMessage *message, void *data)
@@ -290,6 +308,7 @@ API_UNARY(get_flare)
 API_UNARY(list_flares)
 API_UNARY(cancel_flare)
 API_UNARY(plan_flare)
+API_UNARY(explain_flare)
 API_UNARY(deploy)
 API_UNARY(get_definition)
 API_UNARY(delete_definition)
@@ -333,6 +352,7 @@ static const struct rpc_method methods[] = {
     METHOD("ListFlares", list_flares, list_flares),
     METHOD("CancelFlare", cancel_flare, cancel_flare),
     METHOD("PlanFlare", plan_flare, plan_flare),
+    METHOD("ExplainFlare", explain_flare, explain_flare),
     METHOD("ListNodes", list_nodes, list_nodes),
     METHOD("DrainNode", drain_node, drain_node),
     METHOD("GetServerInfo", get_server_info, get_server_info),

@@ -125,6 +125,12 @@ enum covey_status controller_plan(struct controller *controller,
                                   struct covey_error *error) COVEY_MUST_USE;
 void controller_plan_clear(Covey__V1__PlanFlareResponse *response);
 
+/* *response is owned (message_free); NULL after a failure. */
+enum covey_status controller_explain(struct controller *controller,
+                                     const struct controller_identity *caller, const char *id,
+                                     Covey__V1__ExplainFlareResponse **response,
+                                     struct covey_error *error) COVEY_MUST_USE;
+
 /* The caller may see this flare, and whether its last event is in the journal. ENOTFOUND
  * otherwise. */
 enum covey_status controller_find(struct controller *controller,

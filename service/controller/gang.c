@@ -203,7 +203,8 @@ void gang_place(struct controller *controller)
     controller->place = false;
     const struct sched_placement *placement;
     while (!controller->draining && journal_is_whole(controller) &&
-           sched_next(controller->sched, now_of(controller), &placement) == COVEY_OK && placement) {
+           sched_next(controller->sched, sched_now_of(controller), &placement) == COVEY_OK &&
+           placement) {
         struct flare *flare = flare_find(controller, placement->flare);
         struct covey_error error = {0};
         if (journal_placed(controller, flare, placement, &error) == COVEY_OK) {

@@ -133,6 +133,13 @@ static inline int64_t wall_of(const struct controller *controller)
     return controller->clock.wall_ns(controller->clock.data);
 }
 
+/* The scheduler's clock is the wall's: a flare's place in the queue is when it was accepted, also
+ * after a restart. */
+static inline int64_t sched_now_of(const struct controller *controller)
+{
+    return wall_of(controller);
+}
+
 /* ---- flare.c ---- */
 
 /* A flare in state NONE from what a call or the journal says; takes request and definition also

@@ -150,6 +150,13 @@ static uint16_t *cpus_of(const flare_message *view)
     return cpus;
 }
 
+/* Its time limit counts from here. */
+static int64_t since_of(const struct controller *controller, const flare_message *view)
+{
+    int64_t placed_ns = message_time_ns(view->timeline->placed_at);
+    return placed_ns ? placed_ns : sched_now_of(controller);
+}
+
 /* The gang's claims, as they were. */
 static enum covey_status restore_claims(struct controller *controller, struct flare *flare,
                                         struct covey_error *error)
@@ -171,7 +178,7 @@ static enum covey_status restore_claims(struct controller *controller, struct fl
     }
     if (!status)
         status = sched_restore(controller->sched, &placing.request, packs, (uint32_t)view->n_packs,
-                               cpus, now_of(controller), error);
+                               cpus, since_of(controller, view), error);
     free(cpus);
     free(packs);
     placing_free(&placing);

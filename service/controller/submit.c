@@ -158,7 +158,8 @@ enum covey_status controller_plan(struct controller *controller,
     struct covey_error why = {0};
     status = placing_make(controller, &of, &placing, &why);
     if (!status) {
-        status = sched_plan(controller->sched, &placing.request, now_of(controller), &plan, &why);
+        status =
+            sched_plan(controller->sched, &placing.request, sched_now_of(controller), &plan, &why);
         placing_free(&placing);
     }
     message_free(options);

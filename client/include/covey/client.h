@@ -85,6 +85,7 @@ struct covey_reply {
     const struct covey_flare *flare;
     const struct covey_flare_list *flares;
     const struct covey_plan *plan;
+    const struct covey_explanation *explanation;
     const struct covey_node *node;
     const struct covey_node_list *nodes;
     const struct covey_blob_list *blobs;
@@ -249,6 +250,17 @@ COVEY_API enum covey_status covey_client_plan_flare_start(struct covey_client *c
                                                           struct covey_error *error) COVEY_MUST_USE;
 COVEY_API void covey_plan_free(struct covey_plan *plan);
 
+/* Why a flare is where it is. ENOTFOUND. Frees: covey_explanation_free. */
+COVEY_API enum covey_status covey_client_explain_flare(struct covey_client *client, const char *id,
+                                                       int64_t timeout_ns,
+                                                       struct covey_explanation **explanation,
+                                                       struct covey_error *error) COVEY_MUST_USE;
+COVEY_API enum covey_status
+covey_client_explain_flare_start(struct covey_client *client, const char *id,
+                                 const struct covey_start *start,
+                                 struct covey_error *error) COVEY_MUST_USE;
+COVEY_API void covey_explanation_free(struct covey_explanation *explanation);
+
 /* ---- following a flare ---- */
 
 /*
@@ -345,6 +357,7 @@ COVEY_API void covey_server_info_free(struct covey_server_info *info);
 COVEY_API const char *covey_flare_state_name(enum covey_flare_state state);
 COVEY_API const char *covey_worker_state_name(enum covey_worker_state state);
 COVEY_API const char *covey_node_state_name(enum covey_node_state state);
+COVEY_API const char *covey_reason_kind_name(enum covey_reason_kind kind);
 COVEY_API const char *covey_code_kind_name(enum covey_code_kind kind);
 
 /* Whether a state is one of the four ends. Thread-safe. */

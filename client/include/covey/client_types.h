@@ -316,6 +316,57 @@ struct covey_plan {
     const char *json;
 };
 
+/* What keeps a flare from starting, or says where it is in its life; covey.proto has what each
+ * means. */
+enum covey_reason_kind {
+    COVEY_REASON_UNSPECIFIED = 0,
+    COVEY_REASON_NEXT = 1,
+    COVEY_REASON_BEHIND = 2,
+    COVEY_REASON_PROMISED = 3,
+    COVEY_REASON_QUOTA = 4,
+    COVEY_REASON_NO_NODES = 5,
+    COVEY_REASON_NO_MATCH = 6,
+    COVEY_REASON_CAPACITY = 7,
+    COVEY_REASON_FRAGMENTED = 8,
+    COVEY_REASON_FEW_NODES = 9,
+    COVEY_REASON_NODE_LIMIT = 10,
+    COVEY_REASON_DRAINING = 11,
+    COVEY_REASON_DOWN = 12,
+    COVEY_REASON_PREPARING = 13,
+    COVEY_REASON_RUNNING = 14,
+    COVEY_REASON_ENDING = 15,
+    COVEY_REASON_ENDED = 16,
+};
+
+struct covey_reason {
+    enum covey_reason_kind kind;
+    const char *message; /* one sentence */
+    bool never;          /* not even when all that runs has ended */
+    const char *dimension;
+    uint64_t asked;
+    uint64_t available;
+    uint32_t nodes;       /* that it is about */
+    const char *flare_id; /* that is in the way */
+};
+
+struct covey_explanation {
+    struct covey_flare flare;           /* without its workers */
+    const struct covey_reason *reasons; /* the first decides */
+    size_t reason_count;
+    /* Of a flare that waits: */
+    uint32_t nodes_up;
+    uint32_t nodes_draining;
+    uint32_t nodes_down;
+    uint32_t nodes_unmatched;
+    uint32_t nodes_too_small;
+    uint32_t ahead;
+    uint32_t unit;           /* workers that have to stay together */
+    uint32_t fitting;        /* the most workers that would fit now */
+    int64_t promised_at_ns;  /* it starts no later, if what runs ends by its time limits */
+    int64_t estimated_at_ns; /* it starts then, if nothing else comes */
+    const char *json;
+};
+
 struct covey_node {
     const char *name;
     enum covey_node_state state;

@@ -242,6 +242,31 @@ static void on_plan(struct rpc_call *call, const ProtobufCMessage *message, void
     rpc_call_reply(call, &response.base);
 }
 
+static void on_explain(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    Covey__V1__ExplainFlareResponse response = COVEY__V1__EXPLAIN_FLARE_RESPONSE__INIT;
+    Covey__V1__Flare flare = COVEY__V1__FLARE__INIT;
+    Covey__V1__Reason reason = COVEY__V1__REASON__INIT;
+    Covey__V1__Reason *reasons[] = {&reason};
+    Covey__V1__NodeCounts nodes = COVEY__V1__NODE_COUNTS__INIT;
+    (void)data;
+    flare.id = ((const Covey__V1__ExplainFlareRequest *)message)->id;
+    flare.state = COVEY__V1__FLARE_STATE__FLARE_STATE_QUEUED;
+    flare.workers_total = 9;
+    reason.kind = COVEY__V1__REASON_KIND__REASON_KIND_CAPACITY;
+    reason.message = (char *)"it waits for slots";
+    reason.dimension = (char *)"slots";
+    reason.asked = 9;
+    reason.available = 4;
+    nodes.up = 2;
+    response.flare = &flare;
+    response.reasons = reasons;
+    response.n_reasons = 1;
+    response.nodes = &nodes;
+    response.fitting = 4;
+    rpc_call_reply(call, &response.base);
+}
+
 static void on_list_nodes(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
     Covey__V1__ListNodesResponse response = COVEY__V1__LIST_NODES_RESPONSE__INIT;
@@ -573,6 +598,7 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
     X("StreamResults", stream_results, on_results, true)                                           \
     X("CancelFlare", cancel_flare, on_cancel, false)                                               \
     X("PlanFlare", plan_flare, on_plan, false)                                                     \
+    X("ExplainFlare", explain_flare, on_explain, false)                                            \
     X("ListNodes", list_nodes, on_list_nodes, false)                                               \
     X("DrainNode", drain_node, on_drain, false)                                                    \
     X("GetServerInfo", get_server_info, on_server_info, false)

@@ -199,6 +199,12 @@ class OtherVerbs(WithController):
         self.assertIn(flare, self.covey("ps", "--ids").stdout.split())
         self.covey("cancel", flare)
 
+    def test_explain(self):
+        out = self.covey("explain", "F").stdout
+        self.assertIn("capacity: it waits for slots (slots: 9 asked for, 4 free)", out)
+        self.assertIn("nodes: 2 up (0 too full, 0 not matching), 0 draining, 0 down; 4 of 9 workers would fit now", out)
+        self.assertEqual(objects(self.covey("explain", "--json", "F").stdout)[0]["reasons"][0]["kind"], "CAPACITY")
+
     def test_plan(self):
         self.covey("deploy", "hello.so")
         self.covey("deploy", "huge.so")

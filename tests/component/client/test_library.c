@@ -229,6 +229,7 @@ static void cluster_calls__all__bring_their_structs(void)
     struct covey_node *node;
     struct covey_server_info *info;
     struct covey_plan *plan;
+    struct covey_explanation *why;
     const struct covey_drain drain = {.reason = "a trial", .deadline_ns = 60000000000};
     struct covey_definition *definition;
     struct covey_definition_list *definitions;
@@ -247,6 +248,14 @@ static void cluster_calls__all__bring_their_structs(void)
     TEST_EQUAL(node->drain_until_ns, 60000000000);
     TEST_REQUIRE(covey_client_server_info(client, 0, &info, NULL) == COVEY_OK);
     TEST_EQUAL_STRING(info->version, covey_client_version());
+    TEST_REQUIRE(covey_client_explain_flare(client, "F", 0, &why, NULL) == COVEY_OK);
+    TEST_EQUAL_STRING(why->flare.id, "F");
+    TEST_REQUIRE(why->reason_count == 1);
+    TEST_EQUAL(why->reasons[0].kind, COVEY_REASON_CAPACITY);
+    TEST_EQUAL_STRING(covey_reason_kind_name(why->reasons[0].kind), "CAPACITY");
+    TEST_EQUAL(why->reasons[0].available, 4);
+    TEST_EQUAL(why->nodes_up, 2);
+    covey_explanation_free(why);
     TEST_REQUIRE(covey_client_plan_flare(client, &request, 0, &plan, NULL) == COVEY_OK);
     TEST_TRUE(plan->placeable && plan->pack_count == 2 && plan->packs[0].workers == 2);
     TEST_REQUIRE(covey_client_get_definition(client, "planned", 0, 0, &definition, NULL) ==

@@ -238,7 +238,60 @@ static void attach__too_many_resources_in_all__refused(void)
     core_stop(&core);
 }
 
+static void check_reason(const char *flare, Covey__V1__ReasonKind kind, const char *text)
+{
+    Covey__V1__ExplainFlareResponse *why;
+    TEST_REQUIRE(controller_explain(core.controller, &core.caller, flare, &why, &core.error) ==
+                 COVEY_OK);
+    TEST_REQUIRE(why->n_reasons > 0);
+    TEST_EQUAL(why->reasons[0]->kind, kind);
+    if (!strstr(why->reasons[0]->message, text))
+        TEST_EQUAL_STRING(why->reasons[0]->message, text);
+    message_free(why);
+}
+
+static void explain__every_state__says_where_it_is(void)
+{
+    Covey__V1__ExplainFlareResponse *why;
+    Covey__V1__FlareOptions options = COVEY__V1__FLARE_OPTIONS__INIT;
+    char waiting[ULID_BYTES];
+    core_start(&core);
+    memset(&a, 0, sizeof a);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 4, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_submit_as(&core, 4, &options, id) == COVEY_OK);
+    TEST_REQUIRE(core_submit_as(&core, 2, &options, waiting) == COVEY_OK);
+    controller_turn(core.controller);
+    check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_PREPARING, "a: 4 workers are made ready");
+    TEST_EQUAL(core_prepared(&core, &a, id, 0, 4), COVEY_OK);
+    check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_RUNNING,
+                 "it runs on a: 4 workers in 1 pack");
+    check_reason(waiting, COVEY__V1__REASON_KIND__REASON_KIND_CAPACITY, "2 workers");
+    const struct controller_drain how = {"new disk", COVEY_NEVER_NS};
+    TEST_EQUAL(controller_drain_node(core.controller, "a", &how, NULL), COVEY_OK);
+    TEST_EQUAL(controller_explain(core.controller, &core.caller, waiting, &why, NULL), COVEY_OK);
+    TEST_EQUAL(why->nodes->draining, 1);
+    bool found = false;
+    for (size_t i = 1; i < why->n_reasons; i++)
+        found = found || why->reasons[i]->kind == COVEY__V1__REASON_KIND__REASON_KIND_DRAINING;
+    TEST_TRUE(found);
+    message_free(why);
+    flare_message *flare;
+    TEST_EQUAL(controller_cancel(core.controller, &core.caller, id, "enough", &flare, NULL),
+               COVEY_OK);
+    message_free(flare);
+    check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDING, "enough");
+    TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
+    controller_turn(core.controller);
+    check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDED,
+                 "it has ended: CANCELLED: cancelled by uid:1: enough");
+    const struct controller_identity other = {.tenant = "uid:2"};
+    TEST_EQUAL(controller_explain(core.controller, &other, id, &why, &core.error), COVEY_ENOTFOUND);
+    TEST_TRUE(why == NULL);
+    core_stop(&core);
+}
+
 static const struct test_case placing[] = {
+    TEST_CASE(explain__every_state__says_where_it_is),
     TEST_CASE(node__says_what_it_has__is_shown_and_kept),
     TEST_CASE(flare__selects_and_tolerates__goes_where_it_may),
     TEST_CASE(request__malformed__refused_with_one_sentence),
