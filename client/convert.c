@@ -387,6 +387,18 @@ void client_convert_plan(struct client_result *result, const ProtobufCMessage *m
         .queue_position = from->queue_position,
         .json = json_of(&result->arena, message, json),
     };
+    struct covey_alternative *others =
+        client_arena_alloc(&result->arena, from->n_alternatives, sizeof *others);
+    for (size_t i = 0; others && i < from->n_alternatives; i++) {
+        others[i].packing = (enum covey_packing)from->alternatives[i]->packing;
+        others[i].granularity = from->alternatives[i]->granularity;
+        others[i].placement = (enum covey_placement)from->alternatives[i]->placement;
+        others[i].packs = from->alternatives[i]->packs;
+        fill_cost(&result->arena, &others[i].cost, from->alternatives[i]->cost);
+    }
+    result->as.plan.alternatives = others;
+    result->as.plan.alternative_count = from->n_alternatives;
+    result->as.plan.estimated_at_ns = time_of(from->estimated_at);
     fill_cost(&result->arena, &result->as.plan.cost, from->cost);
 }
 

@@ -143,8 +143,25 @@ static void print_cpus(const struct covey_pack *pack)
         printf("%s%" PRIu32, i ? " " : "  cpus ", pack->cpus[i]);
 }
 
+static void print_alternatives(const struct covey_plan *plan)
+{
+    static const char *const packings[] = {"", "heterogeneous", "homogeneous", "mixed"};
+    static const char *const placements[] = {"", "pack", "strict-pack", "spread", "strict-spread"};
+    for (size_t i = 0; i < plan->alternative_count; i++) {
+        const struct covey_alternative *other = &plan->alternatives[i];
+        printf("or: --packing %s --placement %s", packings[(unsigned)other->packing % 4],
+               placements[(unsigned)other->placement % 5]);
+        if (other->granularity)
+            printf(" -g %" PRIu32, other->granularity);
+        printf(": %" PRIu32 " pack%s on %" PRIu32 " node%s, ", other->packs,
+               other->packs == 1 ? "" : "s", other->cost.nodes, other->cost.nodes == 1 ? "" : "s");
+        cli_print_cost(&other->cost);
+    }
+}
+
 static void print_plan(const struct covey_plan *plan, uint32_t workers)
 {
+    char time[CLI_TEXT_BYTES];
     if (plan->placeable)
         printf("would start now: %" PRIu32 " worker%s in %zu pack%s\n", workers,
                workers == 1 ? "" : "s", plan->pack_count, plan->pack_count == 1 ? "" : "s");
@@ -154,6 +171,9 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
     if (plan->queue_position)
         printf("behind %" PRIu32 " other%s\n", plan->queue_position,
                plan->queue_position == 1 ? "" : "s");
+    if (plan->estimated_at_ns)
+        printf("would start about %s if nothing else comes\n",
+               cli_time_text(time, plan->estimated_at_ns));
     cli_print_cost(&plan->cost);
     if (plan->pack_count)
         printf("%-6s %-24s %8s  %s\n", "PACK", "NODE", "WORKERS", "RANKS");
@@ -164,6 +184,7 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
         print_cpus(pack);
         printf("\n");
     }
+    print_alternatives(plan);
 }
 
 static const struct argp_option plan_options[] = {

@@ -1,5 +1,6 @@
 /* Why a flare is where it is, in words and for programs. */
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "service/controller/internal.h"
@@ -15,6 +16,9 @@ typedef Covey__V1__ExplainFlareResponse explain_message;
 static const Covey__V1__ReasonKind kinds[] = {
     [SCHED_REASON_NONE] = COVEY__V1__REASON_KIND__REASON_KIND_NEXT,
     [SCHED_REASON_BEHIND] = COVEY__V1__REASON_KIND__REASON_KIND_BEHIND,
+    [SCHED_REASON_PROMISED] = COVEY__V1__REASON_KIND__REASON_KIND_PROMISED,
+    [SCHED_REASON_QUOTA] = COVEY__V1__REASON_KIND__REASON_KIND_QUOTA,
+    [SCHED_REASON_NO_MATCH] = COVEY__V1__REASON_KIND__REASON_KIND_NO_MATCH,
     [SCHED_REASON_NO_NODES] = COVEY__V1__REASON_KIND__REASON_KIND_NO_NODES,
     [SCHED_REASON_CAPACITY] = COVEY__V1__REASON_KIND__REASON_KIND_CAPACITY,
     [SCHED_REASON_FRAGMENTED] = COVEY__V1__REASON_KIND__REASON_KIND_FRAGMENTED,
@@ -48,19 +52,45 @@ static bool add_about_nodes(explain_message *response, Covey__V1__ReasonKind kin
     return reason != NULL;
 }
 
-static bool explain_numbers(const struct controller *controller, const struct sched_reason *why,
-                            Covey__V1__Reason *reason)
+static bool explain_numbers(const struct sched_reason *why, Covey__V1__Reason *reason)
 {
     reason->never = why->never;
-    if (why->kind != SCHED_REASON_CAPACITY && why->kind != SCHED_REASON_FRAGMENTED)
+    if (why->kind != SCHED_REASON_CAPACITY && why->kind != SCHED_REASON_FRAGMENTED &&
+        (why->kind != SCHED_REASON_QUOTA || why->dimension == SCHED_DIMENSIONS))
         return true;
     reason->asked = why->asked;
     reason->available = why->available;
-    return message_set_string(&reason->dimension,
-                              sched_dimension_name(controller->sched, why->dimension));
+    return message_set_string(&reason->dimension, why->dimension_name);
 }
 
-static bool explain_waiting(struct controller *controller, const struct sched_reason *why,
+/* Other tenants' flares are not named. */
+static bool explain_blocker(const struct controller *controller, const char *tenant,
+                            const struct sched_reason *why, Covey__V1__Reason *reason)
+{
+    const struct flare *blocker = flare_find(controller, why->blocker);
+    if (!blocker || (tenant && strcmp(blocker->tenant, tenant) != 0))
+        return true;
+    return message_set_string(&reason->flare_id, why->blocker);
+}
+
+/* When it starts as far as that is known. */
+static bool explain_when(struct controller *controller, const struct flare *flare,
+                         const struct sched_reason *why, explain_message *response)
+{
+    struct sched_forecast forecast;
+    if (why->promised_ns && !message_set_time(&response->promised_at, why->promised_ns))
+        return false;
+    if (sched_forecast(controller->sched, NULL, flare->id, sched_now_of(controller), &forecast,
+                       NULL) != COVEY_OK)
+        return false;
+    bool done = forecast.start_ns == COVEY_NEVER_NS ||
+                message_set_time(&response->estimated_at, forecast.start_ns);
+    sched_forecast_clear(&forecast);
+    return done;
+}
+
+static bool explain_waiting(struct controller *controller, const struct flare *flare,
+                            const char *tenant, const struct sched_reason *why,
                             explain_message *response)
 {
     char text[SCHED_TEXT_BYTES];
@@ -68,11 +98,14 @@ static bool explain_waiting(struct controller *controller, const struct sched_re
     Covey__V1__Reason *first =
         add_reason(response, kinds[why->kind], *text ? text : "it fits now and is next");
     response->nodes = message_new(&covey__v1__node_counts__descriptor);
-    if (!first || !response->nodes || !explain_numbers(controller, why, first))
+    if (!first || !response->nodes || !explain_numbers(why, first) ||
+        !explain_blocker(controller, tenant, why, first) ||
+        !explain_when(controller, flare, why, response))
         return false;
     response->nodes->up = why->nodes_up;
     response->nodes->draining = why->nodes_draining;
     response->nodes->down = why->nodes_down;
+    response->nodes->unmatched = why->nodes_unmatched;
     response->nodes->too_small = why->nodes_too_small;
     response->ahead = why->ahead;
     response->unit = why->unit;
@@ -83,6 +116,12 @@ static bool explain_waiting(struct controller *controller, const struct sched_re
         if (!add_reason(response, COVEY__V1__REASON_KIND__REASON_KIND_BEHIND, text))
             return false;
     }
+    if (why->kind != SCHED_REASON_NO_MATCH &&
+        !add_about_nodes(
+            response, COVEY__V1__REASON_KIND__REASON_KIND_NO_MATCH, why->nodes_unmatched,
+            why->nodes_unmatched == 1 ? "is not selected, or has a taint that is not tolerated"
+                                      : "are not selected, or have taints that are not tolerated"))
+        return false;
     return add_about_nodes(response, COVEY__V1__REASON_KIND__REASON_KIND_DRAINING,
                            why->nodes_draining,
                            why->nodes_draining == 1 ? "is being drained and takes nothing new"
@@ -144,7 +183,8 @@ static bool explain_ended(explain_message *response)
     return add_reason(response, COVEY__V1__REASON_KIND__REASON_KIND_ENDED, text) != NULL;
 }
 
-static bool explain(struct controller *controller, explain_message *response)
+/* tenant NULL: whose flares are all shown. */
+static bool explain(struct controller *controller, const char *tenant, explain_message *response)
 {
     const struct flare *live = flare_find(controller, response->flare->id);
     struct sched_reason why;
@@ -153,8 +193,9 @@ static bool explain(struct controller *controller, explain_message *response)
         return false;
     if (!live)
         return explain_ended(response);
-    if (live->state == FLARE_QUEUED && sched_explain(controller->sched, live->id, &why) == COVEY_OK)
-        return explain_waiting(controller, &why, response);
+    if (live->state == FLARE_QUEUED &&
+        sched_explain(controller->sched, live->id, sched_now_of(controller), &why) == COVEY_OK)
+        return explain_waiting(controller, live, tenant, &why, response);
     return explain_placed(live, response);
 }
 
@@ -172,7 +213,7 @@ enum covey_status controller_explain(struct controller *controller,
         made->flare = view;
     else
         message_free(view);
-    if (!made || !explain(controller, made)) {
+    if (!made || !explain(controller, caller->is_operator ? NULL : caller->tenant, made)) {
         message_free(made);
         return covey_error_set(error, COVEY_ENOMEM, "no memory for an answer");
     }

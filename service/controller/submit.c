@@ -120,6 +120,62 @@ enum covey_status controller_cancel(struct controller *controller,
 
 /* ---- plans ---- */
 
+static bool show_alternative(struct controller *controller,
+                             const struct sched_alternative *alternative,
+                             Covey__V1__PlanAlternative *shown)
+{
+    static const Covey__V1__Packing packings[] = {
+        [SCHED_PACKING_MIXED] = COVEY__V1__PACKING__PACKING_MIXED,
+        [SCHED_PACKING_HETEROGENEOUS] = COVEY__V1__PACKING__PACKING_HETEROGENEOUS,
+        [SCHED_PACKING_HOMOGENEOUS] = COVEY__V1__PACKING__PACKING_HOMOGENEOUS};
+    static const Covey__V1__Placement placements[] = {
+        [SCHED_PLACING_PACK] = COVEY__V1__PLACEMENT__PLACEMENT_PACK,
+        [SCHED_PLACING_SPREAD] = COVEY__V1__PLACEMENT__PLACEMENT_SPREAD,
+        [SCHED_PLACING_STRICT_PACK] = COVEY__V1__PLACEMENT__PLACEMENT_STRICT_PACK,
+        [SCHED_PLACING_STRICT_SPREAD] = COVEY__V1__PLACEMENT__PLACEMENT_STRICT_SPREAD};
+    shown->packing = packings[alternative->packing];
+    shown->placement = placements[alternative->placing];
+    shown->granularity = alternative->granularity;
+    shown->packs = alternative->packs;
+    shown->cost = placing_show_cost(controller, &alternative->cost);
+    return shown->cost != NULL;
+}
+
+static enum covey_status show_alternatives(struct controller *controller,
+                                           const struct sched_plan *plan,
+                                           Covey__V1__PlanFlareResponse *response)
+{
+    response->alternatives =
+        covey_calloc(plan->alternative_count + 1, sizeof(Covey__V1__PlanAlternative *));
+    for (uint32_t i = 0; response->alternatives && i < plan->alternative_count; i++) {
+        Covey__V1__PlanAlternative *shown = message_new(&covey__v1__plan_alternative__descriptor);
+        if (!shown)
+            return COVEY_ENOMEM;
+        response->alternatives[response->n_alternatives++] = shown;
+        if (!show_alternative(controller, &plan->alternatives[i], shown))
+            return COVEY_ENOMEM;
+    }
+    return response->alternatives ? COVEY_OK : COVEY_ENOMEM;
+}
+
+/* When it would start, where it would have to wait. */
+static enum covey_status show_start(struct controller *controller,
+                                    const struct sched_request *request,
+                                    Covey__V1__PlanFlareResponse *response,
+                                    struct covey_error *error)
+{
+    struct sched_forecast forecast;
+    enum covey_status status = sched_forecast(controller->sched, request, NULL,
+                                              sched_now_of(controller), &forecast, error);
+    if (status)
+        return status;
+    if (forecast.start_ns != COVEY_NEVER_NS &&
+        !message_set_time(&response->estimated_at, forecast.start_ns))
+        status = COVEY_ENOMEM;
+    sched_forecast_clear(&forecast);
+    return status;
+}
+
 static enum covey_status show_plan(struct controller *controller, const struct sched_plan *plan,
                                    Covey__V1__PlanFlareResponse *response)
 {
@@ -129,12 +185,29 @@ static enum covey_status show_plan(struct controller *controller, const struct s
     response->queue_position = plan->reason.ahead;
     if (!message_set_string(&response->reason, sched_reason_text(&plan->reason, text)))
         return COVEY_ENOMEM;
+    if (show_alternatives(controller, plan, response) != COVEY_OK)
+        return COVEY_ENOMEM;
     if (!plan->placement)
         return COVEY_OK;
     response->cost = placing_show_cost(controller, &plan->placement->cost);
     return response->cost ? placing_show_packs(controller, plan->placement, &response->packs,
                                                &response->n_packs)
                           : COVEY_ENOMEM;
+}
+
+static enum covey_status plan(struct controller *controller, const struct sched_request *request,
+                              Covey__V1__PlanFlareResponse *response, struct covey_error *error)
+{
+    struct sched_plan found;
+    enum covey_status status =
+        sched_plan(controller->sched, request, sched_now_of(controller), &found, error);
+    if (status)
+        return status;
+    status = show_plan(controller, &found, response);
+    sched_plan_clear(&found);
+    if (!status && !response->placeable && !response->impossible)
+        status = show_start(controller, request, response, error);
+    return status;
 }
 
 enum covey_status controller_plan(struct controller *controller,
@@ -154,24 +227,19 @@ enum covey_status controller_plan(struct controller *controller,
     struct placing placing;
     const struct placed of = {
         "plan", caller->tenant, options, flare_worker_count(request), wall_of(controller), false};
-    struct sched_plan plan = {0};
     struct covey_error why = {0};
     status = placing_make(controller, &of, &placing, &why);
     if (!status) {
-        status =
-            sched_plan(controller->sched, &placing.request, sched_now_of(controller), &plan, &why);
+        status = plan(controller, &placing.request, response, &why);
         placing_free(&placing);
     }
     message_free(options);
     if (status == COVEY_EUNPLACEABLE) {
         response->impossible = true;
-        return message_set_string(&response->reason, why.message) ? COVEY_OK : COVEY_ENOMEM;
-    }
-    if (!status)
-        status = show_plan(controller, &plan, response);
-    else if (error)
+        status = message_set_string(&response->reason, why.message) ? COVEY_OK : COVEY_ENOMEM;
+    } else if (status && error) {
         *error = why;
-    sched_plan_clear(&plan);
+    }
     if (status)
         controller_plan_clear(response);
     return status;
@@ -182,6 +250,10 @@ void controller_plan_clear(Covey__V1__PlanFlareResponse *response)
     for (size_t i = 0; i < response->n_packs; i++)
         message_free(response->packs[i]);
     free(response->packs);
+    for (size_t i = 0; i < response->n_alternatives; i++)
+        message_free(response->alternatives[i]);
+    free(response->alternatives);
+    message_free(response->estimated_at);
     message_free(response->cost);
     if (response->reason != protobuf_c_empty_string)
         free(response->reason);

@@ -46,7 +46,7 @@ static enum covey_status copy_live(struct controller *controller, const struct f
         return COVEY_ENOMEM;
     struct sched_reason reason;
     if (flare->state != FLARE_QUEUED ||
-        sched_explain(controller->sched, flare->id, 0, &reason) != COVEY_OK)
+        sched_explain(controller->sched, flare->id, sched_now_of(controller), &reason) != COVEY_OK)
         return COVEY_OK;
     char text[SCHED_TEXT_BYTES];
     (*view)->queue_position = reason.ahead;

@@ -305,6 +305,14 @@ struct covey_result_list {
     size_t count;
 };
 
+struct covey_alternative {
+    enum covey_packing packing;
+    uint32_t granularity;
+    enum covey_placement placement;
+    struct covey_cost cost;
+    uint32_t packs;
+};
+
 struct covey_plan {
     bool placeable; /* it would start now */
     const struct covey_pack *packs;
@@ -313,6 +321,9 @@ struct covey_plan {
     bool impossible;    /* it would never start on the nodes that there are */
     uint32_t queue_position;
     struct covey_cost cost;
+    int64_t estimated_at_ns;                      /* where it would have to wait */
+    const struct covey_alternative *alternatives; /* that would start now */
+    size_t alternative_count;
     const char *json;
 };
 
