@@ -12,7 +12,7 @@ covey_script_test(component controller.outside ${controller_test_dir}/test_outsi
 covey_unit_test(controller identity DEPENDS covey_controller)
 covey_unit_test(store store DEPENDS covey_store)
 covey_unit_test(common config DEPENDS covey_config)
-foreach(object restarts placing)
+foreach(object restarts placing policy)
   covey_unit_test(controller ${object} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c DEPENDS covey_controller)
 endforeach()
 covey_unit_test(controller core SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c DEPENDS covey_controller)

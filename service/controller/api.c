@@ -167,6 +167,8 @@ static enum covey_status make_core(struct api *api, const struct api_options *op
                                             .data = api};
     if (!status)
         status = controller_create(api->store, &core, &api->controller, error);
+    if (!status && options->tenants_file)
+        status = controller_read_tenants(api->controller, options->tenants_file, error);
     return status;
 }
 

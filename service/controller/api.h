@@ -12,8 +12,9 @@ struct api_options {
     char *const *topology; /* as controller_options */
     size_t topology_count;
     const char *state_dir;
-    const char *join_token;  /* NULL: none */
-    const char *tokens_file; /* NULL: none */
+    const char *join_token;   /* NULL: none */
+    const char *tokens_file;  /* NULL: none */
+    const char *tenants_file; /* NULL: none */
     bool allow_plaintext;
 };
 

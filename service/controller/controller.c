@@ -64,6 +64,9 @@ enum covey_status controller_create(struct store *store, const struct controller
     *controller = create(store, options);
     if (!*controller)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for the controller");
+    struct sched_policy policy = SCHED_POLICY_DEFAULT;
+    policy.age_ns = options->limits.age_limit_ns;
+    sched_set_policy((*controller)->sched, &policy);
     enum covey_status status = set_topology(*controller, options, error);
     if (!status)
         status = replay_journal(*controller, error);

@@ -43,6 +43,9 @@ struct controller_limits {
     uint64_t keep_bytes;       /* of results and logs of ended flares */
     int64_t keep_blobs_ns;     /* that no definition names */
     int64_t keep_nodes_ns;     /* that are down */
+    int64_t age_limit_ns;      /* who waited this long goes first; 0: never */
+    uint64_t preemption;       /* flares may be stopped for those of higher priority */
+    int64_t preempt_grace_ns;  /* between SIGTERM and SIGKILL of such a one */
 };
 
 /* The defaults; docs/configuration.md lists them. */
@@ -74,6 +77,11 @@ struct controller_options {
 enum covey_status controller_create(struct store *store, const struct controller_options *options,
                                     struct controller **controller,
                                     struct covey_error *error) COVEY_MUST_USE;
+
+/* Sets what tenants may hold by a file (docs/configuration.md). EINVAL names the line; what can be
+ * wrong with a file. Some may be set after a failure. */
+enum covey_status controller_read_tenants(struct controller *controller, const char *path,
+                                          struct covey_error *error) COVEY_MUST_USE;
 
 /* Forgets everything in memory; flares that run go on on their nodes. NULL is accepted. */
 void controller_destroy(struct controller *controller);

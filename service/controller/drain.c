@@ -82,17 +82,6 @@ void drain_resume(const struct controller *controller, struct controller_node *n
                             : COVEY_NEVER_NS;
 }
 
-/* Whatever is there has to leave; what is ending leaves by itself. */
-static void evict(struct controller *controller, struct flare *flare, failure_message *failure)
-{
-    if (flare->state == FLARE_PREPARING) {
-        gang_roll_back(controller, flare, failure, false);
-    } else if (!restart_begin(controller, flare, failure)) {
-        failure->status = (char *)(uintptr_t) "ECANCELLED";
-        ending_begin(controller, flare, FLARE_EVENT_CANCELLING, failure, NULL);
-    }
-}
-
 void drain_expire(struct controller *controller, struct controller_node *node)
 {
     char text[COVEY_ERROR_MESSAGE_BYTES];
@@ -107,6 +96,7 @@ void drain_expire(struct controller *controller, struct controller_node *node)
         failure.message = text;
         failure.node = node->name;
         failure.rank = -1;
-        evict(controller, covey_container_of(link, struct share, node_link)->flare, &failure);
+        restart_or_cancel(controller, covey_container_of(link, struct share, node_link)->flare,
+                          &failure, controller->limits.stop_grace_ns);
     }
 }

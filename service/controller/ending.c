@@ -148,7 +148,7 @@ static void list_lost(struct controller *controller, const struct share *lost,
 static void stop_when_due(struct controller *controller, struct flare *flare,
                           enum flare_event event, enum flare_state from)
 {
-    int64_t grace_ns = controller->limits.stop_grace_ns;
+    int64_t grace_ns = flare->notice_ns ? flare->notice_ns : controller->limits.stop_grace_ns;
     if (from != FLARE_RUNNING || event == FLARE_EVENT_FINISHING)
         grace_ns = 0;
     if (from == FLARE_RUNNING && event == FLARE_EVENT_FAILING) {

@@ -222,6 +222,7 @@ void gang_place(struct controller *controller)
         controller->retry_journal_ns = now_of(controller) + COVEY_NS_PER_S;
         return;
     }
+    preempt_run(controller);
 }
 
 /* ---- starting ---- */

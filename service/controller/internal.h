@@ -83,6 +83,7 @@ struct flare {
     bool code_at_fault; /* the roll-back ends in failure */
     int64_t prepare_by_ns;
     int64_t limit_at_ns;
+    int64_t notice_ns;  /* between SIGTERM and SIGKILL; 0: the controller's stop grace */
     int64_t stop_at_ns; /* when those left are stopped */
     int64_t gone_by_ns; /* when Stop is repeated */
     char *stop_reason;
@@ -304,9 +305,18 @@ bool restart_begin(struct controller *controller, struct flare *flare,
  * in lost (may be NULL) are gone with it. */
 void restart_or_fail(struct controller *controller, struct flare *flare,
                      const failure_message *failure, const struct share *lost);
+/* The same for what has to leave: it is cancelled where it has no restart left. Its workers have
+ * notice_ns between SIGTERM and SIGKILL. */
+void restart_or_cancel(struct controller *controller, struct flare *flare,
+                       const failure_message *failure, int64_t notice_ns);
 /* A worker failed: restarts its flare where a node of it is lost. */
 bool restart_for_lost_node(struct controller *controller, struct flare *flare,
                            const failure_message *failure);
+
+/* ---- preempt.c ---- */
+
+/* Stops flares that are in the way of one of higher priority. */
+void preempt_run(struct controller *controller);
 
 /* ---- node.c ---- */
 

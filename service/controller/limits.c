@@ -23,5 +23,7 @@ void controller_limits_init(struct controller_limits *limits)
         .keep_bytes = 1ULL << 30,
         .keep_blobs_ns = 24LL * 3600 * COVEY_NS_PER_S,
         .keep_nodes_ns = 3600 * COVEY_NS_PER_S,
+        .age_limit_ns = 600 * COVEY_NS_PER_S,
+        .preempt_grace_ns = 30 * COVEY_NS_PER_S,
     };
 }

@@ -167,6 +167,7 @@ static enum covey_status start(struct daemon *daemon, struct covey_error *error)
                                         .state_dir = state_dir,
                                         .join_token = join_token,
                                         .tokens_file = settings->tokens_file,
+                                        .tenants_file = settings->tenants_file,
                                         .allow_plaintext = settings->insecure != 0};
     if (!status)
         status = api_create(&daemon->loop, &options, &daemon->api, error);

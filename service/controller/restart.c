@@ -35,7 +35,9 @@ bool restart_begin(struct controller *controller, struct flare *flare,
     flare->limit_at_ns = COVEY_NEVER_NS;
     free(flare->stop_reason);
     flare->stop_reason = covey_strdup(text);
-    ending_stop(controller, flare, controller->limits.stop_grace_ns);
+    ending_stop(controller, flare,
+                flare->notice_ns ? flare->notice_ns : controller->limits.stop_grace_ns);
+    flare->notice_ns = 0;
     return true;
 }
 
@@ -60,6 +62,21 @@ void restart_or_fail(struct controller *controller, struct flare *flare,
     failure_message last = *failure;
     last.message = text;
     ending_begin(controller, flare, FLARE_EVENT_FAILING, &last, lost);
+}
+
+void restart_or_cancel(struct controller *controller, struct flare *flare,
+                       const failure_message *failure, int64_t notice_ns)
+{
+    if (flare->state == FLARE_PREPARING) {
+        gang_roll_back(controller, flare, failure, false);
+        return;
+    }
+    flare->notice_ns = notice_ns;
+    if (restart_begin(controller, flare, failure))
+        return;
+    failure_message cancelled = *failure;
+    cancelled.status = (char *)(uintptr_t) "ECANCELLED";
+    ending_begin(controller, flare, FLARE_EVENT_CANCELLING, &cancelled, NULL);
 }
 
 /* Its peers' deaths end workers of user code, often before the grace of their node is over. */

@@ -14,6 +14,7 @@ struct settings {
     char *tls_ca;
     char *join_token_file;
     char *tokens_file;
+    char *tenants_file;
     char *log_level;
     uint64_t insecure; /* plaintext beyond this machine */
     uint64_t ready_fd; /* 0: none */
