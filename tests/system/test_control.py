@@ -148,6 +148,22 @@ class Control(SystemTest):
         self.assert_message(self.cluster.covey("undrain", "nobody"), BAD_INPUT, "no node is named nobody: there are node-1, node-2")
         self.assertRegex(self.cluster.expect(OK, "undrain", name).out, rf"^{name} up$")
 
+    def test_preemption(self):
+        """A flare of higher priority gets its room; the one that made it starts again afterwards."""
+        cluster = self.own_cluster(COVEY_PREEMPTION="1", COVEY_PREEMPT_GRACE="300ms")
+        cluster.deploy("act", ACT)
+        low = cluster.flare("-n", "16", "--preemptible", "--max-restarts", "1", "--param", "spin", "act")
+        cluster.wait_logs(low, "is at work", 16)
+        high = cluster.flare("-n", "16", "--priority", "5", "--param", "echo", "act")
+        self.assert_ended(cluster, high, "SUCCEEDED", OK)
+        cluster.wait_logs(low, "is at work", 32)
+        flare = cluster.wait_state(low, "RUNNING")
+        self.assertEqual((flare["attempt"], flare["restarts"]), (2, 1))
+        waiting = cluster.flare("-n", "1", "--time-limit", "10s", "--param", "echo", "act")
+        self.assertRegex(cluster.expect(OK, "explain", waiting).out, "^capacity: .*\n(.*\n)*starts about ")
+        cluster.expect(OK, "cancel", low)
+        self.assert_ended(cluster, waiting, "SUCCEEDED", OK)
+
     def test_workers_are_bound_to_cpus_of_their_own(self):
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
