@@ -152,31 +152,43 @@ static void request__malformed__refused_with_one_sentence(void)
     core_stop(&core);
 }
 
+/* The cpu of a flare of one bound worker. */
+static uint32_t cpu_of(const char *flare_id)
+{
+    flare_message *flare = core_flare(&core, flare_id);
+    TEST_REQUIRE(flare->n_packs == 1 && flare->packs[0]->n_cpus == 1);
+    uint32_t cpu = flare->packs[0]->cpus[0];
+    message_free(flare);
+    return cpu;
+}
+
 static void cpus__whole_ones__are_given_out_and_kept_over_a_restart(void)
 {
     struct wanted wanted;
+    struct rich of_b;
+    flare_message *ended;
+    char second[ULID_BYTES];
+    char third[ULID_BYTES];
     start();
     Covey__V1__FlareOptions *options = want(&wanted, "rack", "team", NULL);
     options->worker_resources->milli_cpus = 1000;
     TEST_REQUIRE(core_submit_as(&core, 1, options, id) == COVEY_OK);
-    controller_turn(core.controller);
-    flare_message *flare = core_flare(&core, id);
-    TEST_REQUIRE(flare->n_packs == 1 && flare->packs[0]->n_cpus == 1);
-    uint32_t first = flare->packs[0]->cpus[0];
-    message_free(flare);
-    TEST_TRUE(first == 4 || first == 6);
-    TEST_EQUAL(core_prepared(&core, &b, id, 0, 1), COVEY_OK);
-    core_restart(&core);
-    struct rich of_b;
-    char *running[] = {id};
-    TEST_REQUIRE(core_attach_as(&core, &b, "b", rich(&of_b), running, 1) == COVEY_OK);
-    char second[ULID_BYTES];
     TEST_REQUIRE(core_submit_as(&core, 1, options, second) == COVEY_OK);
     controller_turn(core.controller);
-    flare = core_flare(&core, second);
-    TEST_REQUIRE(flare->n_packs == 1 && flare->packs[0]->n_cpus == 1);
-    TEST_EQUAL(flare->packs[0]->cpus[0], first == 4 ? 6 : 4);
-    message_free(flare);
+    TEST_EQUAL(core_prepared(&core, &b, id, 0, 1), COVEY_OK);
+    TEST_EQUAL(core_prepared(&core, &b, second, 0, 1), COVEY_OK);
+    uint32_t first_cpu = cpu_of(id);
+    TEST_EQUAL(first_cpu + cpu_of(second), 10);
+    /* Of what the first had nothing is left; what the second has is known again. */
+    TEST_EQUAL(controller_cancel(core.controller, &core.caller, id, "", &ended, NULL), COVEY_OK);
+    message_free(ended);
+    TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
+    core_restart(&core);
+    char *running[] = {second};
+    TEST_REQUIRE(core_attach_as(&core, &b, "b", rich(&of_b), running, 1) == COVEY_OK);
+    TEST_REQUIRE(core_submit_as(&core, 1, options, third) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(cpu_of(third), first_cpu);
     core_stop(&core);
 }
 
