@@ -95,6 +95,44 @@ static struct covey_amount parse_amount(const struct argp_state *state, char *te
     return (struct covey_amount){pair.key, cli_parse_size(state, "--resource", pair.value)};
 }
 
+/* Which nodes, and what of them. */
+static error_t parse_node_option(int key, char *argument, struct argp_state *state)
+{
+    struct cli_flare_options *set = state->input;
+    struct covey_flare_options *options = &set->options;
+    switch (key) {
+    case KEY_SELECT:
+        if (options->selector_count == CLI_MAX_TERMS)
+            argp_error(state, "--select can be given %d times at most", CLI_MAX_TERMS);
+        set->selector[options->selector_count++] = argument;
+        return 0;
+    case KEY_TOLERATE:
+        if (options->toleration_count == CLI_MAX_TERMS)
+            argp_error(state, "--tolerate can be given %d times at most", CLI_MAX_TERMS);
+        set->tolerations[options->toleration_count++] = argument;
+        return 0;
+    case KEY_RESOURCE:
+        if (options->resource_count == CLI_MAX_TERMS)
+            argp_error(state, "--resource can be given %d times at most", CLI_MAX_TERMS);
+        set->resources[options->resource_count++] = parse_amount(state, argument);
+        return 0;
+    case KEY_GPUS:
+        options->gpus = cli_parse_count(state, "--gpus", argument, 0, 65536);
+        return 0;
+    case KEY_PREEMPTIBLE:
+        options->preemptible = true;
+        return 0;
+    case KEY_MAX_PACKS:
+        options->max_packs = cli_parse_count(state, "--max-packs", argument, 1, INT32_MAX);
+        return 0;
+    case KEY_MAX_NODES:
+        options->max_nodes = cli_parse_count(state, "--max-nodes", argument, 1, INT32_MAX);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_flare_option(int key, char *argument, struct argp_state *state)
 {
     static const char *const packings[] = {"heterogeneous", "homogeneous", "mixed", NULL};
@@ -132,33 +170,6 @@ static error_t parse_flare_option(int key, char *argument, struct argp_state *st
     case KEY_PRIORITY:
         options->priority = cli_parse_integer(state, "--priority", argument, -1000, 1000);
         return 0;
-    case KEY_SELECT:
-        if (options->selector_count == CLI_MAX_TERMS)
-            argp_error(state, "--select can be given %d times at most", CLI_MAX_TERMS);
-        set->selector[options->selector_count++] = argument;
-        return 0;
-    case KEY_TOLERATE:
-        if (options->toleration_count == CLI_MAX_TERMS)
-            argp_error(state, "--tolerate can be given %d times at most", CLI_MAX_TERMS);
-        set->tolerations[options->toleration_count++] = argument;
-        return 0;
-    case KEY_RESOURCE:
-        if (options->resource_count == CLI_MAX_TERMS)
-            argp_error(state, "--resource can be given %d times at most", CLI_MAX_TERMS);
-        set->resources[options->resource_count++] = parse_amount(state, argument);
-        return 0;
-    case KEY_GPUS:
-        options->gpus = cli_parse_count(state, "--gpus", argument, 0, 65536);
-        return 0;
-    case KEY_PREEMPTIBLE:
-        options->preemptible = true;
-        return 0;
-    case KEY_MAX_PACKS:
-        options->max_packs = cli_parse_count(state, "--max-packs", argument, 1, INT32_MAX);
-        return 0;
-    case KEY_MAX_NODES:
-        options->max_nodes = cli_parse_count(state, "--max-nodes", argument, 1, INT32_MAX);
-        return 0;
     case KEY_MAX_RESTARTS:
         options->max_restarts = cli_parse_count(state, "--max-restarts", argument, 0, 1000);
         return 0;
@@ -168,7 +179,7 @@ static error_t parse_flare_option(int key, char *argument, struct argp_state *st
         set->labels[options->label_count++] = cli_parse_pair(state, "--label", argument);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_node_option(key, argument, state);
     }
 }
 
