@@ -171,7 +171,7 @@ static enum covey_status restore_claims(struct controller *controller, struct fl
     uint16_t *cpus = cpus_of(view);
     if (!packs)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
-    for (size_t i = 0; !status && i < view->n_packs; i++) {
+    for (size_t i = 0; packs && !status && i < view->n_packs; i++) {
         packs[i].first_rank = view->packs[i]->first_rank;
         packs[i].workers = view->packs[i]->workers;
         status = sched_node_find(controller->sched, view->packs[i]->node, &packs[i].node);
@@ -246,9 +246,11 @@ static bool add_flare(const struct store_flare *row, void *data)
     replay->flare = flare;
     enum covey_status status =
         store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
-    if (!status && (replay->status || !flare->view->options))
-        status = covey_error_set(replay->error, COVEY_EIO,
-                                 "the journal's events of flare %s are damaged", row->id);
+    if (!status && (replay->status || !flare->view->options)) {
+        replay->status = covey_error_set(replay->error, COVEY_EIO,
+                                         "the journal's events of flare %s are damaged", row->id);
+        return false;
+    }
     if (!status)
         status = place_again(controller, flare, replay->error);
     replay->status = status;
