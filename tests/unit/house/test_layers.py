@@ -26,7 +26,8 @@ LAYERS = {
     "service": ({"base", "proto", "rpc", "scheduler", "transport/core", "transport/net", "worker", "service"},
                 {"protobuf-c", "uv", "openssl", "sqlite", "seccomp", "cap", "hwloc", "cyaml", "microhttpd"}),
     "client": ({"base", "proto", "rpc", "client"}, {"protobuf-c", "uv", "openssl", "cyaml"}),
-    "bench": ({PUBLIC, "scheduler", "bench"}, {"mpi", "ucx", "rdma"}),
+    "bench": ({PUBLIC, "scheduler", "bench", "bench/sim"}, {"mpi", "ucx", "rdma"}),
+    "bench/sim": ({PUBLIC, "base", "scheduler", "bench/sim"}, set()),
     "examples": ({PUBLIC, "examples"}, {"zlib"}),
     "tests": (None, None),
 }
@@ -224,7 +225,7 @@ class MadeUpTree(unittest.TestCase):
                 ("transport/net/a.c", '#include "transport/core/arena.h"\n#include <ucp/api/ucp.h>\n'),
                 ("worker/a.c", '#include "covey/worker.h"\n#include "transport/core/arena.h"\n'),
                 ("service/host/a.c", '#include "transport/net/net.h"\n#include "rpc/rpc.h"\n#include <sqlite3.h>\n'),
-                ("bench/sim/a.c", '#include "scheduler/place.h"\n#include "covey/worker.h"\n'),
+                ("bench/sim/a.c", '#include "scheduler/place.h"\n#include "base/log.h"\n#include "covey/worker.h"\n'),
                 ("examples/hello/a.c", "#include <covey/worker.h>\n#include <stdio.h>\n"),
                 ("tests/unit/x/a.c", '#include "transport/net/net.h"\n#include <CUnit/CUnit.h>\n')]:
             self.assertEqual(self.problems(path, text), [], path)
@@ -241,7 +242,7 @@ class MadeUpTree(unittest.TestCase):
                 ("worker/a.c", '#include "rpc/rpc.h"'), ("worker/a.c", '#include "transport/net/net.h"'),
                 ("worker/a.c", "#include <uv.h>"), ("client/a.c", '#include "scheduler/place.h"'),
                 ("client/a.c", '#include "service/x.h"'), ("service/a.c", '#include "client/x.h"'),
-                ("service/a.c", "#include <ucp/api/ucp.h>"), ("bench/a.c", '#include "base/log.h"'),
+                ("service/a.c", "#include <ucp/api/ucp.h>"), ("bench/a.c", '#include "base/log.h"'), ("bench/sim/a.c", '#include "rpc/rpc.h"'),
                 ("examples/a.c", '#include "base/log.h"'), ("examples/a.c", '#include "../rpc/rpc.h"'),
                 ("elsewhere/a.c", "#include <stdio.h>")]:
             self.assertNotEqual(self.problems(path, text), [], f"{path}: {text}")
