@@ -1,0 +1,43 @@
+#!/usr/bin/python3
+"""covey-bench scheduler says what it should. Whether the goals are met is for a quiet machine and the release build."""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+BENCH = os.path.join(os.environ["COVEY_BUILD_DIR"], "bin", "covey-bench")
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, "scheduler", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280)
+
+
+class SchedulerBench(unittest.TestCase):
+    def test_figures_goals_peer_and_picture(self):
+        with tempfile.TemporaryDirectory(prefix="covey-bench-") as folder:
+            path = os.path.join(folder, "growth.svg")
+            done = bench("--runs", "20", "--json", "--svg", path)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            paths = list(xml.etree.ElementTree.parse(path).getroot().iter("{http://www.w3.org/2000/svg}path"))
+            self.assertEqual(len(paths), 3)
+        report = json.loads(done.stdout)
+        self.assertEqual(len(report["results"]), 4)
+        self.assertEqual([row["nodes"] for row in report["growth"]], [100, 1000, 10000, 100000])
+        for row in report["results"] + report["growth"]:
+            self.assertGreater(row["median"], 0)
+            self.assertLessEqual(row["median"], row["p99"])
+            self.assertGreater(row["peer"]["median"], 0)
+            if "goal" in row:
+                self.assertIsInstance(row["passed"], bool)
+
+    def test_bad_input(self):
+        for arguments, said in [(["--runs", "19"], "from 20"), (["--runs", "x"], '"x"'), (["extra"], '"extra"')]:
+            done = bench(*arguments)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(said, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
