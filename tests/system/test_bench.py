@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""covey-bench scheduler says what it should. Whether the goals are met is for a quiet machine and the release build."""
+"""covey-bench says what it should. Whether the goals are met is for a quiet machine and the release build."""
 import json
 import os
 import subprocess
@@ -11,14 +11,14 @@ BENCH = os.path.join(os.environ["COVEY_BUILD_DIR"], "bin", "covey-bench")
 
 
 def bench(*arguments):
-    return subprocess.run([BENCH, "scheduler", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280)
+    return subprocess.run([BENCH, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280)
 
 
 class SchedulerBench(unittest.TestCase):
     def test_figures_goals_peer_and_picture(self):
         with tempfile.TemporaryDirectory(prefix="covey-bench-") as folder:
             path = os.path.join(folder, "growth.svg")
-            done = bench("--runs", "20", "--json", "--svg", path)
+            done = bench("scheduler", "--runs", "20", "--json", "--svg", path)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             paths = list(xml.etree.ElementTree.parse(path).getroot().iter("{http://www.w3.org/2000/svg}path"))
             self.assertEqual(len(paths), 3)
@@ -34,7 +34,22 @@ class SchedulerBench(unittest.TestCase):
 
     def test_bad_input(self):
         for arguments, said in [(["--runs", "19"], "from 20"), (["--runs", "x"], '"x"'), (["extra"], '"extra"')]:
-            done = bench(*arguments)
+            done = bench("scheduler", *arguments)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(said, done.stderr)
+
+
+class PlanBench(unittest.TestCase):
+    def test_figures(self):
+        done = bench("plan", "--nodes", "2", "--queued", "5", "--runs", "7", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        report = json.loads(done.stdout)
+        self.assertEqual((report["nodes"], report["queued"], report["runs"]), (2, 5, 7))
+        self.assertTrue(0 < report["min"] <= report["median"] <= report["p99"])
+
+    def test_bad_input(self):
+        for arguments, said in [(["--nodes", "0"], "from 1 to 64"), (["--queued", "x"], '"x"'), (["extra"], '"extra"')]:
+            done = bench("plan", *arguments)
             self.assertEqual(done.returncode, 2)
             self.assertIn(said, done.stderr)
 
