@@ -57,17 +57,30 @@ uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *
     return room.amount[dimension];
 }
 
+/* What a node has now of one dimension, whatever was promised, or has when nothing runs. */
+static uint64_t has_now(const struct sched_node *node, bool empty, enum sched_dimension d)
+{
+    uint64_t taken = empty ? 0 : node->claimed.amount[d];
+    uint64_t capacity = node->capacity.amount[d];
+    return taken < capacity ? capacity - taken : 0;
+}
+
 uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker)
 {
+    /* Mostly nothing is promised, and few dimensions are asked for. */
+    bool promised = view->promised && !covey_list_empty(&node->promises);
+    bool simple = view->basis != SCHED_BASIS_THEN && !promised;
     struct sched_vector room;
-    sched_node_room(node, view, &room);
+    if (!simple)
+        sched_node_room(node, view, &room);
     uint64_t fit = UINT32_MAX;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         uint64_t each = worker->amount[d];
         if (each == 0)
             continue;
-        uint64_t workers = each == 1 ? room.amount[d] : room.amount[d] / each;
+        uint64_t has = simple ? has_now(node, view->basis == SCHED_BASIS_EMPTY, d) : room.amount[d];
+        uint64_t workers = each == 1 ? has : has / each;
         if (workers < fit)
             fit = workers;
     }
