@@ -5,11 +5,8 @@
 #include "bench/bench.h"
 #include "bench/cluster.h"
 #include "bench/series.h"
+#include "bench/user.h"
 
-#include <covey/client.h>
-
-#include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -36,28 +33,18 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static int whole_number(const char *text, int least, int most, struct argp_state *state)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < least || number > most)
-        argp_error(state, "\"%s\" is no whole number from %d to %d", text, least, most);
-    return (int)number;
-}
-
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct settings *settings = state->input;
     switch (key) {
     case KEY_NODES:
-        settings->nodes = whole_number(text, 1, 64, state);
+        settings->nodes = bench_whole_number(text, 1, 64, state);
         return 0;
     case KEY_QUEUED:
-        settings->queued = whole_number(text, 0, 100000, state);
+        settings->queued = bench_whole_number(text, 0, 100000, state);
         return 0;
     case KEY_RUNS:
-        settings->runs = whole_number(text, 1, 1000000, state);
+        settings->runs = bench_whole_number(text, 1, 1000000, state);
         return 0;
     case KEY_JSON:
         settings->json = true;
@@ -70,12 +57,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
     }
 }
 
-static int said(const char *what, const struct covey_error *error)
-{
-    fprintf(stderr, "covey-bench: %s: %s\n", what, error->message);
-    return -1;
-}
-
 static int submit(struct covey_client *client, uint32_t workers, int64_t limit_ns)
 {
     struct covey_error error = {0};
@@ -83,7 +64,7 @@ static int submit(struct covey_client *client, uint32_t workers, int64_t limit_n
     struct covey_flare_request request = {.definition = definition, .workers = workers};
     request.options.time_limit_ns = limit_ns;
     if (covey_client_flare(client, &request, 0, &flare, &error))
-        return said("flare", &error);
+        return bench_said("flare", &error);
     covey_flare_free(flare);
     return 0;
 }
@@ -91,17 +72,9 @@ static int submit(struct covey_client *client, uint32_t workers, int64_t limit_n
 /* One flare takes every slot, the others wait behind it: of all sizes and limits. */
 static int fill(struct covey_client *client, const struct settings *settings)
 {
-    struct covey_error error = {0};
-    struct covey_definition *deployed = NULL;
-    const struct covey_deployment deployment = {.name = definition,
-                                                .file = bench_file("lib:hold.so")};
-    if (!deployment.file)
-        return -1;
-    if (covey_client_deploy(client, &deployment, 0, &deployed, &error))
-        return said("deploy", &error);
-    covey_definition_free(deployed);
     uint32_t all = (uint32_t)settings->nodes * slots;
-    int failed = submit(client, all, 3600 * ns_per_s);
+    int failed =
+        bench_deploy(client, definition, "lib:hold.so") || submit(client, all, 3600 * ns_per_s);
     for (int i = 0; i < settings->queued && !failed; i++)
         failed = bench_interrupted() ||
                  submit(client, 1 + (uint32_t)i * 7 % all, (1 + i * 13 % 60) * ns_per_s);
@@ -129,7 +102,7 @@ static int measure_plans(struct covey_client *client, const struct settings *set
         if (bench_interrupted())
             return -1;
         if (covey_client_plan_flare(client, &request, 0, &plan, &error))
-            return said("plan", &error);
+            return bench_said("plan", &error);
         double took_ms = (double)(now_ns() - called_ns) / ns_per_ms;
         covey_plan_free(plan);
         if (run >= 0 && bench_series_add(series, took_ms))
@@ -141,18 +114,10 @@ static int measure_plans(struct covey_client *client, const struct settings *set
 static int measure(const struct settings *settings, struct bench_series *series)
 {
     struct bench_cluster cluster;
-    struct covey_client *client = NULL;
-    struct covey_client_options client_options;
-    struct covey_error error = {0};
     if (bench_cluster_open(&cluster, settings->nodes, slots, true))
         return -1;
-    covey_client_options_init(&client_options);
-    client_options.server = cluster.server;
-    int failed = -1;
-    if (covey_client_create(&client_options, &client, &error))
-        said("client", &error);
-    else
-        failed = fill(client, settings) || measure_plans(client, settings, series);
+    struct covey_client *client = bench_connect(cluster.server);
+    int failed = !client || fill(client, settings) || measure_plans(client, settings, series);
     covey_client_destroy(client);
     bench_cluster_close(&cluster);
     return failed;

@@ -6,6 +6,7 @@
 #include "bench/fleet.h"
 #include "bench/series.h"
 #include "bench/sim/plot.h"
+#include "bench/user.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -52,14 +53,9 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct settings *settings = state->input;
-    char *end;
-    long number;
     switch (key) {
     case 'r':
-        number = strtol(text, &end, 10);
-        if (end == text || *end || number < 20 || number > 100000)
-            argp_error(state, "\"%s\" is no whole number from 20 to 100000", text);
-        settings->runs = (int)number;
+        settings->runs = bench_whole_number(text, 20, 100000, state);
         return 0;
     case 'j':
         settings->json = true;

@@ -8,11 +8,8 @@
 #include "bench/cluster.h"
 #include "bench/command.h"
 #include "bench/series.h"
+#include "bench/user.h"
 
-#include <covey/client.h>
-
-#include <argp.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -22,7 +19,7 @@
 
 static const char definition[] = "covey-bench-idle";
 static const double ns_per_ms = 1e6, ms_per_s = 1e3;
-enum { nodes = 2, flare_timeout_s = 120 };
+enum { nodes = 2, flare_timeout_s = 120, most = 1000000 };
 
 struct settings {
     int workers;
@@ -64,34 +61,24 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static int whole_number(const char *text, int least, struct argp_state *state)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < least || number > 1000000)
-        argp_error(state, "\"%s\" is no whole number from %d to 1000000", text, least);
-    return (int)number;
-}
-
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct settings *settings = state->input;
     switch (key) {
     case 'n':
-        settings->workers = whole_number(text, 1, state);
+        settings->workers = bench_whole_number(text, 1, most, state);
         return 0;
     case KEY_RUNS:
-        settings->runs = whole_number(text, 1, state);
+        settings->runs = bench_whole_number(text, 1, most, state);
         return 0;
     case KEY_WARM_UPS:
-        settings->warm_ups = whole_number(text, 0, state);
+        settings->warm_ups = bench_whole_number(text, 0, most, state);
         return 0;
     case KEY_GAP:
-        settings->gap_ms = whole_number(text, 0, state);
+        settings->gap_ms = bench_whole_number(text, 0, most, state);
         return 0;
     case KEY_PEER_RUNS:
-        settings->peer_runs = whole_number(text, 1, state);
+        settings->peer_runs = bench_whole_number(text, 1, most, state);
         return 0;
     case KEY_COLD:
         settings->cold = true;
@@ -117,12 +104,6 @@ static int64_t wall_ns(void)
     struct timespec time;
     clock_gettime(CLOCK_REALTIME, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static int said(const char *what, const struct covey_error *error)
-{
-    fprintf(stderr, "covey-bench: %s: %s\n", what, error->message);
-    return -1;
 }
 
 static int record(struct figures *figures, int64_t called_ns, const struct covey_flare *flare)
@@ -160,10 +141,10 @@ static int run_flare(struct covey_client *client, const struct settings *setting
                                                 .workers = (uint32_t)settings->workers};
     int64_t called_ns = wall_ns();
     if (covey_client_flare(client, &request, 0, &accepted, &error))
-        return said("flare", &error);
+        return bench_said("flare", &error);
     int failed = -1;
     if (covey_client_wait(client, accepted->id, flare_timeout_s * 1000000000LL, &ended, &error))
-        said("wait", &error);
+        bench_said("wait", &error);
     else if (ended->state != COVEY_FLARE_SUCCEEDED)
         fprintf(stderr, "covey-bench: the flare ended %s: %s\n",
                 covey_flare_state_name(ended->state), ended->error ? ended->error->message : "");
@@ -186,15 +167,8 @@ static void pause_ms(int gap_ms)
 static int run_flares(struct covey_client *client, const struct settings *settings,
                       struct figures *figures)
 {
-    struct covey_error error = {0};
-    struct covey_definition *deployed = NULL;
-    const struct covey_deployment deployment = {.name = definition,
-                                                .file = bench_file("lib:idle.so")};
-    if (!deployment.file)
+    if (bench_deploy(client, definition, "lib:idle.so"))
         return -1;
-    if (covey_client_deploy(client, &deployment, 0, &deployed, &error))
-        return said("deploy", &error);
-    covey_definition_free(deployed);
     for (int run = -settings->warm_ups; run < settings->runs; run++) {
         if (bench_interrupted()) {
             fprintf(stderr, "covey-bench: interrupted\n");
@@ -210,19 +184,11 @@ static int run_flares(struct covey_client *client, const struct settings *settin
 static int measure(const struct settings *settings, struct figures *figures)
 {
     struct bench_cluster cluster;
-    struct covey_client *client = NULL;
-    struct covey_client_options client_options;
-    struct covey_error error = {0};
     if (bench_cluster_open(&cluster, nodes, (settings->workers + nodes - 1) / nodes,
                            settings->cold))
         return -1;
-    covey_client_options_init(&client_options);
-    client_options.server = cluster.server;
-    int failed = -1;
-    if (covey_client_create(&client_options, &client, &error))
-        said("client", &error);
-    else
-        failed = run_flares(client, settings, figures);
+    struct covey_client *client = bench_connect(cluster.server);
+    int failed = !client || run_flares(client, settings, figures);
     covey_client_destroy(client);
     bench_cluster_close(&cluster);
     return failed;

@@ -1,0 +1,48 @@
+#include "bench/user.h"
+
+#include "bench/bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int bench_said(const char *what, const struct covey_error *error)
+{
+    fprintf(stderr, "covey-bench: %s: %s\n", what, error->message);
+    return -1;
+}
+
+int bench_whole_number(const char *text, int least, int most, struct argp_state *state)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number < least || number > most)
+        argp_error(state, "\"%s\" is no whole number from %d to %d", text, least, most);
+    return (int)number;
+}
+
+struct covey_client *bench_connect(const char *server)
+{
+    struct covey_client_options options;
+    struct covey_client *client = NULL;
+    struct covey_error error = {0};
+    covey_client_options_init(&options);
+    options.server = server;
+    if (covey_client_create(&options, &client, &error))
+        (void)bench_said("client", &error);
+    return client;
+}
+
+int bench_deploy(struct covey_client *client, const char *definition, const char *file)
+{
+    struct covey_error error = {0};
+    struct covey_definition *deployed = NULL;
+    const struct covey_deployment deployment = {.name = definition, .file = bench_file(file)};
+    if (!deployment.file)
+        return -1;
+    if (covey_client_deploy(client, &deployment, 0, &deployed, &error))
+        return bench_said("deploy", &error);
+    covey_definition_free(deployed);
+    return 0;
+}
