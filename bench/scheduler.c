@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { warm_ups = 3, growth_steps = 4, growth_runs = 20, churn_round = 1000 };
@@ -106,13 +107,17 @@ static int measure_churn(int runs, struct result *result)
 /* What this process has resident, in MiB; -1, said. */
 static double resident_mib(void)
 {
-    long pages = -1;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1)
-        fprintf(stderr, "covey-bench: /proc/self/statm cannot be read\n");
+    const char *second = file && fgets(text, sizeof(text), file) ? strchr(text, ' ') : NULL;
     if (file)
         fclose(file);
-    return pages < 0 ? -1 : (double)pages * (double)sysconf(_SC_PAGESIZE) / bytes_per_mib;
+    if (!second) {
+        fprintf(stderr, "covey-bench: /proc/self/statm cannot be read\n");
+        return -1;
+    }
+    double pages = (double)strtoul(second, NULL, 10);
+    return pages * (double)sysconf(_SC_PAGESIZE) / bytes_per_mib;
 }
 
 /* First-fit would keep a number for each node, and an id and a size for each gang. */

@@ -273,7 +273,7 @@ struct sched_gang *sched_gang_copy(const struct sched *to, const struct sched_fl
         set_share(copy, i, share->node ? to->nodes[node_of[share->node->id]] : NULL,
                   share->first_rank, share->workers);
     }
-    if (gang->cpus)
+    if (copy->cpus)
         memcpy(copy->cpus, gang->cpus,
                (size_t)placement->workers * placement->cpus_each * sizeof(*copy->cpus));
     return copy;

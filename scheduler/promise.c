@@ -102,7 +102,7 @@ static enum covey_status list_ends(struct sched *sched)
         const struct sched_flare *flare = covey_container_of(link, struct sched_flare, link);
         if (flare->ends_ns == COVEY_NEVER_NS)
             continue;
-        if (count == sched->end_room && grow(sched) != COVEY_OK)
+        if ((!sched->ends || count == sched->end_room) && grow(sched) != COVEY_OK)
             return COVEY_ENOMEM;
         struct sched_end *end = &sched->ends[count++];
         end->at_ns = flare->ends_ns;

@@ -116,7 +116,7 @@ static enum covey_status read_fields(struct line *line, int64_t values[FIELDS],
 static enum covey_status read_job(struct line *line, struct sim_trace *trace,
                                   struct covey_error *error)
 {
-    int64_t values[FIELDS];
+    int64_t values[FIELDS] = {0};
     enum covey_status status = read_fields(line, values, error);
     if (status)
         return status;

@@ -139,11 +139,13 @@ static void add_pair(struct argp_state *state, const char *option, char *text,
     struct node_pair pair = {0};
     if (*count == NODE_PAIRS_MAX)
         argp_error(state, "%s can be given %d times at most", option, NODE_PAIRS_MAX);
-    if (!node_parse_pair(text, &pair))
+    if (!node_parse_pair(text, &pair)) {
         argp_error(state,
                    "%s takes KEY=VALUE, each of at most 63 letters, digits, '.', '_', '/' and '-', "
                    "not '%s'",
                    option, text);
+        return;
+    }
     for (size_t i = 0; i < *count; i++)
         if (strcmp(pairs[i].key, pair.key) == 0)
             argp_error(state, "%s gives %s twice", option, pair.key);
@@ -156,9 +158,11 @@ static void add_resource(struct argp_state *state, struct node_options *options,
     struct node_amount *resource = &options->resources[options->resource_count];
     if (options->resource_count == NODE_PAIRS_MAX)
         argp_error(state, "--resource can be given %d times at most", NODE_PAIRS_MAX);
-    if (!node_parse_pair(text, &pair) || !node_parse_bytes(pair.value, &resource->amount))
+    if (!node_parse_pair(text, &pair) || !node_parse_bytes(pair.value, &resource->amount)) {
         argp_error(state, "--resource takes NAME=N, N a number, also as 4G, not '%s%s%s'", text,
                    pair.key ? "=" : "", pair.key ? pair.value : "");
+        return;
+    }
     for (size_t i = 0; i < options->resource_count; i++)
         if (strcmp(options->resources[i].name, pair.key) == 0)
             argp_error(state, "--resource gives %s twice", pair.key);

@@ -99,7 +99,8 @@ static Covey__V1__Capacity__LabelsEntry **
 fill_pairs(struct scratch **scratch, const struct node_pair *pairs, size_t count, bool taints)
 {
     Covey__V1__Capacity__LabelsEntry *entries = scratch_get(scratch, count, sizeof(*entries));
-    Covey__V1__Capacity__LabelsEntry **list = scratch_get(scratch, count, sizeof(*list));
+    Covey__V1__Capacity__LabelsEntry **list =
+        scratch_get(scratch, count, sizeof(Covey__V1__Capacity__LabelsEntry *));
     for (size_t i = 0; entries && list && i < count; i++) {
         protobuf_c_message_init(taints ? &covey__v1__capacity__taints_entry__descriptor
                                        : &covey__v1__capacity__labels_entry__descriptor,
@@ -136,7 +137,8 @@ static bool fill_capacity(struct scratch **scratch, struct node *agent,
     capacity->taints = (Covey__V1__Capacity__TaintsEntry **)fill_pairs(scratch, options->taints,
                                                                        options->taint_count, true);
     capacity->n_taints = options->taint_count;
-    capacity->resources = scratch_get(scratch, count, sizeof(*capacity->resources));
+    capacity->resources =
+        scratch_get(scratch, count, sizeof(Covey__V1__Capacity__ResourcesEntry *));
     if (!entries || !capacity->resources || !capacity->labels || !capacity->taints)
         return false;
     for (size_t i = 0; i < count; i++) {

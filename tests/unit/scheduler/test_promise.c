@@ -4,6 +4,7 @@
 #include "tests/unit/scheduler/cluster.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void submit(struct sched *sched, const char *flare, uint32_t workers, int64_t submit_ns,
@@ -226,8 +227,8 @@ static uint32_t start_gangs(struct sched *sched, struct gang *gangs, int64_t now
 {
     uint32_t started = 0;
     for (const char *id; strcmp(id = next(sched, now_ns), "-") != 0; started++) {
-        int i = 0;
-        TEST_REQUIRE(sscanf(id, "%d", &i) == 1 && gangs[i].ends_ns == 0);
+        long i = strtol(id, NULL, 10);
+        TEST_REQUIRE(i >= 0 && i < GANGS && gangs[i].ends_ns == 0);
         TEST_TRUE(now_ns <= gangs[i].promised_ns);
         gangs[i].ends_ns = now_ns + 1 + cluster_random(seed, (uint32_t)gangs[i].limit_ns);
         TEST_EQUAL(sched_commit(sched, gangs[i].id), COVEY_OK);

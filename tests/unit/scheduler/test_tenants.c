@@ -262,7 +262,7 @@ static void plan__alternatives__other_words_that_fit(void)
     TEST_EQUAL(sched_plan(sched, &request, 0, &plan, NULL), COVEY_OK);
     TEST_REQUIRE(plan.placement != NULL);
     TEST_EQUAL(plan.placement->cost.nodes, 2);
-    TEST_EQUAL(plan.placement->cost.crossing[0], 2 * 8 * 4);
+    TEST_EQUAL(plan.placement->cost.crossing[0], 2UL * 8 * 4);
     bool spread = false;
     for (uint32_t i = 0; i < plan.alternative_count; i++) {
         const struct sched_alternative *other = &plan.alternatives[i];
@@ -271,7 +271,7 @@ static void plan__alternatives__other_words_that_fit(void)
         if (other->placing != SCHED_PLACING_SPREAD)
             continue;
         spread = true;
-        TEST_EQUAL(other->cost.crossing[0], 2 * 6 * 6);
+        TEST_EQUAL(other->cost.crossing[0], 2UL * 6 * 6);
         TEST_EQUAL(other->packs, 2);
     }
     TEST_TRUE(spread);
