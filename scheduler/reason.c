@@ -294,7 +294,7 @@ static void say_no_match(struct sentence *sentence, const struct sched_reason *r
 static void say_promised(struct sentence *sentence, const struct sched_reason *reason)
 {
     say_count(sentence, reason->workers, "worker");
-    say(sentence, " would fit now, but the room is promised to flare %s", reason->blocker);
+    say(sentence, " would fit now, but the room is promised to another flare");
 }
 
 static void say_quota(struct sentence *sentence, const struct sched_reason *reason)

@@ -219,8 +219,8 @@ static void explain__queued__ranked_counts(void)
     TEST_EQUAL(reason.fitting, 4);
     TEST_EQUAL_STRING(reason.blocker, "b");
     TEST_EQUAL_STRING(sched_reason_text(&reason, text),
-                      "4 workers would fit now, but the room is promised to flare b; 1 flare is "
-                      "ahead in the queue");
+                      "4 workers would fit now, but the room is promised to another flare; 1 "
+                      "flare is ahead in the queue");
 
     request = cluster_request("d", 7);
     TEST_EQUAL_STRING(why(sched, &request), "7 workers need 7 slots, 6 are free now: at most 6 "
