@@ -90,3 +90,19 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     }
     errno = saved;
 }
+
+bool covey_log_allow(struct covey_log_limit *limit, int64_t now_ns, uint64_t *unsaid)
+{
+    if (limit->written == 0 || now_ns - limit->start_ns >= COVEY_LOG_BURST_NS) {
+        limit->start_ns = now_ns;
+        limit->written = 0;
+    }
+    if (limit->written >= COVEY_LOG_BURST) {
+        limit->unsaid++;
+        return false;
+    }
+    limit->written++;
+    *unsaid = limit->unsaid;
+    limit->unsaid = 0;
+    return true;
+}

@@ -12,6 +12,7 @@
 #include "covey/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum covey_log_level { COVEY_LOG_ERROR, COVEY_LOG_WARN, COVEY_LOG_INFO, COVEY_LOG_DEBUG };
 
@@ -39,5 +40,23 @@ void covey_log(enum covey_log_level level, const char *format, ...) COVEY_PRINTF
         if (covey_log_enabled(COVEY_LOG_DEBUG))                                                    \
             covey_log(COVEY_LOG_DEBUG, __VA_ARGS__);                                               \
     } while (0)
+
+/*
+ * A limit for records that somebody else can cause as often as he likes: each such place has one,
+ * all zero at first. COVEY_LOG_BURST records in COVEY_LOG_BURST_NS, the others are counted. One
+ * thread at a time.
+ */
+#define COVEY_LOG_BURST    10
+#define COVEY_LOG_BURST_NS INT64_C(10000000000)
+
+struct covey_log_limit {
+    int64_t start_ns; /* of the present burst */
+    uint32_t written; /* in it */
+    uint64_t unsaid;  /* not written since the last one that was */
+};
+
+/* True where the record may be written; *unsaid is how many before it were not. now_ns as
+ * covey_now_ns() counts. */
+bool covey_log_allow(struct covey_log_limit *limit, int64_t now_ns, uint64_t *unsaid);
 
 #endif

@@ -155,7 +155,10 @@ static void take_result(struct pack *pack, struct pack_worker *worker, int *fd)
         return;
     if ((fcntl(*fd, F_GET_SEALS) & seals) != seals || fstat(*fd, &facts) < 0 || facts.st_size < 0 ||
         (uint64_t)facts.st_size > pack->flare->max_result_bytes) {
-        log_error("a result is not sealed or over the limit: dropped rank=%u", worker->rank);
+        uint64_t unsaid;
+        if (covey_log_allow(&pack->bad_results, covey_now_ns(), &unsaid))
+            log_error("a result is not sealed or over the limit: dropped rank=%u unsaid=%llu",
+                      worker->rank, (unsigned long long)unsaid);
         return;
     }
     covey_close(&worker->result_fd);

@@ -7,6 +7,7 @@
 #ifndef SERVICE_PACK_PACK_H
 #define SERVICE_PACK_PACK_H
 
+#include "base/log.h"
 #include "service/common/link.h"
 #include "service/common/local.h"
 #include "service/pack/code.h"
@@ -105,6 +106,7 @@ struct pack {
     size_t log_capacity;
     size_t log_bytes;
     size_t log_credit_bytes;
+    struct covey_log_limit bad_results;
     bool log_held; /* outputs are not watched, for want of credit */
     /* Ends of worker threads. */
     pthread_mutex_t threads_lock;

@@ -410,6 +410,16 @@ static void handle(struct engine *engine, const struct descriptor *descriptor,
     covey_list_push_front(&engine->spare_messages, &message->by_peer);
 }
 
+/* A peer that breaks the rules can send such as fast as it likes. */
+static void warn_malformed(struct engine *engine, const struct descriptor_header *header,
+                           const char *wrong)
+{
+    uint64_t unsaid;
+    if (covey_log_allow(&engine->malformed, covey_now_ns(), &unsaid))
+        log_warn("message dropped wrong=%s rank=%u source=%u kind=%u unsaid=%llu", wrong,
+                 engine->rank, header->source, header->kind, (unsigned long long)unsaid);
+}
+
 /* True once the inbox was seen empty. */
 static bool drain(struct engine *engine)
 {
@@ -426,8 +436,7 @@ static bool drain(struct engine *engine)
         }
         const char *wrong = check(engine, &descriptor);
         if (wrong) {
-            log_warn("message dropped wrong=%s rank=%u source=%u kind=%u", wrong, engine->rank,
-                     descriptor.header.source, descriptor.header.kind);
+            warn_malformed(engine, &descriptor.header, wrong);
             covey_list_push_front(&engine->spare_messages, &message->by_peer);
             continue;
         }

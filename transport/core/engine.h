@@ -20,6 +20,7 @@
 #define TRANSPORT_CORE_ENGINE_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "transport/core/inbox.h"
 #include "transport/core/memory.h"
@@ -124,6 +125,7 @@ struct engine {
     bool stalled;           /* something could not go on for want of memory or space in an inbox */
     bool no_memory;         /* the process's own */
     struct channel *latest; /* that a message came for */
+    struct covey_log_limit malformed;
     char text[ENGINE_TEXT_BYTES];
 };
 

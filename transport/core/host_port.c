@@ -1,5 +1,6 @@
 #include "transport/core/host_port.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/list.h"
@@ -34,6 +35,7 @@ struct host_port {
     struct memory memory;
     struct destination *destinations; /* by endpoint */
     uint64_t queued;
+    struct covey_log_limit malformed;
 };
 
 enum covey_status host_port_create(struct arena *arena, struct host_port **out,
@@ -80,6 +82,9 @@ void host_port_destroy(struct host_port *port)
 {
     if (!port)
         return;
+    if (port->malformed.unsaid > 0)
+        log_warn("more messages of workers were dropped count=%llu",
+                 (unsigned long long)port->malformed.unsaid);
     for (uint32_t i = 0; i < port->endpoint; i++) {
         covey_list_for_each_safe (node, after, &port->destinations[i].queue) {
             free((struct queued *)node);
@@ -139,6 +144,16 @@ static const char *check_outgoing(struct host_port *port, const struct descripto
     }
 }
 
+/* A worker can send such as fast as it likes. */
+static void warn_malformed(struct host_port *port, const struct descriptor_header *header,
+                           const char *wrong)
+{
+    uint64_t unsaid;
+    if (covey_log_allow(&port->malformed, covey_now_ns(), &unsaid))
+        log_warn("message of a worker dropped wrong=%s source=%u kind=%u unsaid=%llu", wrong,
+                 header->source, header->kind, (unsigned long long)unsaid);
+}
+
 bool host_port_poll(struct host_port *port, struct host_outgoing *outgoing)
 {
     memory_audit(&port->memory);
@@ -151,8 +166,7 @@ bool host_port_poll(struct host_port *port, struct host_outgoing *outgoing)
         const char *wrong = check_outgoing(port, &descriptor, outgoing);
         if (!wrong)
             return true;
-        log_warn("message of a worker dropped wrong=%s source=%u kind=%u", wrong,
-                 outgoing->header.source, outgoing->header.kind);
+        warn_malformed(port, &outgoing->header, wrong);
     }
     memory_audit_end(&port->memory);
     return false;

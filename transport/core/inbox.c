@@ -32,10 +32,17 @@ void inbox_open(const struct arena *arena, uint32_t endpoint, struct inbox *inbo
     inbox->head = 0;
 }
 
-/* The first ready slot at or after head; *position is it. Moves head over what is done with. */
+/*
+ * The first ready slot at or after head; *position is it. Moves head over what is done with.
+ *
+ * One look goes over two laps at most, counted from where head was: head moves with what the slots
+ * say, so it is no bound. No honest ring needs more: beyond a lap there are only slots of the dead
+ * that were freed unseen. What says that it is many laps ahead is stepped over like those.
+ */
 static struct layout_slot *find_ready(struct inbox *inbox, uint64_t *position)
 {
-    for (uint64_t at = inbox->head; at < inbox->head + inbox->slots; at++) {
+    const uint64_t end = inbox->head + 2ull * inbox->slots;
+    for (uint64_t at = inbox->head; at < end; at++) {
         struct layout_slot *slot = &inbox->shared->slots[at % inbox->slots];
         uint64_t word = atomic_load(&slot->state);
         uint64_t lap = at / inbox->slots;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define STATE_TRIES 8
+
 enum { GATE_CLOSED, GATE_OPEN, GATE_SHUT };
 
 static void move_gate(struct arena *arena, uint32_t to)
@@ -66,14 +68,18 @@ static bool mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state
         for (size_t i = 0; i < ARENA_REASON_BYTES / 8; i++)
             atomic_store_explicit(&of->reason[i], words[i], memory_order_relaxed);
     }
-    /* Whoever claimed it may have been killed before it got here: the state is set all the same. */
-    while (!has_ended(now)) {
-        if (atomic_compare_exchange_weak(&of->state, &now, (uint32_t)state)) {
-            atomic_fetch_add(&layout_header(arena)->epoch, 1);
-            return true;
-        }
+    /* Whoever claimed it may have been killed before it got here: the state is set all the same.
+     * It moves twice at most before it ends; more often only where somebody scribbles in it. */
+    for (int tries = 0; !atomic_compare_exchange_strong(&of->state, &now, (uint32_t)state);) {
+        if (has_ended(now))
+            return false;
+        if (++tries < STATE_TRIES)
+            continue;
+        atomic_store(&of->state, (uint32_t)state);
+        break;
     }
-    return false;
+    atomic_fetch_add(&layout_header(arena)->epoch, 1);
+    return true;
 }
 
 void arena_mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state state,

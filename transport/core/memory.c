@@ -209,9 +209,17 @@ static void set_known(struct memory *memory, const struct descriptor_block *bloc
     *word |= bit;
 }
 
+/* The slab's kind may have changed since the block was accepted, if a peer breaks the rules: then
+ * what is read or written is rubbish, but it is inside the arena. */
 void *memory_bytes(const struct memory *memory, const struct descriptor_block *block)
 {
-    return slab_block_address(memory->arena, block->slab, block->block) + block->start;
+    const struct arena *arena = memory->arena;
+    struct slab_place place = slab_place(arena, block->slab, block->block);
+    uint64_t slabs_bytes = (uint64_t)(arena->shape.slab_count - block->slab) * ARENA_SLAB_BYTES;
+    uint64_t at = place.offset_bytes + block->start;
+    if (at + block->length > slabs_bytes)
+        at = 0;
+    return layout_slab_bytes(arena, block->slab) + at;
 }
 
 void *memory_accept(struct memory *memory, const struct descriptor_block *block)
@@ -219,13 +227,14 @@ void *memory_accept(struct memory *memory, const struct descriptor_block *block)
     const struct arena *arena = memory->arena;
     if (block->slab >= arena->shape.slab_count)
         return NULL;
-    uint64_t size = slab_block_bytes(arena, block->slab, block->block);
-    if (block->start > size || block->length > size - block->start)
+    struct slab_place place = slab_place(arena, block->slab, block->block);
+    if (block->start > place.size_bytes || block->length > place.size_bytes - block->start)
         return NULL;
-    if (!slab_holds(arena, memory->endpoint, block->slab, block->block) || is_known(memory, block))
+    if (place.size_bytes == 0 || !slab_holds(arena, memory->endpoint, block->slab, block->block) ||
+        is_known(memory, block))
         return NULL;
     set_known(memory, block);
-    return memory_bytes(memory, block);
+    return layout_slab_bytes(arena, block->slab) + place.offset_bytes + block->start;
 }
 
 static void release(const struct arena *arena, uint32_t endpoint,
@@ -309,7 +318,7 @@ static bool find_suspect(const struct memory *memory, uint32_t dead, struct desc
     uint64_t word = atomic_load(&of->intent_block);
     *block = (struct descriptor_block){.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
     return block->slab < arena->shape.slab_count &&
-           slab_block_bytes(arena, block->slab, block->block) > 0 &&
+           slab_place(arena, block->slab, block->block).size_bytes > 0 &&
            slab_holds(arena, memory->endpoint, block->slab, block->block) &&
            !is_known(memory, block) && !is_being_granted(memory, word);
 }

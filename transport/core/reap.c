@@ -19,7 +19,7 @@ void arena_reap(struct arena *arena, uint32_t rank)
 static uint64_t count_held(const struct arena *arena, uint32_t slab)
 {
     uint64_t held = 0;
-    for (uint32_t block = 0; slab_block_bytes(arena, slab, block) > 0; block++)
+    for (uint32_t block = 0; slab_place(arena, slab, block).size_bytes > 0; block++)
         held += !slab_block_free(arena, slab, block);
     return held;
 }

@@ -95,28 +95,24 @@ static uint32_t block_count(uint32_t kind)
     return kind >= 1 && kind <= LAYOUT_CLASSES ? LAYOUT_SLAB_BLOCKS >> (kind - 1) : 0;
 }
 
-uint64_t slab_block_bytes(const struct arena *arena, uint32_t slab, uint32_t block)
+struct slab_place slab_place(const struct arena *arena, uint32_t slab, uint32_t block)
 {
     struct layout_slab *of = layout_slab(arena, slab);
     uint32_t kind = atomic_load(&of->kind);
+    struct slab_place place = {0};
     if (block >= block_count(kind))
-        return 0;
-    if (kind == LAYOUT_KIND_REST)
-        return ARENA_SLAB_BYTES;
-    if (kind != LAYOUT_KIND_FIRST)
-        return (uint64_t)LAYOUT_LEAST_BLOCK << (kind - 1);
-    uint32_t count = atomic_load(&of->extent);
-    return count <= arena->shape.slab_count - slab ? (uint64_t)count * ARENA_SLAB_BYTES : 0;
-}
-
-uint8_t *slab_block_address(const struct arena *arena, uint32_t slab, uint32_t block)
-{
-    uint32_t kind = atomic_load(&layout_slab(arena, slab)->kind);
-    uint64_t offset = 0;
-    if (kind >= 1 && kind <= LAYOUT_CLASSES)
-        offset = ((uint64_t)block << (kind - 1)) * LAYOUT_LEAST_BLOCK;
-    /* kind may have changed since it was checked, if a peer breaks the rules: stay inside. */
-    return layout_slab_bytes(arena, slab) + offset % ARENA_SLAB_BYTES;
+        return place;
+    if (kind == LAYOUT_KIND_REST) {
+        place.size_bytes = ARENA_SLAB_BYTES;
+    } else if (kind == LAYOUT_KIND_FIRST) {
+        uint32_t count = atomic_load(&of->extent);
+        if (count <= arena->shape.slab_count - slab)
+            place.size_bytes = (uint64_t)count * ARENA_SLAB_BYTES;
+    } else {
+        place.size_bytes = (uint64_t)LAYOUT_LEAST_BLOCK << (kind - 1);
+        place.offset_bytes = block * place.size_bytes;
+    }
+    return place;
 }
 
 bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block)

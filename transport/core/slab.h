@@ -19,10 +19,15 @@ void slab_give_back(const struct arena *arena, uint32_t endpoint, uint32_t slab)
 /* The endpoint that owns a slab, or UINT32_MAX. */
 uint32_t slab_owner(const struct arena *arena, uint32_t slab);
 
-/* The size of a block, 0 where there is none of this number; slab must be in range. A slab in the
- * middle of an extent counts as a block 0 of one slab. */
-uint64_t slab_block_bytes(const struct arena *arena, uint32_t slab, uint32_t block);
-uint8_t *slab_block_address(const struct arena *arena, uint32_t slab, uint32_t block);
+/* Where a block lies: offset_bytes from its slab's start. */
+struct slab_place {
+    uint64_t offset_bytes;
+    uint64_t size_bytes; /* 0: there is no such block */
+};
+
+/* By one look at the slab, which must be in range: what is said lies inside the arena, whatever is
+ * stored there meanwhile. A slab in the middle of an extent counts as a block 0 of one slab. */
+struct slab_place slab_place(const struct arena *arena, uint32_t slab, uint32_t block);
 
 bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block);
 bool slab_empty(const struct arena *arena, uint32_t slab);

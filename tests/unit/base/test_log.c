@@ -150,7 +150,24 @@ static void init__environment__sets_the_level_or_warns(void)
     TEST_TRUE(covey_log_enabled(COVEY_LOG_INFO));
 }
 
+static void allow__a_flood__lets_a_burst_through_and_counts_the_rest(void)
+{
+    struct covey_log_limit limit = {0};
+    uint64_t unsaid = 99;
+    int written = 0;
+    for (int i = 0; i < 1000; i++)
+        written += covey_log_allow(&limit, 5 + i, &unsaid);
+    TEST_EQUAL(written, COVEY_LOG_BURST);
+    TEST_EQUAL(unsaid, 0);
+    TEST_TRUE(!covey_log_allow(&limit, 5 + COVEY_LOG_BURST_NS - 1, &unsaid));
+    TEST_TRUE(covey_log_allow(&limit, 5 + COVEY_LOG_BURST_NS, &unsaid));
+    TEST_EQUAL(unsaid, 1000 - COVEY_LOG_BURST + 1);
+    TEST_TRUE(covey_log_allow(&limit, 6 + COVEY_LOG_BURST_NS, &unsaid));
+    TEST_EQUAL(unsaid, 0);
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(allow__a_flood__lets_a_burst_through_and_counts_the_rest),
     TEST_CASE(log__record__has_stamp_level_program_and_text),
     TEST_CASE(log__control_characters__become_question_marks),
     TEST_CASE(log__long_record__is_one_line_that_is_cut),
