@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -70,20 +72,13 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     int saved = errno;
     char line[line_bytes];
     size_t length = write_prefix(line, sizeof(line) - 1, level);
-    size_t start = length;
+    char *text = line + length;
     va_list arguments;
     va_start(arguments, format);
     errno = saved;
-    int added = vsnprintf(line + length, sizeof(line) - 1 - length, format, arguments);
+    length += covey_text_vprint(text, sizeof(line) - 1 - length, format, arguments);
     va_end(arguments);
-    if (added > 0) {
-        size_t room = sizeof(line) - 2 - length;
-        length += (size_t)added < room ? (size_t)added : room;
-    }
-    for (size_t i = start; i < length; i++) {
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-    }
+    covey_text_tame(text);
     line[length++] = '\n';
     if (write(STDERR_FILENO, line, length) < 0) {
         /* nowhere left to say it */

@@ -1,8 +1,9 @@
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -93,14 +94,14 @@ enum covey_status covey_error_set(struct covey_error *error, enum covey_status s
     if (!error)
         return status;
     /* Formatted apart: an argument may be the message that is replaced. */
-    char message[COVEY_ERROR_MESSAGE_BYTES] = "";
+    char message[COVEY_ERROR_MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(message, sizeof(message), format, arguments);
+    (void)covey_text_vprint(message, sizeof(message), format, arguments);
     va_end(arguments);
     error->status = status;
     error->foreign = 0;
-    memcpy(error->message, message, sizeof(message));
+    memcpy(error->message, message, strlen(message) + 1);
     return status;
 }
 
@@ -111,16 +112,15 @@ enum covey_status covey_error_set_errno(struct covey_error *error, int error_num
     if (!error)
         return status;
     char text[128];
-    char message[COVEY_ERROR_MESSAGE_BYTES] = "";
+    char message[COVEY_ERROR_MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(message, sizeof(message), format, arguments);
+    size_t length = covey_text_vprint(message, sizeof(message), format, arguments);
     va_end(arguments);
-    if (length >= 0 && (size_t)length < sizeof(message))
-        (void)snprintf(message + length, sizeof(message) - (size_t)length, ": %s",
-                       strerror_r(error_number, text, sizeof(text)));
+    (void)covey_text_print(message + length, sizeof(message) - length, ": %s",
+                           strerror_r(error_number, text, sizeof(text)));
     error->status = status;
     error->foreign = error_number;
-    memcpy(error->message, message, sizeof(message));
+    memcpy(error->message, message, strlen(message) + 1);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "client/arena.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -55,6 +56,14 @@ const char *client_arena_text(struct client_arena *arena, const char *text)
         return "";
     const char *copy = client_arena_bytes(arena, text, strlen(text) + 1);
     return copy ? copy : "";
+}
+
+const char *client_arena_line(struct client_arena *arena, const char *text)
+{
+    const char *copy = client_arena_text(arena, text);
+    if (*copy)
+        covey_text_tame((char *)(uintptr_t)copy);
+    return copy;
 }
 
 void *client_arena_bytes(struct client_arena *arena, const void *bytes, size_t length_bytes)

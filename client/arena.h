@@ -22,6 +22,9 @@ void *client_arena_alloc(struct client_arena *arena, size_t count, size_t size_b
 const char *client_arena_text(struct client_arena *arena, const char *text);
 void *client_arena_bytes(struct client_arena *arena, const void *bytes, size_t length_bytes);
 
+/* Copies a sentence or a name that a peer has sent, with '?' for what would control a terminal. */
+const char *client_arena_line(struct client_arena *arena, const char *text);
+
 /* Frees all of it; the arena is then empty. */
 void client_arena_free(struct client_arena *arena);
 

@@ -65,14 +65,17 @@ static const char *const *texts_of(struct client_arena *arena, char **texts, siz
     return copies;
 }
 
+typedef const char *copy_text(struct client_arena *arena, const char *text);
+
 /* Entries of any map from string to string: protobuf-c gives each map a type of its own. */
-static const struct covey_pair *pairs_of(struct client_arena *arena, void *entries, size_t count)
+static const struct covey_pair *pairs_of(struct client_arena *arena, void *entries, size_t count,
+                                         copy_text *copy)
 {
     Covey__V1__FlareOptions__LabelsEntry **entry = entries;
     struct covey_pair *pairs = client_arena_alloc(arena, count, sizeof *pairs);
     for (size_t i = 0; pairs && i < count; i++) {
-        pairs[i].key = client_arena_text(arena, entry[i]->key);
-        pairs[i].value = client_arena_text(arena, entry[i]->value);
+        pairs[i].key = copy(arena, entry[i]->key);
+        pairs[i].value = copy(arena, entry[i]->value);
     }
     return pairs;
 }
@@ -91,7 +94,7 @@ static const struct covey_amount *amounts_of(struct client_arena *arena, void *e
     struct covey_amount *amounts = client_arena_alloc(arena, count, sizeof *amounts);
     for (size_t i = 0; amounts && i < count; i++)
         amounts[i] =
-            (struct covey_amount){client_arena_text(arena, entry[i]->key), entry[i]->value};
+            (struct covey_amount){client_arena_line(arena, entry[i]->key), entry[i]->value};
     return amounts;
 }
 
@@ -109,7 +112,7 @@ static void fill_cost(struct client_arena *arena, struct covey_cost *to,
         return;
     struct covey_level_cost *levels = client_arena_alloc(arena, from->n_levels, sizeof *levels);
     for (size_t i = 0; levels && i < from->n_levels; i++)
-        levels[i] = (struct covey_level_cost){client_arena_text(arena, from->levels[i]->level),
+        levels[i] = (struct covey_level_cost){client_arena_line(arena, from->levels[i]->level),
                                               from->levels[i]->crossing_pairs};
     *to = (struct covey_cost){levels, from->n_levels, from->nodes};
 }
@@ -140,7 +143,7 @@ static void fill_options(struct client_arena *arena, struct covey_flare_options 
     to->max_nodes = from->max_nodes;
     to->time_limit_ns = duration_of(from->time_limit);
     to->priority = from->priority;
-    to->labels = pairs_of(arena, from->labels, from->n_labels);
+    to->labels = pairs_of(arena, from->labels, from->n_labels, client_arena_line);
     to->label_count = from->n_labels;
     to->communication_timeout_ns = duration_of(from->communication_timeout);
     to->failure_grace_ns = duration_of(from->failure_grace);
@@ -154,15 +157,15 @@ static void fill_definition(struct client_arena *arena, struct covey_definition 
         arena->failed = true;
         return;
     }
-    to->name = client_arena_text(arena, from->name);
+    to->name = client_arena_line(arena, from->name);
     to->version = from->version;
     to->code_kind = (enum covey_code_kind)from->code_kind;
     to->worker_kind = (enum covey_worker_kind)from->worker_kind;
-    to->code_sha256 = client_arena_text(arena, from->code_sha256);
+    to->code_sha256 = client_arena_line(arena, from->code_sha256);
     to->code_bytes = from->code_bytes;
     to->arguments = texts_of(arena, from->arguments, from->n_arguments);
     to->argument_count = from->n_arguments;
-    to->environment = pairs_of(arena, from->environment, from->n_environment);
+    to->environment = pairs_of(arena, from->environment, from->n_environment, client_arena_text);
     to->environment_count = from->n_environment;
     fill_options(arena, &to->defaults, from->defaults);
     to->created_at_ns = time_of(from->created_at);
@@ -176,7 +179,7 @@ static const struct covey_pack *packs_of(struct client_arena *arena, Covey__V1__
     for (size_t i = 0; packs && i < count; i++)
         packs[i] = (struct covey_pack){
             from[i]->id,
-            client_arena_text(arena, from[i]->node),
+            client_arena_line(arena, from[i]->node),
             from[i]->first_rank,
             from[i]->workers,
             client_arena_bytes(arena, from[i]->cpus, from[i]->n_cpus * sizeof(uint32_t)),
@@ -192,7 +195,7 @@ static const struct covey_worker *workers_of(struct client_arena *arena, Covey__
         workers[i] = (struct covey_worker){
             .rank = from[i]->rank,
             .pack = from[i]->pack,
-            .node = client_arena_text(arena, from[i]->node),
+            .node = client_arena_line(arena, from[i]->node),
             .pid = from[i]->pid,
             .state = (enum covey_worker_state)from[i]->state,
             .exit_status = from[i]->exit_status,
@@ -207,7 +210,7 @@ static const struct covey_worker *workers_of(struct client_arena *arena, Covey__
 static void fill_timeline(struct client_arena *arena, struct covey_timeline *to,
                           const Covey__V1__Timeline *from)
 {
-    to->transport = client_arena_text(arena, from ? from->transport : NULL);
+    to->transport = client_arena_line(arena, from ? from->transport : NULL);
     if (!from)
         return;
     to->accepted_at_ns = time_of(from->accepted_at);
@@ -226,10 +229,10 @@ static const struct covey_failure *failure_of(struct client_arena *arena,
     struct covey_failure *failure = from ? client_arena_alloc(arena, 1, sizeof *failure) : NULL;
     if (failure)
         *failure = (struct covey_failure){
-            .status = client_arena_text(arena, from->status),
-            .message = client_arena_text(arena, from->message),
+            .status = client_arena_line(arena, from->status),
+            .message = client_arena_line(arena, from->message),
             .rank = from->rank,
-            .node = client_arena_text(arena, from->node),
+            .node = client_arena_line(arena, from->node),
             .signal = from->signal,
             .exit_status = from->exit_status,
         };
@@ -243,8 +246,8 @@ static void fill_flare(struct client_arena *arena, struct covey_flare *to,
         arena->failed = true;
         return;
     }
-    to->id = client_arena_text(arena, from->id);
-    to->definition = client_arena_text(arena, from->definition);
+    to->id = client_arena_line(arena, from->id);
+    to->definition = client_arena_line(arena, from->definition);
     to->definition_version = from->definition_version;
     to->workers_total = from->workers_total;
     to->state = (enum covey_flare_state)from->state;
@@ -255,9 +258,9 @@ static void fill_flare(struct client_arena *arena, struct covey_flare *to,
     to->worker_count = from->n_workers;
     fill_timeline(arena, &to->timeline, from->timeline);
     to->error = failure_of(arena, from->error);
-    to->tenant = client_arena_text(arena, from->tenant);
+    to->tenant = client_arena_line(arena, from->tenant);
     to->queue_position = from->queue_position;
-    to->pending_reason = client_arena_text(arena, from->pending_reason);
+    to->pending_reason = client_arena_line(arena, from->pending_reason);
     fill_cost(arena, &to->cost, from->cost);
     to->attempt = from->attempt;
     to->restarts = from->restarts;
@@ -271,7 +274,7 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
         arena->failed = true;
         return;
     }
-    to->name = client_arena_text(arena, from->name);
+    to->name = client_arena_line(arena, from->name);
     to->state = (enum covey_node_state)from->state;
     if (from->capacity) {
         to->slots = from->capacity->slots;
@@ -280,9 +283,11 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
         to->processing_units = from->capacity->processing_units;
         to->numa_nodes = from->capacity->numa_nodes;
         to->gpus = from->capacity->gpus;
-        to->labels = pairs_of(arena, from->capacity->labels, from->capacity->n_labels);
+        to->labels =
+            pairs_of(arena, from->capacity->labels, from->capacity->n_labels, client_arena_line);
         to->label_count = from->capacity->n_labels;
-        to->taints = pairs_of(arena, from->capacity->taints, from->capacity->n_taints);
+        to->taints =
+            pairs_of(arena, from->capacity->taints, from->capacity->n_taints, client_arena_line);
         to->taint_count = from->capacity->n_taints;
         to->resources = amounts_of(arena, from->capacity->resources, from->capacity->n_resources);
         to->resource_count = from->capacity->n_resources;
@@ -296,11 +301,11 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
     to->slots_used = from->slots_used;
     to->memory_used_bytes = from->memory_used_bytes;
     to->epoch = from->epoch;
-    to->data_address = client_arena_text(arena, from->data_address);
+    to->data_address = client_arena_line(arena, from->data_address);
     to->last_seen_at_ns = time_of(from->last_seen_at);
-    to->drain_reason = client_arena_text(arena, from->drain_reason);
+    to->drain_reason = client_arena_line(arena, from->drain_reason);
     to->drain_until_ns = time_of(from->drain_until);
-    to->version = client_arena_text(arena, from->version);
+    to->version = client_arena_line(arena, from->version);
     to->flare_ids = texts_of(arena, from->flare_ids, from->n_flare_ids);
     to->flare_count = from->n_flare_ids;
     to->json = json_of(arena, &from->base, json);
@@ -372,7 +377,7 @@ void client_convert_flare_list(struct client_result *result, const ProtobufCMess
     for (size_t i = 0; list && i < from->n_flares; i++)
         fill_flare(&result->arena, &list[i], from->flares[i], json);
     result->as.flares = (struct covey_flare_list){
-        list, from->n_flares, client_arena_text(&result->arena, from->next_page_token)};
+        list, from->n_flares, client_arena_line(&result->arena, from->next_page_token)};
 }
 
 void client_convert_plan(struct client_result *result, const ProtobufCMessage *message, bool json)
@@ -382,7 +387,7 @@ void client_convert_plan(struct client_result *result, const ProtobufCMessage *m
         .placeable = from->placeable,
         .packs = packs_of(&result->arena, from->packs, from->n_packs),
         .pack_count = from->n_packs,
-        .reason = client_arena_text(&result->arena, from->reason),
+        .reason = client_arena_line(&result->arena, from->reason),
         .impossible = from->impossible,
         .queue_position = from->queue_position,
         .json = json_of(&result->arena, message, json),
@@ -409,13 +414,13 @@ static const struct covey_reason *reasons_of(struct client_arena *arena, Covey__
     for (size_t i = 0; reasons && i < count; i++)
         reasons[i] = (struct covey_reason){
             .kind = (enum covey_reason_kind)from[i]->kind,
-            .message = client_arena_text(arena, from[i]->message),
+            .message = client_arena_line(arena, from[i]->message),
             .never = from[i]->never,
-            .dimension = client_arena_text(arena, from[i]->dimension),
+            .dimension = client_arena_line(arena, from[i]->dimension),
             .asked = from[i]->asked,
             .available = from[i]->available,
             .nodes = from[i]->nodes,
-            .flare_id = client_arena_text(arena, from[i]->flare_id),
+            .flare_id = client_arena_line(arena, from[i]->flare_id),
         };
     return reasons;
 }
@@ -466,7 +471,7 @@ void client_convert_blob_list(struct client_result *result, const ProtobufCMessa
     const Covey__V1__StatResponse *from = (const Covey__V1__StatResponse *)message;
     struct covey_blob *list = client_arena_alloc(&result->arena, from->n_blobs, sizeof *list);
     for (size_t i = 0; list && i < from->n_blobs; i++)
-        list[i] = (struct covey_blob){client_arena_text(&result->arena, from->blobs[i]->sha256),
+        list[i] = (struct covey_blob){client_arena_line(&result->arena, from->blobs[i]->sha256),
                                       from->blobs[i]->size_bytes,
                                       json_of(&result->arena, &from->blobs[i]->base, json)};
     result->as.blobs = (struct covey_blob_list){list, from->n_blobs};
@@ -478,7 +483,7 @@ void client_convert_server_info(struct client_result *result, const ProtobufCMes
     const Covey__V1__GetServerInfoResponse *from =
         (const Covey__V1__GetServerInfoResponse *)message;
     result->as.server_info = (struct covey_server_info){
-        .version = client_arena_text(&result->arena, from->version),
+        .version = client_arena_line(&result->arena, from->version),
         .max_message_bytes = from->max_message_bytes,
         .max_workers = from->max_workers,
         .max_parameter_bytes = from->max_parameter_bytes,
@@ -494,8 +499,8 @@ void client_convert_event(struct client_result *result, const ProtobufCMessage *
         .sequence = from->sequence,
         .at_ns = time_of(from->at),
         .state = (enum covey_flare_state)from->state,
-        .type = client_arena_text(&result->arena, from->type),
-        .message = client_arena_text(&result->arena, from->message),
+        .type = client_arena_line(&result->arena, from->type),
+        .message = client_arena_line(&result->arena, from->message),
         .workers_started = from->workers_started,
         .workers_ended = from->workers_ended,
         .json = json_of(&result->arena, message, json),

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "rpc/code.h"
 #include "rpc/connection.h"
 
@@ -500,7 +501,7 @@ void rpc_call_on_connection_lost(struct rpc_call *call, const char *reason)
         return;
     }
     char text[256];
-    snprintf(text, sizeof text, "the connection is lost: %s", reason);
+    (void)covey_text_print(text, sizeof text, "the connection is lost: %s", reason);
     /* What had arrived whole still counts, unless the owner has stopped reading. */
     rpc_call_conclude(call, call->is_server ? RPC_CANCELLED : RPC_UNAVAILABLE, text,
                       !call->is_server && !call->paused);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "rpc/call.h"
 #include "rpc/connection.h"
 
@@ -61,11 +62,11 @@ static void give_up(struct rpc_channel *channel)
         return;
     set_backoff(channel);
     if (channel->address.is_unix)
-        snprintf(text, sizeof text, "cannot connect to unix:%s: %s",
-                 channel->address.local.sun_path, channel->failure);
+        (void)covey_text_print(text, sizeof text, "cannot connect to unix:%s: %s",
+                               channel->address.local.sun_path, channel->failure);
     else
-        snprintf(text, sizeof text, "cannot connect to %s: %s", channel->authority,
-                 channel->failure);
+        (void)covey_text_print(text, sizeof text, "cannot connect to %s: %s", channel->authority,
+                               channel->failure);
     log_debug("connection attempt failed reason=\"%s\"", channel->failure);
     fail_waiting(channel, RPC_UNAVAILABLE, text);
 }
@@ -118,7 +119,7 @@ static void on_lost(struct rpc_connection *connection, const char *reason)
         channel->state = RPC_CHANNEL_IDLE;
         return;
     }
-    snprintf(channel->failure, sizeof channel->failure, "%s", reason);
+    (void)covey_text_print(channel->failure, sizeof channel->failure, "%s", reason);
     try_next(channel);
 }
 
@@ -261,12 +262,19 @@ static enum covey_status copy_options(struct rpc_channel *channel, const char *t
     channel->authority = covey_strdup(channel->address.is_unix ? "localhost" : target);
     if (!channel->authority)
         return covey_error_set(error, COVEY_ENOMEM, "out of memory");
-    if (token && !nghttp2_check_header_value((const uint8_t *)token, strlen(token)))
-        return covey_error_set(error, COVEY_EINVAL, "the token holds characters no header may");
+    if (!nghttp2_check_authority((const uint8_t *)channel->authority, strlen(channel->authority)))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "\"%s\" is no address: a host's name has no such characters",
+                               target);
     if (token) {
         channel->authorization = covey_asprintf("Bearer %s", token);
         if (!channel->authorization)
             return covey_error_set(error, COVEY_ENOMEM, "out of memory");
+        const uint8_t *value = (const uint8_t *)channel->authorization;
+        if (!nghttp2_check_header_value_rfc9113(value, strlen(channel->authorization)))
+            return covey_error_set(error, COVEY_EINVAL,
+                                   "the token is empty, ends with white space or holds characters "
+                                   "that no header may");
     }
     if (!tls)
         return COVEY_OK;

@@ -5,8 +5,8 @@
  * counted while it decodes.
  */
 #include "base/memory.h"
+#include "base/text.h"
 #include "rpc/rpc.h"
-#include "rpc/utf8.h"
 #include "rpc/wire.h"
 
 #include <malloc.h>
@@ -37,7 +37,7 @@ static enum covey_status check_message(const ProtobufCMessageDescriptor *descrip
         if (!field)
             continue;
         if (field->type == PROTOBUF_C_TYPE_STRING &&
-            !rpc_utf8_valid(found.bytes, found.length_bytes))
+            !covey_text_valid(found.bytes, found.length_bytes))
             return COVEY_EPROTO;
         if (field->type != PROTOBUF_C_TYPE_MESSAGE)
             continue;

@@ -1,6 +1,7 @@
 /* The server's half of a call: what the request's headers say, and the response's. */
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "rpc/headers.h"
@@ -123,7 +124,9 @@ static bool check_headers(struct rpc_call *call)
     if (call->route)
         return true;
     char text[256];
-    snprintf(text, sizeof text, "no such method: %.200s", call->path ? call->path : "");
+    const char *path = call->path ? call->path : "";
+    (void)covey_text_print(text, sizeof text, "no such method: '%.*s'", covey_text_fit(path, 200),
+                           path);
     rpc_call_finish(call, RPC_UNIMPLEMENTED, text);
     return false;
 }

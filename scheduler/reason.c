@@ -1,9 +1,9 @@
 /* Why a gang has no place: found by relaxing what it asks for, told in one sentence. */
+#include "base/text.h"
 #include "scheduler/internal.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 static uint64_t room_of(struct sched *sched, const struct sched_shape *shape,
                         const struct sched_view *view)
@@ -133,10 +133,9 @@ static void say(struct sentence *sentence, const char *format, ...)
     size_t left = SCHED_TEXT_BYTES - sentence->length;
     va_list arguments;
     va_start(arguments, format);
-    int wrote = vsnprintf(sentence->text + sentence->length, left, format, arguments);
+    sentence->length +=
+        covey_text_vprint(sentence->text + sentence->length, left, format, arguments);
     va_end(arguments);
-    if (wrote > 0)
-        sentence->length += (size_t)wrote < left ? (size_t)wrote : left - 1;
 }
 
 static void say_count(struct sentence *sentence, uint32_t count, const char *noun)

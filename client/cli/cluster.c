@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "client/cli/paths.h"
 
 #include <errno.h>
@@ -178,7 +179,7 @@ static void last_line(const char *path, char *line, size_t line_bytes)
         length--;
     text[length > 0 ? length : 0] = 0;
     const char *newline = strrchr(text, '\n');
-    snprintf(line, line_bytes, "%.*s", (int)line_bytes - 1, newline ? newline + 1 : text);
+    (void)covey_text_print(line, line_bytes, "%s", newline ? newline + 1 : text);
 }
 
 static enum covey_status say_ended(const struct cli_process *process, struct covey_error *error)

@@ -1,6 +1,7 @@
 #include "client/cli/cli.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "client/cli/config.h"
 #include "client/cli/paths.h"
 
@@ -57,8 +58,9 @@ void cli_complain(const char *format, ...)
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)covey_text_vprint(text, sizeof text, format, arguments);
     va_end(arguments);
+    covey_text_tame(text); /* it may repeat what a peer has said */
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", cli_name, text);
 }
@@ -117,8 +119,9 @@ enum covey_status cli_find_server(struct cli_common *common, struct covey_error 
     enum covey_status status = cli_config_read(&config, error);
     if (status)
         return status;
-    if (!common->token)
-        common->token = getenv("COVEY_TOKEN");
+    const char *token = getenv("COVEY_TOKEN");
+    if (!common->token && token && *token)
+        common->token = token;
     if (!common->token)
         common->token = config->token;
     if (!common->ca_file && config->ca_file) {
@@ -166,9 +169,9 @@ static enum covey_status check_server(struct covey_client *client, const char *s
         char reason[COVEY_ERROR_MESSAGE_BYTES];
         snprintf(reason, sizeof reason, "%s", error->message);
         return covey_error_set(error, status,
-                               "no controller answers at %s: %.300s; start one with covey up, or "
+                               "no controller answers at %s: %.*s; start one with covey up, or "
                                "name one with --server",
-                               server, reason);
+                               server, covey_text_fit(reason, 300), reason);
     }
     if (status == COVEY_EUNIMPLEMENTED)
         return covey_error_set(error, COVEY_EVERSION,

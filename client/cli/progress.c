@@ -1,6 +1,7 @@
 #include "client/cli/progress.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "client/cli/cli.h"
 
 #include <stdarg.h>
@@ -37,12 +38,12 @@ void cli_progress_hide(void)
 }
 
 /* A line that wraps could not be wiped. */
-static int line_columns(void)
+static size_t line_columns(void)
 {
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2)
         return 79;
-    return size.ws_col - 1;
+    return size.ws_col - 1U;
 }
 
 static void show_text(const char *text)
@@ -56,7 +57,7 @@ static void show_text(const char *text)
         return;
     }
     fflush(stdout);
-    fprintf(stderr, "\r\033[K%.*s", line_columns(), text);
+    fprintf(stderr, "\r\033[K%.*s", covey_text_fit(text, line_columns()), text);
     progress.visible = true;
 }
 
@@ -71,8 +72,8 @@ static void format(char *text, size_t text_bytes)
     const char *id = progress.id;
     switch (progress.state) {
     case COVEY_FLARE_QUEUED:
-        snprintf(text, text_bytes, "flare %s: queued%s%s", id, *progress.pending ? ": " : "",
-                 progress.pending);
+        (void)covey_text_print(text, text_bytes, "flare %s: queued%s%s", id,
+                               *progress.pending ? ": " : "", progress.pending);
         return;
     case COVEY_FLARE_PREPARING:
         snprintf(text, text_bytes, "flare %s: starting 0/%u", id, progress.total);
@@ -96,7 +97,8 @@ void cli_progress_show(const struct covey_event *event, const struct covey_flare
     char text[320];
     if (flare) {
         snprintf(progress.id, sizeof progress.id, "%s", flare->id);
-        snprintf(progress.pending, sizeof progress.pending, "%s", flare->pending_reason);
+        (void)covey_text_print(progress.pending, sizeof progress.pending, "%s",
+                               flare->pending_reason);
         progress.total = flare->workers_total;
         progress.state = flare->state;
     }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "client/cli/cli.h"
 #include "client/cli/loop.h"
 
@@ -54,23 +55,16 @@ static void save_piece(struct cli_results *results, const struct covey_result_pi
         unlink(temporary);
 }
 
-/* Text that can go to a terminal as it is: printable UTF-8 and newlines. */
+/* Text that can go to a terminal as it is: UTF-8 without control characters but newline and tab. */
 static bool is_text(const struct covey_buffer *bytes)
 {
-    for (size_t i = 0; i < bytes->length_bytes;) {
-        uint8_t lead = bytes->data[i];
-        size_t more = lead < 0x80       ? 0
-                      : lead >> 5 == 6  ? 1
-                      : lead >> 4 == 14 ? 2
-                      : lead >> 3 == 30 ? 3
-                                        : 9;
-        if ((lead < 0x20 && lead != '\n' && lead != '\t') || lead == 0x7f ||
-            more > bytes->length_bytes - i - 1)
+    if (!covey_text_valid(bytes->data, bytes->length_bytes))
+        return false;
+    for (size_t i = 0; i < bytes->length_bytes; i++) {
+        uint8_t byte = bytes->data[i];
+        bool is_c1 = byte == 0xc2 && bytes->data[i + 1] < 0xa0;
+        if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f || is_c1)
             return false;
-        for (size_t k = 1; k <= more; k++)
-            if (bytes->data[i + k] >> 6 != 2)
-                return false;
-        i += 1 + more;
     }
     return true;
 }

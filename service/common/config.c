@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/common/config_internal.h"
 
 #include <argp.h>
@@ -55,8 +56,9 @@ static error_t on_option(int key, char *text, struct argp_state *state)
         return 0;
     }
     if (key == ARGP_KEY_ARG) {
-        flags->status = covey_error_set(flags->error, COVEY_EINVAL,
-                                        "'%.64s' is not expected: see --help", text);
+        flags->status =
+            covey_error_set(flags->error, COVEY_EINVAL, "'%.*s' is not expected: see --help",
+                            covey_text_fit(text, 64), text);
         return EINVAL;
     }
     if (key < FIRST_KEY || key >= FIRST_KEY + (int)flags->program->option_count)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/common/config_internal.h"
 
 #include <cyaml/cyaml.h>
@@ -43,12 +44,12 @@ static void on_log(cyaml_log_t level, void *context, const char *format, va_list
     (void)level;
     struct file *file = context;
     char text[256];
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)covey_text_vprint(text, sizeof text, format, arguments);
     const char *message = strncmp(text, "Load: ", 6) == 0 ? text + 6 : text;
     const char *line = strstr(message, "(line: ");
     if (!*file->problem && !line)
-        (void)snprintf(file->problem, sizeof file->problem, "%.*s", (int)strcspn(message, "\n"),
-                       message);
+        (void)covey_text_print(file->problem, sizeof file->problem, "%.*s",
+                               (int)strcspn(message, "\n"), message);
     if (line && !file->line)
         file->line = (unsigned)strtoul(line + 7, NULL, 10);
 }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/common/config_internal.h"
 
 #include <ctype.h>
@@ -111,11 +112,12 @@ static enum covey_status set_value(const struct config_option *option, void *set
                                               : config_parse_number(text, &value);
     }
     if (status)
-        return covey_error_set(error, COVEY_EINVAL, "%s: '%.64s' is not %s", where, text,
-                               expected[option->type]);
+        return covey_error_set(error, COVEY_EINVAL, "%s: '%.*s' is not %s", where,
+                               covey_text_fit(text, 64), text, expected[option->type]);
     if (value < option->min || value > option->max)
         return covey_error_set(
-            error, COVEY_EINVAL, "%s: %.64s is out of range: from %llu to %llu%s", where, text,
+            error, COVEY_EINVAL, "%s: '%.*s' is out of range: from %llu to %llu%s", where,
+            covey_text_fit(text, 64), text,
             (unsigned long long)(option->type == CONFIG_DURATION ? option->min / COVEY_NS_PER_MS
                                                                  : option->min),
             (unsigned long long)(option->type == CONFIG_DURATION ? option->max / COVEY_NS_PER_MS

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <openssl/crypto.h>
@@ -55,12 +56,14 @@ static enum covey_status check_capacity(const Covey__V1__Register *registration,
                                registration->name, LABELS_MAX);
     for (size_t i = 0; i < capacity->n_labels; i++)
         if (!is_label(capacity->labels[i]->key, capacity->labels[i]->value))
-            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.64s' is no label",
-                                   registration->name, capacity->labels[i]->key);
+            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.*s' is no label",
+                                   registration->name, covey_text_fit(capacity->labels[i]->key, 64),
+                                   capacity->labels[i]->key);
     for (size_t i = 0; i < capacity->n_taints; i++)
         if (!is_label(capacity->taints[i]->key, capacity->taints[i]->value))
-            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.64s' is no taint",
-                                   registration->name, capacity->taints[i]->key);
+            return covey_error_set(error, COVEY_EINVAL, "node %s: '%.*s' is no taint",
+                                   registration->name, covey_text_fit(capacity->taints[i]->key, 64),
+                                   capacity->taints[i]->key);
     if (capacity->n_cpus > SCHED_CPUS_MAX || capacity->n_numa_of_cpu > capacity->n_cpus)
         return covey_error_set(error, COVEY_EINVAL, "node %s has more than %d cpus",
                                registration->name, SCHED_CPUS_MAX);
@@ -81,17 +84,18 @@ static enum covey_status check_registration(const Covey__V1__Register *registrat
     size_t length = strlen(registration->name);
     if (length == 0 || length > NAME_MAX_BYTES || strspn(registration->name, allowed) != length)
         return covey_error_set(error, COVEY_EINVAL,
-                               "'%.64s' is no node's name: use 1 to %d letters, digits, '.', '_' "
+                               "'%.*s' is no node's name: use 1 to %d letters, digits, '.', '_' "
                                "and '-'",
-                               registration->name, NAME_MAX_BYTES);
+                               covey_text_fit(registration->name, 64), registration->name,
+                               NAME_MAX_BYTES);
     if (!*registration->identity || strlen(registration->identity) > 1024)
         return covey_error_set(error, COVEY_EINVAL, "node %s does not say its identity",
                                registration->name);
     if (strcmp(registration->version, COVEY_VERSION) != 0)
-        return covey_error_set(error, COVEY_EVERSION,
-                               "node %s has version %.32s, the controller " COVEY_VERSION
-                               ": install the same",
-                               registration->name, registration->version);
+        return covey_error_set(
+            error, COVEY_EVERSION,
+            "node %s has version '%.*s', the controller " COVEY_VERSION ": install the same",
+            registration->name, covey_text_fit(registration->version, 32), registration->version);
     if (!registration->capacity || registration->capacity->slots == 0 ||
         registration->capacity->slots > SLOTS_MAX)
         return covey_error_set(error, COVEY_EINVAL, "node %s must have from 1 to %u slots",

@@ -3,9 +3,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,13 +32,14 @@ static enum covey_status no_node(const struct controller *controller, const char
     char text[COVEY_ERROR_MESSAGE_BYTES - 96] = "";
     size_t used = 0;
     for (size_t i = 0; i < count && i <= NAMES_MAX && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "",
+        used += covey_text_print(text + used, sizeof text - used, "%s%s", i ? ", " : "",
                                  i == NAMES_MAX ? "..." : names[i]);
     free(names);
-    return count ? covey_error_set(error, COVEY_ENOTFOUND, "no node is named %.64s: there are %s",
-                                   name, text)
+    return count ? covey_error_set(error, COVEY_ENOTFOUND, "no node is named '%.*s': there are %s",
+                                   covey_text_fit(name, 64), name, text)
                  : covey_error_set(error, COVEY_ENOTFOUND,
-                                   "no node is named %.64s: there are no nodes at all", name);
+                                   "no node is named '%.*s': there are no nodes at all",
+                                   covey_text_fit(name, 64), name);
 }
 
 enum covey_status controller_drain_node(struct controller *controller, const char *name,
@@ -86,9 +87,9 @@ void drain_expire(struct controller *controller, struct controller_node *node)
 {
     char text[COVEY_ERROR_MESSAGE_BYTES];
     node->drain_at_ns = COVEY_NEVER_NS;
-    (void)snprintf(text, sizeof text, "node %.64s is drained (%.300s) and its deadline has passed",
-                   node->name, node->drain_reason);
-    message_trim(text);
+    (void)covey_text_print(text, sizeof text,
+                           "node %s is drained (%.*s) and its deadline has passed", node->name,
+                           covey_text_fit(node->drain_reason, 200), node->drain_reason);
     log_info("a drain has reached its deadline node=%s", node->name);
     covey_list_for_each_safe (link, after, &node->shares) {
         failure_message failure = COVEY__V1__FAILURE__INIT;

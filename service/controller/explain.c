@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <stdio.h>
@@ -140,8 +141,9 @@ static void describe_place(const flare_message *view, char *text, size_t size_by
         if (i > 0 && strcmp(view->packs[i]->node, view->packs[i - 1]->node) == 0)
             continue;
         if (nodes++ < 8 && used < size_bytes)
-            used += (size_t)snprintf(text + used, size_bytes - used, "%s%.64s",
-                                     nodes > 1 ? ", " : "", view->packs[i]->node);
+            used +=
+                covey_text_print(text + used, size_bytes - used, "%s%.*s", nodes > 1 ? ", " : "",
+                                 covey_text_fit(view->packs[i]->node, 64), view->packs[i]->node);
     }
     if (nodes > 8 && used < size_bytes)
         (void)snprintf(text + used, size_bytes - used, " and %u others", nodes - 8);
@@ -156,20 +158,19 @@ static bool explain_placed(const struct flare *flare, explain_message *response)
     describe_place(view, place, sizeof place);
     if (flare->state == FLARE_RUNNING) {
         kind = COVEY__V1__REASON_KIND__REASON_KIND_RUNNING;
-        (void)snprintf(text, sizeof text, "it runs on %s: %u workers in %zu pack%s", place,
-                       view->workers_total, view->n_packs, view->n_packs == 1 ? "" : "s");
+        (void)covey_text_print(text, sizeof text, "it runs on %s: %u workers in %zu pack%s", place,
+                               view->workers_total, view->n_packs, view->n_packs == 1 ? "" : "s");
     } else if (flare->state == FLARE_ENDING) {
         kind = COVEY__V1__REASON_KIND__REASON_KIND_ENDING;
-        (void)snprintf(text, sizeof text, "it is ending: %s",
-                       view->error ? view->error->message : "every worker has ended well");
+        (void)covey_text_print(text, sizeof text, "it is ending: %s",
+                               view->error ? view->error->message : "every worker has ended well");
     } else if (flare->rolling_back) {
-        (void)snprintf(text, sizeof text, "it is removed from %s to start again: %s", place,
-                       flare->stop_reason ? flare->stop_reason : "");
+        (void)covey_text_print(text, sizeof text, "it is removed from %s to start again: %s", place,
+                               flare->stop_reason ? flare->stop_reason : "");
     } else {
-        (void)snprintf(text, sizeof text, "%s: %u workers are made ready", place,
-                       view->workers_total);
+        (void)covey_text_print(text, sizeof text, "%s: %u workers are made ready", place,
+                               view->workers_total);
     }
-    message_trim(text);
     return add_reason(response, kind, text) != NULL;
 }
 
@@ -177,9 +178,9 @@ static bool explain_ended(explain_message *response)
 {
     const flare_message *view = response->flare;
     char text[COVEY_ERROR_MESSAGE_BYTES + 64];
-    (void)snprintf(text, sizeof text, "it has ended: %s%s%s",
-                   flare_state_name((enum flare_state)view->state), view->error ? ": " : "",
-                   view->error ? view->error->message : "");
+    (void)covey_text_print(text, sizeof text, "it has ended: %s%s%s",
+                           flare_state_name((enum flare_state)view->state), view->error ? ": " : "",
+                           view->error ? view->error->message : "");
     return add_reason(response, COVEY__V1__REASON_KIND__REASON_KIND_ENDED, text) != NULL;
 }
 

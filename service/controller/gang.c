@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <stdio.h>
@@ -139,8 +140,8 @@ static void prepare_failed(struct controller *controller, struct flare *flare,
                            struct controller_node *node, enum covey_status status)
 {
     char text[512];
-    (void)snprintf(text, sizeof text, "its share of node %s cannot be sent: %s", node->name,
-                   covey_status_text(status));
+    (void)covey_text_print(text, sizeof text, "its share of node %s cannot be sent: %s", node->name,
+                           covey_status_text(status));
     const failure_message failure = node_failure(covey_status_name(status), text, node->name);
     /* Lost before the flare is placed again, or it would be placed there. */
     if (node->broken)
@@ -280,7 +281,7 @@ static void start(struct controller *controller, struct flare *flare)
         bool applied;
         const struct transition transition = {FLARE_EVENT_STARTED, &delta, NULL, false};
         status = flare_transition(controller, flare, &transition, &applied, &error);
-        (void)snprintf(text, sizeof text, "%s", error.message);
+        (void)covey_text_print(text, sizeof text, "%s", error.message);
     }
     if (status) {
         const failure_message failure = node_failure(covey_status_name(status), text, "");

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -106,8 +107,8 @@ static enum covey_status take_line(struct tokens *tokens, const char *path, unsi
                                "%s:%u: a tenant has at most %zu bytes and does not start with uid:",
                                path, number, sizeof identity.caller.tenant - 1);
     if (strcmp(role, "user") != 0 && strcmp(role, "operator") != 0)
-        return covey_error_set(error, COVEY_EINVAL, "%s:%u: %.32s is neither user nor operator",
-                               path, number, role);
+        return covey_error_set(error, COVEY_EINVAL, "%s:%u: '%.*s' is neither user nor operator",
+                               path, number, covey_text_fit(role, 32), role);
     (void)snprintf(identity.caller.tenant, sizeof identity.caller.tenant, "%s", tenant);
     identity.caller.is_operator = strcmp(role, "operator") == 0;
     return add(tokens, token, &identity);

@@ -48,20 +48,6 @@ bool message_set_string(char **field, const char *text)
     return true;
 }
 
-void message_trim(char *text)
-{
-    size_t length = strlen(text);
-    size_t start = length;
-    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start == 0)
-        return;
-    unsigned char lead = (unsigned char)text[start - 1];
-    size_t wanted = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (length - start + 1 < wanted)
-        text[start - 1] = '\0';
-}
-
 void *message_new(const ProtobufCMessageDescriptor *descriptor)
 {
     ProtobufCMessage *message = covey_malloc(descriptor->sizeof_message);

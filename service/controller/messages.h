@@ -37,10 +37,6 @@ void message_free(void *message);
 
 bool message_set_string(char **field, const char *text);
 
-/* Cuts off a UTF-8 sequence that the end of a buffer has cut in two: a string of the API is UTF-8.
- */
-void message_trim(char *text);
-
 /* A new, owned, empty message. */
 void *message_new(const ProtobufCMessageDescriptor *descriptor);
 

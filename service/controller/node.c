@@ -3,10 +3,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,12 +112,13 @@ static enum covey_status take_resources(struct controller *controller,
         enum covey_status status = sched_resource(controller->sched, name, &dimension);
         if (status == COVEY_ELIMIT)
             return covey_error_set(error, COVEY_EINVAL,
-                                   "node %s has the resource '%.64s': the nodes of a cluster name "
+                                   "node %s has the resource '%.*s': the nodes of a cluster name "
                                    "at most %d",
-                                   node->name, name, SCHED_DIMENSIONS - SCHED_NAMED);
+                                   node->name, covey_text_fit(name, 64), name,
+                                   SCHED_DIMENSIONS - SCHED_NAMED);
         if (status)
-            return covey_error_set(error, status, "node %s: '%.64s' is no name of a resource",
-                                   node->name, name);
+            return covey_error_set(error, status, "node %s: '%.*s' is no name of a resource",
+                                   node->name, covey_text_fit(name, 64), name);
         amounts->amount[dimension] = capacity->resources[i]->value;
     }
     return COVEY_OK;
@@ -249,7 +250,7 @@ void node_lose(struct controller *controller, struct controller_node *node, cons
     if (node_transition(controller, node, NODE_EVENT_LOST, NULL) != COVEY_OK)
         log_error("a node is lost and the scheduler does not know node=%s", node->name);
     char message[512];
-    (void)snprintf(message, sizeof message, "node %s was lost: %s", node->name, why);
+    (void)covey_text_print(message, sizeof message, "node %s was lost: %s", node->name, why);
     const failure_message failure = failure_of(node, message);
     covey_list_for_each_safe (link, after, &node->shares) {
         struct share *share = covey_container_of(link, struct share, node_link);
@@ -278,8 +279,9 @@ void node_expire(struct controller *controller, struct controller_node *node)
     if (node_transition(controller, node, NODE_EVENT_EXPIRED, NULL) != COVEY_OK)
         log_error("a node is down and the scheduler does not know node=%s", node->name);
     char message[512];
-    (void)snprintf(message, sizeof message, "node %s is gone: it did not come back within %lld ms",
-                   node->name, (long long)(controller->limits.node_grace_ns / COVEY_NS_PER_MS));
+    (void)covey_text_print(message, sizeof message,
+                           "node %s is gone: it did not come back within %lld ms", node->name,
+                           (long long)(controller->limits.node_grace_ns / COVEY_NS_PER_MS));
     const failure_message failure = failure_of(node, message);
     char flare[SCHED_ID_BYTES];
     while (node->in_sched && sched_node_lose(controller->sched, node->sched_id, flare))

@@ -2,10 +2,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 #include "service/controller/logs.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The share a report is about; NULL where the flare has ended, or is not on that node. */
@@ -165,16 +165,15 @@ static void describe_end(const struct share *share, const Covey__V1__WorkerEnded
     const char *node = share->node->name;
     const char *why = *report->message ? ": " : "";
     if (worker->signal)
-        (void)snprintf(text, size_bytes, "rank %u was killed by signal %u (%s) on node %s%s%s",
-                       worker->rank, worker->signal, strsignal((int)worker->signal), node, why,
-                       report->message);
+        (void)covey_text_print(
+            text, size_bytes, "rank %u was killed by signal %u (%s) on node %s%s%s", worker->rank,
+            worker->signal, strsignal((int)worker->signal), node, why, report->message);
     else if (worker->exit_status)
-        (void)snprintf(text, size_bytes, "rank %u ended with exit status %u on node %s%s%s",
-                       worker->rank, worker->exit_status, node, why, report->message);
+        (void)covey_text_print(text, size_bytes, "rank %u ended with exit status %u on node %s%s%s",
+                               worker->rank, worker->exit_status, node, why, report->message);
     else
-        (void)snprintf(text, size_bytes, "rank %u failed on node %s%s%s", worker->rank, node, why,
-                       report->message);
-    message_trim(text);
+        (void)covey_text_print(text, size_bytes, "rank %u failed on node %s%s%s", worker->rank,
+                               node, why, report->message);
 }
 
 static void decide(struct controller *controller, struct share *share, const worker_message *worker,
@@ -277,7 +276,8 @@ static enum covey_status host_ended(struct controller *controller, struct contro
     if (!share)
         return COVEY_OK;
     char fallback[256];
-    (void)snprintf(fallback, sizeof fallback, "the host of the flare ended on node %s", node->name);
+    (void)covey_text_print(fallback, sizeof fallback, "the host of the flare ended on node %s",
+                           node->name);
     const failure_message failure = retell(share, report->failure, fallback);
     restart_or_fail(controller, share->flare, &failure, share);
     return COVEY_OK;

@@ -1,8 +1,8 @@
 /* A registering agent says what runs on it: what is known is adopted, the rest must end. */
 #include "base/log.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const Covey__V1__RunningFlare *reported(const Covey__V1__Register *registration,
@@ -22,7 +22,7 @@ static void miss(struct controller *controller, struct share *share)
     if (flare->state == FLARE_PREPARING)
         return;
     char text[256];
-    (void)snprintf(text, sizeof text, "node %s came back without it", share->node->name);
+    (void)covey_text_print(text, sizeof text, "node %s came back without it", share->node->name);
     failure_message failure = COVEY__V1__FAILURE__INIT;
     failure.status = (char *)(uintptr_t) "ENODE";
     failure.message = text;

@@ -2,9 +2,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,9 +72,9 @@ static enum covey_status take_terms(struct placing *placing, const options_messa
             return status;
         if (!parse_term(copy, &placing->selector[i]))
             return covey_error_set(error, COVEY_EINVAL,
-                                   "'%.128s' is no selector: write key=value, key!=value, key or "
+                                   "'%.*s' is no selector: write key=value, key!=value, key or "
                                    "!key, of letters, digits, '.', '_', '/' and '-'",
-                                   options->selector[i]);
+                                   covey_text_fit(options->selector[i], 128), options->selector[i]);
     }
     for (size_t i = 0; i < options->n_tolerations; i++) {
         char *copy;
@@ -83,8 +83,9 @@ static enum covey_status take_terms(struct placing *placing, const options_messa
             return status;
         if (!parse_toleration(copy, &placing->tolerations[i]))
             return covey_error_set(error, COVEY_EINVAL,
-                                   "'%.128s' is no toleration: write key=value, or key for any "
+                                   "'%.*s' is no toleration: write key=value, or key for any "
                                    "value, of letters, digits, '.', '_', '/' and '-'",
+                                   covey_text_fit(options->tolerations[i], 128),
                                    options->tolerations[i]);
     }
     return COVEY_OK;
@@ -116,9 +117,9 @@ static enum covey_status take_named(const struct controller *controller, const s
             known = sched_resource(controller->sched, name, &dimension) == COVEY_OK;
         if (!known)
             return covey_error_set(error, COVEY_EUNPLACEABLE,
-                                   "no node has the resource '%.63s': covey nodes --json lists "
+                                   "no node has the resource '%.*s': covey nodes --json lists "
                                    "those there are",
-                                   name);
+                                   covey_text_fit(name, 63), name);
         placing->request.worker.amount[dimension] = resources->named[i]->value;
     }
     return COVEY_OK;

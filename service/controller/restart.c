@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* A failure that came before its cause was known may still give way to it, while nobody was told to
@@ -25,9 +25,9 @@ bool restart_begin(struct controller *controller, struct flare *flare,
     if (!may_restart(flare, failure))
         return false;
     char text[COVEY_ERROR_MESSAGE_BYTES];
-    (void)snprintf(text, sizeof text, "%.400s: all of it is started again, restart %u of %u",
-                   failure->message, flare->view->restarts + 1, flare->view->options->max_restarts);
-    message_trim(text);
+    (void)covey_text_print(text, sizeof text, "%.*s: all of it is started again, restart %u of %u",
+                           covey_text_fit(failure->message, 400), failure->message,
+                           flare->view->restarts + 1, flare->view->options->max_restarts);
     if (!flare_must(controller, flare, FLARE_EVENT_RESTARTING, NULL, text))
         return false;
     message_free(flare->cause);
@@ -56,9 +56,9 @@ void restart_or_fail(struct controller *controller, struct flare *flare,
         return;
     }
     char text[COVEY_ERROR_MESSAGE_BYTES];
-    (void)snprintf(text, sizeof text, "%.400s, and it was started again %u time%s already",
-                   failure->message, restarts, restarts == 1 ? "" : "s");
-    message_trim(text);
+    (void)covey_text_print(text, sizeof text, "%.*s, and it was started again %u time%s already",
+                           covey_text_fit(failure->message, 400), failure->message, restarts,
+                           restarts == 1 ? "" : "s");
     failure_message last = *failure;
     last.message = text;
     ending_begin(controller, flare, FLARE_EVENT_FAILING, &last, lost);
@@ -88,9 +88,8 @@ bool restart_for_lost_node(struct controller *controller, struct flare *flare,
         if (share->state == SHARE_GONE || share->node->link)
             continue;
         char text[COVEY_ERROR_MESSAGE_BYTES];
-        (void)snprintf(text, sizeof text, "node %s was lost, and then %.300s", share->node->name,
-                       failure->message);
-        message_trim(text);
+        (void)covey_text_print(text, sizeof text, "node %s was lost, and then %s",
+                               share->node->name, failure->message);
         failure_message lost = *failure;
         lost.status = (char *)(uintptr_t) "ENODE";
         lost.message = text;

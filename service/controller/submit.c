@@ -106,9 +106,8 @@ enum covey_status controller_cancel(struct controller *controller,
     struct flare *live = flare_find(controller, id);
     if (live) {
         struct covey_error text;
-        (void)covey_error_set(&text, COVEY_ECANCELLED, "cancelled by %s%s%.300s", caller->tenant,
+        (void)covey_error_set(&text, COVEY_ECANCELLED, "cancelled by %s%s%s", caller->tenant,
                               *reason ? ": " : "", reason);
-        message_trim(text.message);
         failure_message failure = COVEY__V1__FAILURE__INIT;
         failure.status = (char *)(uintptr_t) "ECANCELLED";
         failure.message = text.message;

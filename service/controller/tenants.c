@@ -2,10 +2,10 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "service/common/config.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,14 +71,14 @@ static enum covey_status take_line(struct controller *controller, const char *pa
         if (take_word(controller, word, &quota) != COVEY_OK)
             return covey_error_set(
                 error, COVEY_EINVAL,
-                "%s:%u: '%.32s' is wrong: a line is TENANT and some of weight=N "
+                "%s:%u: '%.*s' is wrong: a line is TENANT and some of weight=N "
                 "(1 to 1000), flares=N, slots=N, memory=SIZE, cpus=N, gpus=N and "
                 "NAME=N for other resources, none of them 0",
-                path, number, word);
+                path, number, covey_text_fit(word, 32), word);
     enum covey_status status = sched_set_tenant(controller->sched, tenant, &quota);
     if (status)
-        return covey_error_set(error, status, "%s:%u: '%.64s' is no tenant's name", path, number,
-                               tenant);
+        return covey_error_set(error, status, "%s:%u: '%.*s' is no tenant's name", path, number,
+                               covey_text_fit(tenant, 64), tenant);
     return COVEY_OK;
 }
 

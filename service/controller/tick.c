@@ -1,5 +1,6 @@
 /* What time alone brings about. */
 #include "base/clock.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <stdio.h>
@@ -23,8 +24,8 @@ static void prepare_is_late(struct controller *controller, struct flare *flare)
         if (flare->shares[i].state == SHARE_PREPARING)
             late = flare->shares[i].node->name;
     char text[256];
-    (void)snprintf(text, sizeof text, "node %s was not ready within %lld ms", late,
-                   (long long)(controller->limits.prepare_timeout_ns / COVEY_NS_PER_MS));
+    (void)covey_text_print(text, sizeof text, "node %s was not ready within %lld ms", late,
+                           (long long)(controller->limits.prepare_timeout_ns / COVEY_NS_PER_MS));
     failure_message failure = plain_failure("ETIMEOUT", text);
     failure.node = (char *)(uintptr_t)late;
     flare->prepare_by_ns = COVEY_NEVER_NS;

@@ -1,6 +1,7 @@
 /* What is asked for, checked before anything is done: each refusal names the fault and the remedy.
  */
 #include "base/error.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <stdio.h>
@@ -95,8 +96,8 @@ enum covey_status controller_definition(struct controller *controller,
         message_free(*definition);
         *definition = NULL;
         return covey_error_set(error, COVEY_ENOTFOUND,
-                               "definition %s has no version %u: the newest is %u", name, version,
-                               last);
+                               "definition '%.*s' has no version %u: the newest is %u",
+                               covey_text_fit(name, 64), name, version, last);
     }
     struct nearest nearest = {.wanted = name, .distance = 4};
     if (!status)
@@ -106,10 +107,10 @@ enum covey_status controller_definition(struct controller *controller,
         return status;
     if (*nearest.name)
         return covey_error_set(error, COVEY_ENOTFOUND,
-                               "no definition is named %.64s: did you mean %s?", name,
-                               nearest.name);
-    return covey_error_set(error, COVEY_ENOTFOUND, "no definition is named %.64s: deploy it first",
-                           name);
+                               "no definition is named '%.*s': did you mean %s?",
+                               covey_text_fit(name, 64), name, nearest.name);
+    return covey_error_set(error, COVEY_ENOTFOUND, "no definition is named '%.*s': deploy it first",
+                           covey_text_fit(name, 64), name);
 }
 
 static enum covey_status check_environment(const definition_message *definition,
@@ -125,15 +126,22 @@ static enum covey_status check_environment(const definition_message *definition,
                                    i + 1, STRING_MAX_BYTES);
     for (size_t i = 0; i < definition->n_environment; i++) {
         const char *key = definition->environment[i]->key;
-        if (*key == '\0' || strchr(key, '=') ||
-            strlen(definition->environment[i]->value) > STRING_MAX_BYTES)
+        size_t length_bytes = strlen(definition->environment[i]->value);
+        if (*key == '\0' || strchr(key, '='))
             return covey_error_set(error, COVEY_EINVAL,
-                                   "environment variable '%.64s' is no valid one", key);
+                                   "'%.*s' is no name of an environment variable: it is empty or "
+                                   "holds a '='",
+                                   covey_text_fit(key, 64), key);
+        if (length_bytes > STRING_MAX_BYTES)
+            return covey_error_set(error, COVEY_EINVAL,
+                                   "environment variable '%.*s' has %zu bytes, over the limit of "
+                                   "%d: put it into a file or a parameter",
+                                   covey_text_fit(key, 64), key, length_bytes, STRING_MAX_BYTES);
         if (strncmp(key, "COVEY_", 6) == 0)
             return covey_error_set(error, COVEY_EINVAL,
-                                   "environment variable %.64s: names that start with COVEY_ are "
+                                   "environment variable '%.*s': names that start with COVEY_ are "
                                    "set by Covey",
-                                   key);
+                                   covey_text_fit(key, 64), key);
     }
     return COVEY_OK;
 }
@@ -177,7 +185,8 @@ static enum covey_status check_options(const struct controller *controller,
         if (*options->labels[i]->key == '\0' || strlen(options->labels[i]->key) > LABEL_MAX_BYTES ||
             strlen(options->labels[i]->value) > LABEL_MAX_BYTES)
             return covey_error_set(error, COVEY_EINVAL,
-                                   "label '%.64s' is empty or longer than %d bytes",
+                                   "label '%.*s' is empty or longer than %d bytes",
+                                   covey_text_fit(options->labels[i]->key, 64),
                                    options->labels[i]->key, LABEL_MAX_BYTES);
     return COVEY_OK;
 }
@@ -188,9 +197,10 @@ enum covey_status validate_definition(const struct controller *controller,
 {
     if (!is_name(definition->name))
         return covey_error_set(error, COVEY_EINVAL,
-                               "'%.64s' is no definition's name: use 1 to %d of a-z, 0-9, '.', '_' "
+                               "'%.*s' is no definition's name: use 1 to %d of a-z, 0-9, '.', '_' "
                                "and '-', the first and last a letter or digit",
-                               definition->name, NAME_MAX_BYTES);
+                               covey_text_fit(definition->name, 64), definition->name,
+                               NAME_MAX_BYTES);
     if (definition->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT &&
         definition->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_EXECUTABLE)
         return covey_error_set(error, COVEY_EINVAL,

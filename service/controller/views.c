@@ -1,6 +1,7 @@
 /* Flares as users see them: from memory while they live, from the journal afterwards. */
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/controller/internal.h"
 
 #include <stdlib.h>
@@ -13,8 +14,8 @@ static enum covey_status not_found(const char *id, struct covey_error *error)
 {
     if (!ulid_is_valid(id))
         return covey_error_set(error, COVEY_ENOTFOUND,
-                               "%.40s is no flare's id: those have %d letters and digits", id,
-                               ULID_BYTES - 1);
+                               "'%.*s' is no flare's id: those have %d letters and digits",
+                               covey_text_fit(id, 40), id, ULID_BYTES - 1);
     return covey_error_set(error, COVEY_ENOTFOUND, "no flare has the id %s", id);
 }
 

@@ -1,6 +1,7 @@
 /* Code from the controller into the cache: one call for all flares that wait for the same blob. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "covey/v1/blobs.pb-c.h"
 #include "service/node/node.h"
 
@@ -67,8 +68,8 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
     if (status) {
         (void)snprintf(text, sizeof(text), "it cannot be stored (%s)", covey_status_text(status));
     } else if (code != RPC_OK) {
-        (void)snprintf(text, sizeof(text), "the controller says %s: %s", rpc_code_name(code),
-                       message);
+        (void)covey_text_print(text, sizeof(text), "the controller says %s: %s",
+                               rpc_code_name(code), message);
         status = code == RPC_NOT_FOUND ? COVEY_ENOTFOUND : COVEY_EUNAVAILABLE;
     }
     if (status) {

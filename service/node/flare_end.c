@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "service/node/node.h"
 
 #include <stdio.h>
@@ -65,7 +66,7 @@ void flare_withdraw(struct node_flare *flare, const char *status_name, const cha
              message);
     flare->state = FLARE_WITHDRAWN;
     (void)snprintf(flare->failure_status, sizeof(flare->failure_status), "%s", status_name);
-    (void)snprintf(flare->failure_message, sizeof(flare->failure_message), "%s", message);
+    (void)covey_text_print(flare->failure_message, sizeof(flare->failure_message), "%s", message);
     flare->failure_rank = rank;
     (void)uv_timer_stop(&flare->timer);
     fetch_forget(flare);
@@ -176,7 +177,7 @@ void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, cons
     bool prepared = flare->state == FLARE_READY || flare->state == FLARE_RUNNING;
     if (flare->state < FLARE_STOPPING) {
         flare->state = FLARE_STOPPING;
-        (void)snprintf(flare->stop_reason, sizeof(flare->stop_reason), "%s", reason);
+        (void)covey_text_print(flare->stop_reason, sizeof(flare->stop_reason), "%s", reason);
         (void)uv_timer_stop(&flare->timer);
         fetch_forget(flare);
         if (!prepared)

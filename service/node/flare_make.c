@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/common/memfd.h"
 #include "service/node/node.h"
 
@@ -148,8 +149,8 @@ void flare_code_ready(struct node_flare *flare, enum covey_status status, const 
     if (flare->state != FLARE_FETCHING)
         return;
     if (status) {
-        (void)snprintf(text, sizeof(text), "the code of definition %s cannot be had: %s",
-                       flare->text->definition, message);
+        (void)covey_text_print(text, sizeof(text), "the code of definition %s cannot be had: %s",
+                               flare->text->definition, message);
         flare_withdraw(flare, covey_status_name(status), text, -1);
         return;
     }

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/node/node.h"
 
 #include <fcntl.h>
@@ -33,10 +34,10 @@ static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *
         return;
     }
     if (child->role == CHILD_PACK)
-        (void)snprintf(message, sizeof(message), "definition %s, pack %u: %s",
-                       flare->text->definition, child->pack_id, failure->message);
+        (void)covey_text_print(message, sizeof(message), "definition %s, pack %u: %s",
+                               flare->text->definition, child->pack_id, failure->message);
     else
-        (void)snprintf(message, sizeof(message), "the host: %s", failure->message);
+        (void)covey_text_print(message, sizeof(message), "the host: %s", failure->message);
     flare_withdraw(flare, failure->status, message, failure->rank);
 }
 
@@ -191,7 +192,7 @@ static void tell_or_hold(struct node_flare *flare, struct node_worker *worker, c
     child_kill(flare->host);
     worker->held = true;
     worker->held_result_fd = take_result_fd;
-    (void)snprintf(worker->held_message, sizeof(worker->held_message), "%s", message);
+    (void)covey_text_print(worker->held_message, sizeof(worker->held_message), "%s", message);
 }
 
 void flare_tell_held(struct node_flare *flare)
@@ -331,9 +332,9 @@ void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how
                             ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
                             : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
         if (flare->state == FLARE_STOPPING)
-            (void)snprintf(message, sizeof(message), "stopped: %.120s", flare->stop_reason);
+            (void)covey_text_print(message, sizeof(message), "stopped: %s", flare->stop_reason);
         else
-            (void)snprintf(message, sizeof(message), "its pack %s", how);
+            (void)covey_text_print(message, sizeof(message), "its pack %s", how);
         tell_or_hold(flare, worker, message, -1, false);
     }
 }
@@ -346,8 +347,8 @@ void flare_host_lost(struct node_flare *flare, const char *how)
     static char status[] = "EPEER";
     char message[160];
     flare->host_ended = true;
-    (void)snprintf(message, sizeof(message), "the flare's host on node %s %s",
-                   flare->agent->options.name, how);
+    (void)covey_text_print(message, sizeof(message), "the flare's host on node %s %s",
+                           flare->agent->options.name, how);
     request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED;
     request.host_ended = &ended;
     ended.flare_id = flare->text->flare_id;
@@ -364,14 +365,14 @@ static void describe_exit(const struct node_child *child, char *text, size_t siz
 {
     int signal_number = child->wait_status & 0x7f;
     if (!child->wait_known)
-        (void)snprintf(text, size_bytes, "is gone");
+        (void)covey_text_print(text, size_bytes, "is gone");
     else if (signal_number)
-        (void)snprintf(text, size_bytes, "was killed by signal %d (%s)", signal_number,
-                       strsignal(signal_number));
+        (void)covey_text_print(text, size_bytes, "was killed by signal %d (%s)", signal_number,
+                               strsignal(signal_number));
     else if (child->role == CHILD_PACK && child->wait_status >> 8 == 128 + SIGABRT)
-        (void)snprintf(text, size_bytes, "was aborted (signal %d)", SIGABRT);
+        (void)covey_text_print(text, size_bytes, "was aborted (signal %d)", SIGABRT);
     else
-        (void)snprintf(text, size_bytes, "exited with status %d", child->wait_status >> 8);
+        (void)covey_text_print(text, size_bytes, "exited with status %d", child->wait_status >> 8);
 }
 
 /* A host ends by Covey's fault or the machine's, and another attempt may help; a pack has loaded
@@ -381,10 +382,11 @@ static void lost_while_preparing(struct node_child *child, const char *how)
     char message[256];
     bool host = child->role == CHILD_HOST;
     if (host)
-        (void)snprintf(message, sizeof(message), "the host %s while it got ready", how);
+        (void)covey_text_print(message, sizeof(message), "the host %s while it got ready", how);
     else
-        (void)snprintf(message, sizeof(message), "definition %.63s: pack %u %s while it got ready",
-                       child->flare->text->definition, child->pack_id, how);
+        (void)covey_text_print(message, sizeof(message),
+                               "definition %s: pack %u %s while it got ready",
+                               child->flare->text->definition, child->pack_id, how);
     flare_withdraw(child->flare, host ? "ENODE" : "EFLARE", message, -1);
 }
 

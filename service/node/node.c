@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,8 +77,9 @@ static enum covey_status read_identity(struct node *agent, struct covey_error *e
         int length = (int)boot.length_bytes;
         while (length > 0 && boot.data[length - 1] == '\n')
             length--;
-        (void)snprintf(agent->identity, sizeof(agent->identity), "%.*s/%.32s", length,
-                       (char *)boot.data, (char *)own.data);
+        const char *mark = (char *)own.data;
+        (void)covey_text_print(agent->identity, sizeof(agent->identity), "%.*s/%.*s", length,
+                               (char *)boot.data, covey_text_fit(mark, 32), mark);
     }
     covey_buffer_free(&boot);
     covey_buffer_free(&own);

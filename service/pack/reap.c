@@ -1,12 +1,12 @@
 /* Ends of workers: the news goes into the arena first, since their peers wait for it. */
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,12 +26,12 @@ void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t e
     bool succeeded = exit_status == 0 && signal == 0;
     char how[ARENA_REASON_BYTES] = "";
     if (worker->stopped)
-        (void)snprintf(how, sizeof(how), "stopped: %.120s", pack->stop_reason);
+        (void)covey_text_print(how, sizeof(how), "stopped: %s", pack->stop_reason);
     else if (!succeeded)
         local_describe_end(how, sizeof(how), signal, exit_status);
     arena_mark_ended(pack->arena, worker->rank, succeeded ? ARENA_DONE : ARENA_DIED, how);
     if (worker->stopped)
-        (void)snprintf(worker->message, sizeof(worker->message), "%s", how);
+        (void)covey_text_print(worker->message, sizeof(worker->message), "%s", how);
     arena_reap(pack->arena, worker->rank);
     if (worker->pid != 0)
         pack_control_drain(pack, &worker->control);

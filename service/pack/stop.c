@@ -1,5 +1,6 @@
 /* Ending a flare's workers, and the pack with them. */
 #include "base/log.h"
+#include "base/text.h"
 #include "service/pack/pack.h"
 
 #include <dirent.h>
@@ -42,7 +43,7 @@ void pack_stop(struct pack *pack, int64_t grace_ns, const char *reason)
     }
     int64_t deadline_ns = covey_deadline_ns(now_ns, grace_ns > 0 ? grace_ns : 0);
     if (!pack->stopping) {
-        (void)snprintf(pack->stop_reason, sizeof(pack->stop_reason), "%s", reason);
+        (void)covey_text_print(pack->stop_reason, sizeof(pack->stop_reason), "%s", reason);
         arena_shut_gate(pack->arena);
     }
     /* A later stop can only be more urgent. */

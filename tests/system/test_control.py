@@ -145,7 +145,7 @@ class Control(SystemTest):
         self.assertEqual((flare["restarts"], {pack["node"] == name for pack in flare["packs"]}), (1, {False}))
         self.cancel(moved)
         self.assertRegex(self.cluster.expect(OK, "nodes").out, rf"{name} +draining.*drained: new disk, until ")
-        self.assert_message(self.cluster.covey("undrain", "nobody"), BAD_INPUT, "no node is named nobody: there are node-1, node-2")
+        self.assert_message(self.cluster.covey("undrain", "nobody"), BAD_INPUT, "no node is named 'nobody': there are node-1, node-2")
         self.assertRegex(self.cluster.expect(OK, "undrain", name).out, rf"^{name} up$")
 
     def test_preemption(self):

@@ -1,6 +1,7 @@
 #include "transport/core/comm.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "transport/core/transfer.h"
 
 #include <stdio.h>
@@ -223,7 +224,7 @@ void comm_name_missing(struct comm *comm, const char *name)
     char missing[ENGINE_TEXT_BYTES / 3];
     char arrived[ENGINE_TEXT_BYTES / 3];
     char waited[64];
-    snprintf(waited, sizeof(waited), "%.63s", comm->engine->text);
+    (void)covey_text_print(waited, sizeof(waited), "%s", comm->engine->text);
     list_ranks(comm, false, missing, sizeof(missing));
     list_ranks(comm, true, arrived, sizeof(arrived));
     (void)!engine_fail(comm->engine, COVEY_ETIMEOUT,

@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "transport/core/comm.h"
 #include "transport/core/transfer.h"
 
 #include <sched.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +110,7 @@ enum covey_status engine_fail(struct engine *engine, enum covey_status status, c
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(engine->text, sizeof(engine->text), format, arguments);
+    (void)covey_text_vprint(engine->text, sizeof(engine->text), format, arguments);
     va_end(arguments);
     return status;
 }

@@ -1,5 +1,6 @@
 /* Start, life and death of the ranks. */
 #include "base/clock.h"
+#include "base/text.h"
 #include "transport/core/arena.h"
 #include "transport/core/bell.h"
 #include "transport/core/layout.h"
@@ -63,7 +64,7 @@ static bool mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state
     if (atomic_exchange(&of->claimed, 1) == 0) {
         atomic_store(&of->order, arena_epoch(arena));
         uint64_t words[ARENA_REASON_BYTES / 8] = {0};
-        size_t length = strnlen(reason, ARENA_REASON_BYTES - 1);
+        size_t length = (size_t)covey_text_fit(reason, ARENA_REASON_BYTES - 1);
         memcpy(words, reason, length);
         for (size_t i = 0; i < ARENA_REASON_BYTES / 8; i++)
             atomic_store_explicit(&of->reason[i], words[i], memory_order_relaxed);
@@ -121,10 +122,8 @@ void arena_rank_reason(const struct arena *arena, uint32_t rank, char reason[ARE
         words[0] = 0;
     memcpy(reason, words, ARENA_REASON_BYTES);
     reason[ARENA_REASON_BYTES - 1] = '\0';
-    for (char *at = reason; *at; at++) {
-        if ((unsigned char)*at < ' ')
-            *at = '?';
-    }
+    (void)covey_text_mend(reason, strlen(reason));
+    covey_text_tame(reason);
 }
 
 uint32_t arena_epoch(const struct arena *arena)

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -378,7 +379,7 @@ void net_on_broken(void *owner, struct net_link *link, enum covey_status status,
     char text[NET_REASON_BYTES];
     struct net_connection *connection = link->owner_data;
     bool up = connection->peer && connection->peer->state >= PEER_SETTLING;
-    snprintf(text, sizeof text, "%s: %s", up ? "the connection broke" : "cannot connect to it",
-             reason);
+    (void)covey_text_print(text, sizeof text, "%s: %s",
+                           up ? "the connection broke" : "cannot connect to it", reason);
     net_connection_fail(connection, up ? COVEY_EPEER : status, text);
 }

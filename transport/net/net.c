@@ -5,9 +5,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -295,7 +295,7 @@ void net_peer_lose(struct net *net, struct peer *peer, enum covey_status status,
     if (peer->state == PEER_DOWN)
         return;
     char kept[NET_REASON_BYTES];
-    snprintf(kept, sizeof kept, "%s", reason);
+    (void)covey_text_print(kept, sizeof kept, "%s", reason);
     net_peer_move(net, peer, PEER_DOWN);
     if (peer->connection)
         net_connection_close(peer->connection);

@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static void on_peer_down(void *data, unsigned node, enum covey_status status, co
     router->node_lost[node] = true;
     /* Of those whose end was on its way the reason is known better. */
     router_end_lost(router, node);
-    snprintf(text, sizeof text, "node %u is lost: %s", node, reason);
+    (void)covey_text_print(text, sizeof text, "node %u is lost: %s", node, reason);
     arena_mark_node_died(router->arena, node, text);
     if (router->options.events)
         router->options.events->on_node_lost(router->options.data, node, status, reason);

@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ void ucx_link_break(struct ucx_link *link, enum covey_status why, const char *re
         return;
     link->broken = true;
     link->why = why;
-    snprintf(link->reason, sizeof link->reason, "%s", reason);
+    (void)covey_text_print(link->reason, sizeof link->reason, "%s", reason);
 }
 
 /* Comes from UCX in the middle of its work: only noted, and acted on in ucx_links_progress. */

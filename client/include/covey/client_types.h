@@ -4,7 +4,9 @@
  * A struct that a call brings is one allocation with all that it points to; the function that
  * frees it is named beside the call (covey/client.h). Every pointer in it is borrowed from it.
  * Strings are never NULL; arrays are NULL where their count is 0. Times are nanoseconds since 1970,
- * 0 where they are not set.
+ * 0 where they are not set. Strings that a call brings are UTF-8 and, but for arguments,
+ * environment variables and JSON, hold '?' in place of control characters: they can be printed as
+ * they are.
  *
  * `json` is the same thing as JSON text in one line (docs/client-library.md, "JSON"), where the
  * client was made with that option, else NULL.

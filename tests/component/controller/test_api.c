@@ -161,7 +161,7 @@ static void deploy__bad_input__one_clear_sentence(void)
     expect(RPC_INVALID_ARGUMENT, "names that start with COVEY_");
     variable.key = text("A=B");
     cluster_call(&cluster, &answer, method, &request.base);
-    expect(RPC_INVALID_ARGUMENT, "environment variable 'A=B'");
+    expect(RPC_INVALID_ARGUMENT, "'A=B' is no name of an environment variable");
     definition.n_environment = 0;
     cluster_call(&cluster, &answer, method, &request.base);
     expect(RPC_FAILED_PRECONDITION, "put it by Blobs.Put first");

@@ -181,7 +181,7 @@ def test_refusals():
     assert "c.yaml:2: there is no setting 'colour'" in refused(
         "--config", write("c.yaml", "heartbeat: 1s\ncolour: red\n"))
     assert "COVEY_HEARTBEAT: '1' is not a duration" in refused(COVEY_HEARTBEAT="1")
-    assert "--max-workers: 0 is out of range" in refused("--max-workers", "0")
+    assert "--max-workers: '0' is out of range" in refused("--max-workers", "0")
     assert "none.yaml" in refused("--config", path("none.yaml"))
     assert "chmod 600" in refused(*here, "--tokens-file", write("open", "a b user\n", 0o644))
     assert "tokens:1:" in refused(*here, "--tokens-file", write("tokens", "only-a-token\n"))

@@ -109,7 +109,7 @@ static void load__wrong_file__names_the_line(void)
 {
     refuse("test_count: 1\n\ntest_colour: red\n", NULL, "c.yaml:3: there is no setting");
     refuse("test_count: 1\ntest_grace: 10\n", NULL, "c.yaml:2: test_grace: '10' is not a duration");
-    refuse("# x\ntest_count: 101\n", NULL, "c.yaml:2: test_count: 101 is out of range");
+    refuse("# x\ntest_count: 101\n", NULL, "c.yaml:2: test_count: '101' is out of range");
     refuse("test_count: -1\n", NULL, "c.yaml:1: test_count: '-1' is not a whole number");
     refuse("test_size: 5MB\n", NULL, "c.yaml:1: test_size: '5MB' is not a size");
     refuse("test_count: 1\ntest_count: 2\n", NULL, "c.yaml:2: 'test_count' is set twice");

@@ -71,7 +71,7 @@ static void refuse(const char *text, mode_t mode, enum covey_status status, cons
 static void tokens_load__wrong_file__names_the_line(void)
 {
     refuse("a b user\nc d\n", 0600, COVEY_EINVAL, "tokens:2:");
-    refuse("a b emperor\n", 0600, COVEY_EINVAL, "tokens:1: emperor");
+    refuse("a b emperor\n", 0600, COVEY_EINVAL, "tokens:1: 'emperor'");
     refuse("a b user more\n", 0600, COVEY_EINVAL, "tokens:1:");
     /* Nobody may take a local user's place. */
     refuse("a uid:0 operator\n", 0600, COVEY_EINVAL, "uid:");

@@ -340,7 +340,7 @@ static void drain__unknown_node__names_those_there_are(void)
     const struct controller_drain how = {"new disk", COVEY_NEVER_NS};
     run(0);
     TEST_EQUAL(controller_drain_node(core.controller, "z", &how, &core.error), COVEY_ENOTFOUND);
-    TEST_EQUAL_STRING(core.error.message, "no node is named z: there are a, b");
+    TEST_EQUAL_STRING(core.error.message, "no node is named 'z': there are a, b");
     core_stop(&core);
 }
 

@@ -2,7 +2,7 @@
 """The rules of the house that a compiler does not check.
 
 Which folder may include which (docs/architecture.md, "Layers"), which may use which outside library, what a
-public header may include, how long a file may be, that no file names a path of somebody's machine, and that the
+public header may include, how long a file may be, that text is cut between characters, that no file names a path of somebody's machine, and that the
 workers' library links nothing of the control plane. Each rule is also tried on a made-up tree that breaks it.
 """
 import os
@@ -64,6 +64,11 @@ LONG_FILES = set()  # path: only with a reason beside it
 COUNTED = (".c", ".h", ".py", ".sh", ".cmake")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
+# "%.64s" cuts text at a byte, perhaps in the middle of a character: base/text.h cuts it between two. Folders of a path
+# are no text.
+BYTE_CUT = re.compile(r'%[-0]*\.[0-9]+s(?!/)')
+CUT_IN = ("base/", "client/", "rpc/", "scheduler/", "service/", "transport/", "worker/")
+
 MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:wo" + r"rk|ho" + r"me/\w+|ro" + r"ot)/[\w.][\w.-]*")
 
 WORKER_MUST_NOT_LINK = re.compile(r"lib(nghttp2|ssl|crypto|sqlite3|uv|ucp|ucs|uct|ucm|protobuf-c|ibverbs|rdmacm)\b")
@@ -169,6 +174,10 @@ class Tree:
                     problems.append(f"{path}: {lines} lines, more than {MAX_LINES}")
         return problems
 
+    def text_cut_problems(self):
+        return [f"{path}: {found} cuts text at a byte: write %.*s and covey_text_fit"
+                for path in self.sources if path.startswith(CUT_IN) for found in BYTE_CUT.findall(self.text(path))]
+
     def machine_path_problems(self):
         return [f"{path}: names a path of one machine: {found.group()}"
                 for path in self.files for found in [MACHINE_PATH.search(self.text(path))] if found]
@@ -193,6 +202,9 @@ class TheTree(unittest.TestCase):
 
     def test_no_file_names_a_path_of_one_machine(self):
         self.assertEqual(self.tree.machine_path_problems(), [])
+
+    def test_no_text_is_cut_at_a_byte(self):
+        self.assertEqual(self.tree.text_cut_problems(), [])
 
     def test_there_is_something_to_check(self):
         self.assertGreater(len(self.tree.sources), 10)
@@ -257,6 +269,12 @@ class MadeUpTree(unittest.TestCase):
     def test_long_file_is_found(self):
         self.assertNotEqual(self.problems("base/a.c", "\n" * (MAX_LINES + 1), "length_problems"), [])
         self.assertEqual(self.problems("base/a.c", "\n" * MAX_LINES, "length_problems"), [])
+
+    def test_text_that_is_cut_at_a_byte_is_found(self):
+        for text in ['"%.64s"', '"\'%-.3s\' is none"']:
+            self.assertNotEqual(self.problems("rpc/a.c", text, "text_cut_problems"), [], text)
+        for text in ['"%.*s"', '"%s"', '"%.4000s/%s.log"', '"%.3f s"']:
+            self.assertEqual(self.problems("rpc/a.c", text, "text_cut_problems"), [], text)
 
     def test_machine_path_is_found(self):
         for path in ["/wo" + "rk/main/x", "/ho" + "me/somebody/x", "/ro" + "ot/.config"]:

@@ -1,11 +1,10 @@
-/* The small texts of the protocol: timeouts, percent-encoding, UTF-8, codes, addresses. */
+/* The small texts of the protocol: timeouts, percent-encoding, codes, addresses. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "rpc/address.h"
 #include "rpc/code.h"
 #include "rpc/percent.h"
 #include "rpc/timeout.h"
-#include "rpc/utf8.h"
 #include "tests/harness/harness.h"
 
 #include <arpa/inet.h>
@@ -119,43 +118,6 @@ static void rpc_percent_encode__out_of_memory__says_so(void)
     TEST_EQUAL(empty, COVEY_ENOMEM);
 }
 
-static void rpc_utf8_valid__table__accepts_only_well_formed_text(void)
-{
-    static const struct {
-        const char *bytes;
-        bool valid;
-    } rows[] = {
-        {"", true},
-        {"ascii", true},
-        {"\xc2\x80", true},
-        {"\xdf\xbf", true},
-        {"\xe0\xa0\x80", true},
-        {"\xed\x9f\xbf", true},
-        {"\xee\x80\x80", true},
-        {"\xf0\x90\x80\x80", true},
-        {"\xf4\x8f\xbf\xbf", true},
-        {"\x80", false},
-        {"\xbf", false},
-        {"\xc0\x80", false},         /* overlong NUL */
-        {"\xc1\xbf", false},         /* overlong */
-        {"\xe0\x9f\xbf", false},     /* overlong */
-        {"\xf0\x8f\xbf\xbf", false}, /* overlong */
-        {"\xed\xa0\x80", false},     /* surrogate */
-        {"\xf4\x90\x80\x80", false}, /* past U+10FFFF */
-        {"\xf5\x80\x80\x80", false},
-        {"\xff", false},
-        {"\xc3", false},
-        {"\xe2\x82", false},
-        {"\xf0\x90\x80", false},
-        {"\xe2\x82z", false},
-        {"\xc3\xc3", false},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        TEST_EQUAL(rpc_utf8_valid((const uint8_t *)rows[i].bytes, strlen(rows[i].bytes)),
-                   rows[i].valid);
-    TEST_TRUE(!rpc_utf8_valid((const uint8_t *)"a\0b", 3));
-}
-
 static void rpc_code__other_numberings__map_as_the_specification_says(void)
 {
     TEST_EQUAL_STRING(rpc_code_name(RPC_OK), "OK");
@@ -255,7 +217,6 @@ static const struct test_case cases[] = {
     TEST_CASE(rpc_percent__any_text__survives_both_ways),
     TEST_CASE(rpc_percent_decode__broken_escapes__stay),
     TEST_CASE(rpc_percent_encode__out_of_memory__says_so),
-    TEST_CASE(rpc_utf8_valid__table__accepts_only_well_formed_text),
     TEST_CASE(rpc_code__other_numberings__map_as_the_specification_says),
     TEST_CASE(rpc_address_parse__table__takes_or_refuses),
     TEST_CASE(rpc_address__of_a_socket__is_told),
