@@ -25,7 +25,7 @@ static enum covey_status copy_metadata(struct rpc_call *call,
         const char *value = options->metadata[i].value;
         if (*key == ':' || strncmp(key, "grpc-", 5) == 0 ||
             !nghttp2_check_header_name((const uint8_t *)key, strlen(key)) ||
-            !nghttp2_check_header_value((const uint8_t *)value, strlen(value)))
+            !nghttp2_check_header_value_rfc9113((const uint8_t *)value, strlen(value)))
             return COVEY_EINVAL;
         if (covey_buffer_append(&call->request_metadata, key, strlen(key) + 1) ||
             covey_buffer_append(&call->request_metadata, value, strlen(value) + 1))
@@ -39,7 +39,7 @@ static enum covey_status prepare(struct rpc_call *call, const char *full_method,
                                  const struct rpc_call_options *options)
 {
     if (*full_method != '/' ||
-        !nghttp2_check_header_value((const uint8_t *)full_method, strlen(full_method)))
+        !nghttp2_check_path((const uint8_t *)full_method, strlen(full_method)))
         return COVEY_EINVAL;
     call->path = covey_strdup(full_method);
     if (!call->path)

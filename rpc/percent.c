@@ -1,6 +1,16 @@
 #include "rpc/percent.h"
 
+#include <stdbool.h>
+
 static const char digits[] = "0123456789ABCDEF";
+
+/* No header's value begins or ends with a space (RFC 9113, 8.2.1): whoever gets one resets. */
+static bool is_plain(const char *text, const unsigned char *at)
+{
+    if (*at == ' ')
+        return at != (const unsigned char *)text && at[1] != '\0';
+    return *at > 0x20 && *at <= 0x7e && *at != '%';
+}
 
 enum covey_status rpc_percent_encode(const char *text, struct covey_buffer *encoded)
 {
@@ -9,7 +19,7 @@ enum covey_status rpc_percent_encode(const char *text, struct covey_buffer *enco
         if (status)
             return status;
         uint8_t *end = encoded->data + encoded->length_bytes;
-        if (*at >= 0x20 && *at <= 0x7e && *at != '%') {
+        if (is_plain(text, at)) {
             *end = *at;
             encoded->length_bytes++;
         } else {

@@ -69,7 +69,7 @@ static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, voi
     struct serving *serving = data;
     const note *asked = (const note *)message;
     if (strcmp(asked->text, "fail") == 0)
-        rpc_call_finish(call, RPC_NOT_FOUND, "nicht da: 100 % \xc3\xbc\n");
+        rpc_call_finish(call, RPC_NOT_FOUND, " nicht da: 100 % \xc3\xbc\n ");
     else if (strcmp(asked->text, "hold") == 0)
         serving->echo->held = call;
     else if (strcmp(asked->text, "die") == 0)

@@ -64,7 +64,7 @@ static void call__that_fails__gives_code_and_message(void)
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
     client_call(&fixture, &client, "Unary", "fail", 0, 0);
     TEST_EQUAL(client.code, RPC_NOT_FOUND);
-    TEST_EQUAL_STRING(client.message, "nicht da: 100 % \xc3\xbc\n");
+    TEST_EQUAL_STRING(client.message, " nicht da: 100 % \xc3\xbc\n ");
     client_call(&fixture, &client, "Nothing", "", 0, 0);
     TEST_EQUAL(client.code, RPC_UNIMPLEMENTED);
     client_call(&fixture, &client, "Unary", "die", 0, 0);
@@ -205,7 +205,10 @@ static void call__with_bad_arguments__is_refused_at_once(void)
     struct client client = {0};
     struct rpc_metadata many[65];
     static const struct rpc_metadata bad[] = {
-        {":path", "/x"}, {"grpc-timeout", "1S"}, {"Upper", "x"}, {"x", "a\nb"}, {"", "x"},
+        {":path", "/x"}, {"grpc-timeout", "1S"},
+        {"Upper", "x"},  {"x", "a\nb"},
+        {"", "x"},       {"x", " a"},
+        {"x", "a "},     {"x", "a\t"},
     };
     fixture_init(&fixture);
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
@@ -219,6 +222,7 @@ static void call__with_bad_arguments__is_refused_at_once(void)
     struct rpc_call_options options = {.timeout_ns = -1, .metadata = many, .metadata_count = 65};
     TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_ELIMIT);
     TEST_EQUAL(client_start(&fixture, &client, "bad\nmethod", NULL), COVEY_EINVAL);
+    TEST_EQUAL(client_start(&fixture, &client, "bad method", NULL), COVEY_EINVAL);
     options.metadata_count = 64;
     TEST_EQUAL(client_start(&fixture, &client, "Unary", &options), COVEY_OK);
     TEST_EQUAL(client_send(&client, "hello", 0, 0), COVEY_OK);

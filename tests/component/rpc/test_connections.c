@@ -383,10 +383,17 @@ static void channel__to_bad_targets__fails_with_a_reason(void)
         rpc_channel_create(&fixture.loop, "nonsense", &fixture.channel_options, &channel, &error),
         COVEY_EINVAL);
     TEST_TRUE(strstr(error.message, "nonsense") != NULL);
-    fixture.channel_options.token = "two\nlines";
-    TEST_EQUAL(rpc_channel_create(&fixture.loop, "localhost:1", &fixture.channel_options, &channel,
-                                  &error),
-               COVEY_EINVAL);
+    TEST_EQUAL(
+        rpc_channel_create(&fixture.loop, "a b:1", &fixture.channel_options, &channel, &error),
+        COVEY_EINVAL);
+    static const char *const tokens[] = {"two\nlines", "ended ", "", " "};
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        fixture.channel_options.token = tokens[i];
+        TEST_EQUAL(rpc_channel_create(&fixture.loop, "localhost:1", &fixture.channel_options,
+                                      &channel, &error),
+                   COVEY_EINVAL);
+        TEST_TRUE(strstr(error.message, "token") != NULL);
+    }
     fixture.channel_options.token = NULL;
     fixture_start_channel(&fixture, "192.0.2.1:1");
     client_call(&fixture, &client, "Unary", "hello", 0, 0);

@@ -107,7 +107,7 @@ class Calls(Case):
 class Errors(Case):
     def test_code_and_message(self):
         error = self.fails(grpc.StatusCode.NOT_FOUND, self.echo.unary, Note(text="fail"))
-        self.assertEqual(error.details(), "nicht da: 100 % ü\n")
+        self.assertEqual(error.details(), " nicht da: 100 % ü\n ")
 
     def test_unknown_method(self):
         self.fails(grpc.StatusCode.UNIMPLEMENTED, self.echo.missing, Note())

@@ -80,6 +80,11 @@ static void rpc_percent__any_text__survives_both_ways(void)
         {"plain text ~!", "plain text ~!"},
         {"100 %", "100 %25"},
         {"a\nb\x7f", "a%0Ab%7F"},
+        {" ", "%20"},
+        {" is no id", "%20is no id"},
+        {"an id: ", "an id:%20"},
+        {"  both  ", "%20 both %20"},
+        {"\ttabs\t", "%09tabs%09"},
         {"\xc3\xbc", "%C3%BC"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
