@@ -139,6 +139,7 @@ static void fill_options(struct client_arena *arena, struct covey_flare_options 
     to->tolerations = texts_of(arena, from->tolerations, from->n_tolerations);
     to->toleration_count = from->n_tolerations;
     to->preemptible = from->preemptible;
+    to->wait_for_nodes = from->wait_for_nodes;
     to->max_packs = from->max_packs;
     to->max_nodes = from->max_nodes;
     to->time_limit_ns = duration_of(from->time_limit);
@@ -403,7 +404,9 @@ void client_convert_plan(struct client_result *result, const ProtobufCMessage *m
     }
     result->as.plan.alternatives = others;
     result->as.plan.alternative_count = from->n_alternatives;
-    result->as.plan.estimated_at_ns = time_of(from->estimated_at);
+    result->as.plan.estimated_wait_ns =
+        from->estimated_wait ? duration_of(from->estimated_wait) : -1;
+    result->as.plan.no_estimate = client_arena_line(&result->arena, from->no_estimate);
     fill_cost(&result->arena, &result->as.plan.cost, from->cost);
 }
 
@@ -416,6 +419,7 @@ static const struct covey_reason *reasons_of(struct client_arena *arena, Covey__
             .kind = (enum covey_reason_kind)from[i]->kind,
             .message = client_arena_line(arena, from[i]->message),
             .never = from[i]->never,
+            .absent = from[i]->absent,
             .dimension = client_arena_line(arena, from[i]->dimension),
             .asked = from[i]->asked,
             .available = from[i]->available,
@@ -443,8 +447,9 @@ void client_convert_explanation(struct client_result *result, const ProtobufCMes
     to->ahead = from->ahead;
     to->unit = from->unit;
     to->fitting = from->fitting;
-    to->promised_at_ns = time_of(from->promised_at);
-    to->estimated_at_ns = time_of(from->estimated_at);
+    to->promised_wait_ns = from->promised_wait ? duration_of(from->promised_wait) : -1;
+    to->estimated_wait_ns = from->estimated_wait ? duration_of(from->estimated_wait) : -1;
+    to->no_estimate = client_arena_line(&result->arena, from->no_estimate);
     to->json = json_of(&result->arena, message, json);
 }
 

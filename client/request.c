@@ -112,6 +112,7 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
     options->tolerations = texts_of(arena, from->tolerations, from->toleration_count);
     options->n_tolerations = from->toleration_count;
     options->preemptible = from->preemptible;
+    options->wait_for_nodes = from->wait_for_nodes;
     options->max_packs = from->max_packs;
     options->max_nodes = from->max_nodes;
     return options;

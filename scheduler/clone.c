@@ -78,6 +78,7 @@ static enum covey_status copy_flare(const struct cloning *cloning, const struct 
                                     .tenant = flare->line->tenant->name,
                                     .preemptible = flare->preemptible,
                                     .limit_ns = flare->limit_ns,
+                                    .expected_ns = flare->expected_ns,
                                     .submit_ns = flare->submit_ns};
     struct sched_shape shape = flare->shape;
     enum covey_status status = sched_filter_copy(cloning->to, flare->shape.filter, &shape.filter);

@@ -1,6 +1,7 @@
 /* Flares, from the first claim to the last. */
 #include "scheduler/internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -75,6 +76,8 @@ struct sched_flare *sched_flare_create(struct sched *sched, const struct sched_r
     flare->priority = request->priority;
     flare->submit_ns = request->submit_ns;
     flare->limit_ns = request->limit_ns;
+    int64_t limit_ns = request->limit_ns > 0 ? request->limit_ns : COVEY_NEVER_NS;
+    flare->expected_ns = request->expected_ns > 0 ? request->expected_ns : limit_ns;
     flare->sequence = sched->submissions++;
     flare->shape = *shape;
     flare->preemptible = request->preemptible;

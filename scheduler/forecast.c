@@ -1,4 +1,7 @@
-/* What will happen: time passes in a copy, in which what runs ends by its limits. */
+/*
+ * What will happen: time passes in a copy, in which what runs ends when it is likely to. Promises
+ * there are made of limits, as here: what starts in the copy starts as it would then.
+ */
 #include "scheduler/internal.h"
 
 #include "base/clock.h"
@@ -15,12 +18,35 @@ static struct sched_flare *of_link(struct covey_list *link)
     return covey_container_of(link, struct sched_flare, link);
 }
 
+/* When a gang is likely to end; COVEY_NEVER_NS: nobody knows. */
+static int64_t likely_end(const struct sched_flare *flare)
+{
+    if (flare->ending) /* it is being stopped */
+        return flare->ends_ns;
+    int64_t likely_ns =
+        flare->expected_ns == COVEY_NEVER_NS
+            ? COVEY_NEVER_NS
+            : covey_deadline_ns(flare->gang->placement.placed_ns, flare->expected_ns);
+    return likely_ns != COVEY_NEVER_NS && flare->ends_ns < likely_ns ? flare->ends_ns : likely_ns;
+}
+
+/* What has run longer than it was expected to may do so for ever; a limit stays one. */
+static void forget_expectations(struct sched *sched, int64_t now_ns)
+{
+    covey_list_for_each (link, &sched->holders) {
+        struct sched_flare *flare = of_link(link);
+        int64_t likely_ns = likely_end(flare);
+        if (likely_ns <= now_ns && likely_ns < flare->ends_ns)
+            flare->expected_ns = COVEY_NEVER_NS;
+    }
+}
+
 /* When the next gang ends or flare has waited too long. */
 static int64_t next_event(const struct sched *sched, int64_t now_ns)
 {
     int64_t next_ns = COVEY_NEVER_NS;
     covey_list_for_each (link, &sched->holders) {
-        int64_t ends_ns = of_link(link)->ends_ns;
+        int64_t ends_ns = likely_end(of_link(link));
         if (ends_ns <= now_ns) /* it should have ended, and is ending */
             ends_ns = now_ns + 1;
         if (ends_ns < next_ns)
@@ -42,7 +68,7 @@ static void end_gangs(struct sched *sched, int64_t now_ns, char after[SCHED_ID_B
 {
     covey_list_for_each_safe (link, following, &sched->holders) {
         struct sched_flare *flare = of_link(link);
-        if (flare->ends_ns > now_ns)
+        if (likely_end(flare) > now_ns)
             continue;
         memcpy(after, flare->id, SCHED_ID_BYTES);
         sched_flare_destroy(sched, flare);
@@ -68,6 +94,16 @@ static struct sched_placement *take_placement(const struct sched *from, struct s
     return &gang->placement;
 }
 
+/* Why nothing is left to happen. */
+static enum sched_unknown why_never(const struct sched *sched)
+{
+    covey_list_for_each (link, &sched->holders) {
+        if (likely_end(of_link(link)) == COVEY_NEVER_NS)
+            return SCHED_UNKNOWN_ENDS;
+    }
+    return SCHED_UNKNOWN_NODES;
+}
+
 static enum covey_status let_pass(const struct sched *from, struct sched *copy,
                                   const uint32_t *node_of, const char *wanted, int64_t now_ns,
                                   struct sched_forecast *forecast)
@@ -79,8 +115,10 @@ static enum covey_status let_pass(const struct sched *from, struct sched *copy,
             return status;
         if (!placement) {
             now_ns = next_event(copy, now_ns);
-            if (now_ns == COVEY_NEVER_NS)
+            if (now_ns == COVEY_NEVER_NS) {
+                forecast->unknown = why_never(copy);
                 return COVEY_OK;
+            }
             end_gangs(copy, now_ns, forecast->after);
             continue;
         }
@@ -92,6 +130,7 @@ static enum covey_status let_pass(const struct sched *from, struct sched *copy,
         forecast->placement = take_placement(from, flare, node_of);
         return COVEY_OK;
     }
+    forecast->unknown = SCHED_UNKNOWN_FAR;
     return COVEY_OK;
 }
 
@@ -111,7 +150,10 @@ enum covey_status sched_forecast(struct sched *sched, const struct sched_request
     if (request)
         status = sched_submit(copy, request, error);
     const char *wanted = request ? request->flare : flare;
-    if (!status) {
+    if (!status && !sched_possible(copy, &sched_flare_of(copy, wanted)->shape)) {
+        forecast->unknown = SCHED_UNKNOWN_NODES;
+    } else if (!status) {
+        forget_expectations(copy, now_ns);
         status = let_pass(sched, copy, node_of, wanted, now_ns, forecast);
         if (status)
             status = covey_error_set(error, status, "no memory for a forecast");

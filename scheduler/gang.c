@@ -22,7 +22,7 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
         domain->candidates = count;
         for (uint32_t i = domain->first; i < domain->end; i++) {
             const struct sched_node *node = topology->order[i];
-            if (!sched_node_open(node, shape->filter))
+            if (!sched_node_open(node, view, shape->filter))
                 continue;
             uint32_t fit = sched_node_fit(node, view, &shape->worker);
             if (shape->unit_is_alone && fit > shape->unit)

@@ -73,7 +73,9 @@ struct sched_totals {
 struct sched_verdict {
     struct sched_shape shape;
     uint64_t version; /* of the cluster; 0: nothing yet */
-    bool possible;    /* on empty nodes, then */
+    bool possible;    /* on the nodes that were up then, empty */
+    bool asked_known; /* `possible_known` was found out, too: on all nodes, empty and up */
+    bool possible_known;
     /* It did not fit until then, when totals.freed was this, beside these promises. */
     int64_t refused_until_ns;
     uint64_t refused_freed;
@@ -230,8 +232,9 @@ struct sched_flare {
     int64_t submit_ns;
     uint64_t sequence; /* breaks ties of submit_ns */
     struct sched_shape shape;
-    int64_t limit_ns; /* how long it may run; 0: nobody knows */
-    int64_t ends_ns;  /* of a gang: it has ended then; COVEY_NEVER_NS: nobody knows */
+    int64_t limit_ns;    /* how long it may run; 0: nobody knows */
+    int64_t ends_ns;     /* of a gang: it has ended then; COVEY_NEVER_NS: nobody knows */
+    int64_t expected_ns; /* how long it is likely to run; COVEY_NEVER_NS: nobody knows */
     bool preemptible;
     bool ending;                /* it was named by sched_preempt */
     uint64_t hopeless_at;       /* the cluster's version that could not hold it even when empty */
@@ -280,6 +283,7 @@ struct sched {
 /* Whose room is counted. */
 enum sched_basis {
     SCHED_BASIS_EMPTY, /* what a node has when nothing runs */
+    SCHED_BASIS_KNOWN, /* the same, of nodes in any state */
     SCHED_BASIS_NOW,   /* what is free now, and stays free until until_ns */
     SCHED_BASIS_THEN   /* what is free at from_ns, when what runs has ended by its limit, till
                           until_ns */
@@ -293,6 +297,7 @@ struct sched_view {
 };
 
 extern const struct sched_view sched_view_empty;
+extern const struct sched_view sched_view_known;
 extern const struct sched_view sched_view_now; /* whatever was promised */
 
 /* request.c */
@@ -331,10 +336,23 @@ bool sched_filter_equal(const struct sched_filter *a, const struct sched_filter 
 /* True where the labels of a node are selected and its taints tolerated. */
 bool sched_filter_admits(const struct sched_filter *filter, const struct sched_node *node);
 
-/* The same, and it takes new gangs. The quick answer first: a survey asks it of every node. */
-static inline bool sched_node_open(const struct sched_node *node, const struct sched_filter *filter)
+/* Nothing runs in such a view. */
+static inline bool sched_view_is_empty(const struct sched_view *view)
 {
-    if (node->state != SCHED_NODE_UP)
+    return view->basis == SCHED_BASIS_EMPTY || view->basis == SCHED_BASIS_KNOWN;
+}
+
+/* The state of a node lets it take gangs in a view. */
+static inline bool sched_node_counts(const struct sched_node *node, const struct sched_view *view)
+{
+    return node->state == SCHED_NODE_UP || view->basis == SCHED_BASIS_KNOWN;
+}
+
+/* Its filter does, too. The quick answer first: a survey asks it of every node. */
+static inline bool sched_node_open(const struct sched_node *node, const struct sched_view *view,
+                                   const struct sched_filter *filter)
+{
+    if (!sched_node_counts(node, view))
         return false;
     return filter || node->tainted ? sched_filter_admits(filter, node) : true;
 }
@@ -451,8 +469,9 @@ void sched_totals_leave(struct sched_node *node);
 void sched_totals_enter(struct sched_node *node);
 /* False where the free sums alone rule a gang out now. */
 bool sched_totals_allow(const struct sched *sched, const struct sched_shape *shape);
-/* True where a gang would fit on empty nodes. */
+/* True where a gang would fit if the nodes that are up, or all that are known, were empty. */
 bool sched_possible(struct sched *sched, const struct sched_shape *shape);
+bool sched_possible_known(struct sched *sched, const struct sched_shape *shape);
 /* True where what is known says that the shape does not fit from now until then, beside promises of
  * this signature. */
 bool sched_is_refused(struct sched *sched, const struct sched_shape *shape, uint64_t signature,
@@ -574,6 +593,10 @@ enum covey_status sched_clone(const struct sched *from, struct sched **to, uint3
 /* nodes.c: what is claimed by flares that have not ended by then. */
 void sched_claimed_beyond(const struct sched_node *node, int64_t then_ns,
                           struct sched_vector *claimed);
+
+/* promise.c: true where what a gang is expected to run decides when this promise begins, not a
+ * limit beyond it. */
+bool sched_promise_is_expected(const struct sched *sched, const struct sched_promise *promise);
 
 /* reason.c: says why a shape has no place now, or never; kind NONE where it has. Whatever was
  * promised is seen as free. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 const struct sched_view sched_view_empty = {SCHED_BASIS_EMPTY, 0, COVEY_NEVER_NS, false};
+const struct sched_view sched_view_known = {SCHED_BASIS_KNOWN, 0, COVEY_NEVER_NS, false};
 const struct sched_view sched_view_now = {SCHED_BASIS_NOW, 0, COVEY_NEVER_NS, false};
 
 struct sched_node *sched_node_of(const struct sched *sched, uint32_t node)
@@ -33,7 +34,7 @@ void sched_node_room(const struct sched_node *node, const struct sched_view *vie
                      struct sched_vector *room)
 {
     *room = node->capacity;
-    if (view->basis == SCHED_BASIS_EMPTY)
+    if (sched_view_is_empty(view))
         return;
     const struct sched_vector *claimed = &node->claimed;
     struct sched_vector beyond;
@@ -79,7 +80,7 @@ uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *
         uint64_t each = worker->amount[d];
         if (each == 0)
             continue;
-        uint64_t has = simple ? has_now(node, view->basis == SCHED_BASIS_EMPTY, d) : room.amount[d];
+        uint64_t has = simple ? has_now(node, sched_view_is_empty(view), d) : room.amount[d];
         uint64_t workers = each == 1 ? has : has / each;
         if (workers < fit)
             fit = workers;

@@ -58,9 +58,13 @@ static void explain(struct sched *sched, const struct sched_flare *flare, int64_
 {
     sched_diagnose(sched, &flare->shape, reason);
     find_ahead(sched, flare, now_ns, reason);
-    if (flare->promise)
-        reason->promised_ns = flare->promise->start_ns;
-    if (reason->never)
+    if (flare->promise) {
+        int64_t start_ns = flare->promise->start_ns;
+        reason->promised_ns = start_ns == COVEY_NEVER_NS ? 0 : start_ns;
+        reason->promise_is_expected = sched_promise_is_expected(sched, flare->promise);
+    }
+    reason->waits = reason->absent;
+    if (reason->absent)
         return;
     enum sched_dimension dimension;
     const struct sched_tenant *tenant = flare->line->tenant;

@@ -66,18 +66,36 @@ static bool is_about(const struct sched_verdict *verdict, const struct sched *sc
     return verdict->version == sched->version && same_shape(&verdict->shape, shape);
 }
 
+static bool fits(struct sched *sched, const struct sched_shape *shape,
+                 const struct sched_view *view)
+{
+    uint32_t count = sched_survey(sched, shape, view);
+    return sched_room(shape, sched->candidates, count) >= shape->workers;
+}
+
 bool sched_possible(struct sched *sched, const struct sched_shape *shape)
 {
     struct sched_verdict *verdict = verdict_of(sched, shape);
     if (is_about(verdict, sched, shape))
         return verdict->possible;
-    uint32_t count = sched_survey(sched, shape, &sched_view_empty);
-    bool possible = sched_room(shape, sched->candidates, count) >= shape->workers;
+    bool possible = fits(sched, shape, &sched_view_empty);
     sched_shape_clear(sched, &verdict->shape);
     *verdict =
         (struct sched_verdict){.shape = *shape, .version = sched->version, .possible = possible};
     (void)sched_filter_ref(verdict->shape.filter);
     return possible;
+}
+
+bool sched_possible_known(struct sched *sched, const struct sched_shape *shape)
+{
+    if (sched_possible(sched, shape))
+        return true;
+    struct sched_verdict *verdict = verdict_of(sched, shape); /* that sched_possible has left */
+    if (!verdict->asked_known) {
+        verdict->possible_known = fits(sched, shape, &sched_view_known);
+        verdict->asked_known = true;
+    }
+    return verdict->possible_known;
 }
 
 /* The verdict on this shape that holds still, or NULL. */

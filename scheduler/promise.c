@@ -284,6 +284,30 @@ enum covey_status sched_promise(struct sched *sched, struct sched_flare *flare, 
     return COVEY_OK;
 }
 
+/* What a flare may run is what it is expected to. */
+static bool is_limit_expected(const struct sched_flare *flare)
+{
+    return flare->ending ||
+           (flare->expected_ns != COVEY_NEVER_NS && flare->expected_ns >= flare->limit_ns);
+}
+
+/* Starts lie before ends, so this comes to an end. NOLINTNEXTLINE(misc-no-recursion) */
+bool sched_promise_is_expected(const struct sched *sched, const struct sched_promise *promise)
+{
+    covey_list_for_each (link, &sched->holders) {
+        const struct sched_flare *flare = covey_container_of(link, struct sched_flare, link);
+        if (flare->ends_ns == promise->start_ns && !is_limit_expected(flare))
+            return false;
+    }
+    covey_list_for_each (link, &sched->promises) {
+        const struct sched_promise *other = covey_container_of(link, struct sched_promise, link);
+        if (other->until_ns == promise->start_ns && other->start_ns < promise->start_ns &&
+            (!is_limit_expected(other->flare) || !sched_promise_is_expected(sched, other)))
+            return false;
+    }
+    return true;
+}
+
 void sched_promise_drop(struct sched_promise *promise)
 {
     if (!promise)

@@ -56,11 +56,11 @@ void sched_set_policy(struct sched *sched, const struct sched_policy *policy)
     sched->totals.freed++;
 }
 
-/* Refuses what could not even start on empty nodes. */
+/* Refuses what could not start if all nodes that are known were up and empty. */
 static enum covey_status check_possible(struct sched *sched, const struct sched_shape *shape,
                                         struct covey_error *error)
 {
-    if (sched_possible(sched, shape))
+    if (sched_possible_known(sched, shape))
         return COVEY_OK;
     struct sched_reason reason;
     sched_diagnose(sched, shape, &reason);
@@ -89,7 +89,7 @@ static enum covey_status check_quota(struct sched *sched, const char *name,
 enum covey_status sched_check(struct sched *sched, const struct sched_request *request,
                               const struct sched_shape *shape, struct covey_error *error)
 {
-    enum covey_status status = check_possible(sched, shape, error);
+    enum covey_status status = request->waits ? COVEY_OK : check_possible(sched, shape, error);
     return status ? status : check_quota(sched, request->tenant, shape, error);
 }
 
@@ -220,6 +220,8 @@ enum covey_status sched_next(struct sched *sched, int64_t now_ns,
     struct sched_flare *flare;
     uint64_t signature = NO_PROMISES;
     uint32_t promised = 0;
+    if (sched->totals.capacity[SCHED_SLOTS] == 0)
+        return COVEY_OK; /* no node is up: not worth the way through the queue */
     sched_walk_start(&walk, sched, now_ns);
     for (uint32_t tried = 0; tried < policy->window && (flare = sched_walk_next(&walk));) {
         if (is_passed_over(sched, flare))

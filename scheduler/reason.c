@@ -41,9 +41,10 @@ static void take_census(const struct sched *sched, const struct sched_shape *sha
             continue;
         reason->nodes_draining += node->state == SCHED_NODE_DRAINING;
         reason->nodes_down += node->state == SCHED_NODE_DOWN;
-        if (node->state != SCHED_NODE_UP)
+        reason->nodes_up += node->state == SCHED_NODE_UP;
+        if (!sched_node_counts(node, view))
             continue;
-        reason->nodes_up++;
+        reason->nodes_counted++;
         if (!sched_filter_admits(shape->filter, node)) {
             reason->nodes_unmatched++;
             continue;
@@ -76,9 +77,9 @@ static enum sched_reason_kind kind_of(struct sched *sched, const struct sched_sh
                                       const struct sched_view *view,
                                       const struct sched_reason *reason)
 {
-    if (reason->nodes_up == 0)
+    if (reason->nodes_counted == 0)
         return SCHED_REASON_NO_NODES;
-    if (reason->nodes_unmatched == reason->nodes_up)
+    if (reason->nodes_unmatched == reason->nodes_counted)
         return SCHED_REASON_NO_MATCH;
     if (reason->available < reason->asked)
         return SCHED_REASON_CAPACITY;
@@ -103,9 +104,10 @@ void sched_diagnose(struct sched *sched, const struct sched_shape *shape,
     const struct sched_view *view = &sched_view_now;
     uint64_t room = room_of(sched, shape, view);
     bool fits = room >= shape->workers;
-    reason->never = !fits && !sched_possible(sched, shape);
-    if (reason->never) {
-        view = &sched_view_empty;
+    reason->absent = !fits && !sched_possible(sched, shape);
+    reason->never = reason->absent && !sched_possible_known(sched, shape);
+    if (reason->absent) {
+        view = reason->never ? &sched_view_known : &sched_view_empty;
         room = room_of(sched, shape, view);
     }
     struct census census;
@@ -214,9 +216,18 @@ static void say_need(struct sentence *sentence, const struct sched_reason *reaso
  * unit where that differs. */
 static void say_supply(struct sentence *sentence, const struct sched_reason *reason)
 {
-    say(sentence, reason->never ? ", the cluster has " : ", ");
+    if (reason->never)
+        say(sentence,
+            reason->nodes_counted == 1 ? ", the only known node has " : ", all known nodes have ");
+    else if (reason->absent)
+        say(sentence, reason->nodes_counted == 1 ? ", the only node that is up has "
+                                                 : ", the nodes that are up have ");
+    else
+        say(sentence, ", ");
     say_amount(sentence, reason, reason->available, false);
-    if (!reason->never)
+    if (reason->absent && reason->nodes_counted != 1)
+        say(sentence, " together");
+    else if (!reason->absent)
         say(sentence, reason->available == 1 ? " is free now" : " are free now");
 }
 
@@ -258,7 +269,7 @@ static void say_fragmented(struct sentence *sentence, const struct sched_reason 
 
 static void say_few_nodes(struct sentence *sentence, const struct sched_reason *reason)
 {
-    uint32_t roomy = reason->nodes_up - reason->nodes_unmatched - reason->nodes_too_small;
+    uint32_t roomy = reason->nodes_counted - reason->nodes_unmatched - reason->nodes_too_small;
     say(sentence, "strict spread needs ");
     say_count(sentence, (reason->workers + reason->unit - 1) / reason->unit, "node");
     say(sentence, " for ");
@@ -266,7 +277,7 @@ static void say_few_nodes(struct sentence *sentence, const struct sched_reason *
     if (reason->unit > 1)
         say(sentence, " in units of %" PRIu32, reason->unit);
     say(sentence, ", %" PRIu32 " %s room%s", roomy, roomy == 1 ? "has" : "have",
-        reason->never ? "" : " now");
+        reason->absent ? "" : " now");
     say_fitting(sentence, reason);
 }
 
@@ -275,9 +286,9 @@ static void say_node_limit(struct sentence *sentence, const struct sched_reason 
     say_count(sentence, reason->workers, "worker");
     say(sentence, " may use only ");
     say_count(sentence, reason->node_limit, "node");
-    if (!reason->never && reason->node_limit == 1)
+    if (!reason->absent && reason->node_limit == 1)
         say(sentence, ", and none has the room now");
-    else if (!reason->never)
+    else if (!reason->absent)
         say(sentence, ", and no %" PRIu32 " have the room now", reason->node_limit);
     say_fitting(sentence, reason);
 }
@@ -285,9 +296,9 @@ static void say_node_limit(struct sentence *sentence, const struct sched_reason 
 static void say_no_match(struct sentence *sentence, const struct sched_reason *reason)
 {
     say(sentence, "none of ");
-    say_count(sentence, reason->nodes_up, "node");
-    say(sentence, " that %s up matches the selector, with taints that are tolerated",
-        reason->nodes_up == 1 ? "is" : "are");
+    say_count(sentence, reason->nodes_counted, "node");
+    say(sentence, " that %s %s matches the selector, with taints that are tolerated",
+        reason->nodes_counted == 1 ? "is" : "are", reason->never ? "known" : "up");
 }
 
 static void say_promised(struct sentence *sentence, const struct sched_reason *reason)
@@ -321,7 +332,7 @@ static void say_kind(struct sentence *sentence, const struct sched_reason *reaso
         say_quota(sentence, reason);
         return;
     case SCHED_REASON_NO_NODES:
-        say(sentence, "no node is up");
+        say(sentence, reason->never ? "no node is known" : "no node is up");
         break;
     case SCHED_REASON_NO_MATCH:
         say_no_match(sentence, reason);
@@ -339,7 +350,7 @@ static void say_kind(struct sentence *sentence, const struct sched_reason *reaso
         say_node_limit(sentence, reason);
         break;
     }
-    if (reason->nodes_draining + reason->nodes_down == 0)
+    if (reason->never || reason->nodes_draining + reason->nodes_down == 0)
         return;
     say(sentence, " (left out: ");
     if (reason->nodes_draining)
@@ -358,6 +369,8 @@ const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED
     struct sentence sentence = {text, 0};
     *text = 0;
     say_kind(&sentence, reason);
+    if (reason->absent && reason->waits)
+        say(&sentence, "; waits for nodes");
     if (reason->ahead) {
         say(&sentence, "%s", sentence.length ? "; " : "");
         say_count(&sentence, reason->ahead, "flare");

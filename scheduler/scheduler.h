@@ -225,13 +225,16 @@ struct sched_request {
     uint32_t selector_count;
     const struct sched_label *tolerations; /* taints of this key and value; value NULL: of any */
     uint32_t toleration_count;
-    uint32_t max_packs; /* 0: no limit */
-    uint32_t max_nodes; /* 0: no limit */
-    int32_t priority;   /* higher goes first */
-    const char *tenant; /* NULL: "" */
-    bool preemptible;   /* may be ended for a gang of higher priority */
-    int64_t limit_ns;   /* it has ended this long after its start; 0: nobody knows */
-    int64_t submit_ns;  /* the queue's order; equal times: order of the calls */
+    uint32_t max_packs;  /* 0: no limit */
+    uint32_t max_nodes;  /* 0: no limit */
+    int32_t priority;    /* higher goes first */
+    const char *tenant;  /* NULL: "" */
+    bool preemptible;    /* may be ended for a gang of higher priority */
+    bool waits;          /* for nodes to come, where those that are known could never hold it */
+    int64_t limit_ns;    /* it has ended this long after its start; 0: nobody knows */
+    int64_t expected_ns; /* how long it is likely to run, for forecasts: promises trust limits
+                            alone; 0: its limit; COVEY_NEVER_NS: nobody knows */
+    int64_t submit_ns;   /* the queue's order; equal times: order of the calls */
 };
 
 #define SCHED_CPU_NONE UINT16_MAX
@@ -274,8 +277,8 @@ enum sched_reason_kind {
     SCHED_REASON_BEHIND,     /* it fits now, others are ahead of it */
     SCHED_REASON_PROMISED,   /* it would fit now, but is in the way of one that was promised it */
     SCHED_REASON_QUOTA,      /* its tenant holds as much as it may, or would hold more */
-    SCHED_REASON_NO_NODES,   /* no node is up */
-    SCHED_REASON_NO_MATCH,   /* no node that is up is selected, with taints that are tolerated */
+    SCHED_REASON_NO_NODES,   /* no node is up; `never`: none is known */
+    SCHED_REASON_NO_MATCH,   /* no such node is selected, with taints that are tolerated */
     SCHED_REASON_CAPACITY,   /* not enough of a dimension, all nodes together */
     SCHED_REASON_FRAGMENTED, /* enough in sum, but in pieces smaller than a worker or a unit */
     SCHED_REASON_FEW_NODES,  /* strict spread asks for more nodes than have room */
@@ -284,27 +287,34 @@ enum sched_reason_kind {
 
 struct sched_reason {
     enum sched_reason_kind kind;
-    bool never;                     /* not even when everything running has ended */
+    /* Not even when everything running has ended: on the nodes that are up, or on all that are
+     * known, whatever their state. What follows is then about those nodes, empty. */
+    bool absent;
+    bool never;                     /* means `absent`, too */
+    bool waits;                     /* absent or never, it stays in the queue until nodes come */
     enum sched_dimension dimension; /* the one that runs out first; of QUOTA: the one at its limit,
                                        or SCHED_DIMENSIONS for gangs */
     const char *dimension_name;     /* borrowed from the scheduler */
     uint64_t asked;                 /* of that dimension, by all workers */
-    uint64_t available;             /* of it, on the nodes that are up; free unless `never` */
+    uint64_t available;             /* of it, on those nodes; free unless `absent` */
     uint32_t workers;               /* asked for */
     uint32_t unit;                  /* workers that must stay together */
     uint32_t fitting;               /* the most workers, no more than asked, that would fit */
     uint32_t largest;               /* workers that fit on the roomiest node, no more than asked */
     uint32_t node_limit;            /* nodes the request may use; 0: no limit */
+    uint32_t nodes_counted;         /* those that this is about */
     uint32_t nodes_up;
     uint32_t nodes_draining;
     uint32_t nodes_down;
-    uint32_t nodes_unmatched;     /* up, but not selected or with taints that are not tolerated */
-    uint32_t nodes_too_small;     /* up and matched, with no room for one unit */
+    uint32_t nodes_unmatched;     /* not selected, or with taints that are not tolerated: of those
+                                     that are up, or of all where `never` */
+    uint32_t nodes_too_small;     /* of them, matched, with no room for one unit */
     uint32_t ahead;               /* flares ahead of it in the queue */
     char blocker[SCHED_ID_BYTES]; /* PROMISED: to whom; else the first ahead of it; or empty */
     /* When it starts, if what runs ends by its limits; 0: no promise. For the first in order it
      * never gets later; the others give way to those ahead of them. */
     int64_t promised_ns;
+    bool promise_is_expected; /* the limit that decides it is what its gang is expected to run */
 };
 
 /* One sentence for a person, without a full stop; empty for SCHED_REASON_NONE. Returns text. */
@@ -316,8 +326,9 @@ const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED
  * Queues a flare behind all that were submitted no later.
  *
  * EINVAL: a request that contradicts itself. EEXISTS: this flare is known already. EUNPLACEABLE: it
- * would not fit if all nodes that are up were empty. ENOMEM. The message names the remedy, and the
- * scheduler is untouched after a failure.
+ * would not fit if all nodes that are known were up and empty, and it does not wait for others; or
+ * its tenant may never hold it. ENOMEM. The message names the remedy, and the scheduler is
+ * untouched after a failure.
  */
 enum covey_status sched_submit(struct sched *sched, const struct sched_request *request,
                                struct covey_error *error) COVEY_MUST_USE;
@@ -336,8 +347,8 @@ enum covey_status sched_cancel(struct sched *sched, const char *flare) COVEY_MUS
  * The order: those that have waited for age_ns, by time of submission; then by priority; then,
  * where the policy is fair, by what their tenants hold and would hold of what there is; then by
  * time. The first that cannot start are promised a time, and those behind start only where that
- * breaks no promise. Who is over its quota, or could not start even on empty nodes (they left
- * since), is passed over, and stays.
+ * breaks no promise. Who is over its quota, or could not start even if the nodes that are up were
+ * empty, is passed over, and stays.
  *
  * *placement is borrowed until the flare is released or rolled back. ENOMEM: no flare changed.
  */
@@ -386,9 +397,18 @@ void sched_plan_clear(struct sched_plan *plan);
 enum covey_status sched_explain(struct sched *sched, const char *flare, int64_t now_ns,
                                 struct sched_reason *reason) COVEY_MUST_USE;
 
-/* When something starts, if nothing else comes and what runs ends by its limits. */
+/* Why there is no forecast. */
+enum sched_unknown {
+    SCHED_UNKNOWN_NOTHING, /* there is one */
+    SCHED_UNKNOWN_NODES,   /* it waits for nodes */
+    SCHED_UNKNOWN_ENDS,    /* nobody knows when those end that are before it */
+    SCHED_UNKNOWN_FAR      /* too much is before it */
+};
+
+/* When something starts, if nothing else comes and what runs ends as expected. */
 struct sched_forecast {
     int64_t start_ns;                  /* COVEY_NEVER_NS: not known */
+    enum sched_unknown unknown;        /* why */
     char after[SCHED_ID_BYTES];        /* the gang whose end makes the room; empty: none */
     struct sched_placement *placement; /* NULL: not known; node ids as now, flare is borrowed */
 };

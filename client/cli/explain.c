@@ -6,31 +6,48 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void print_reason(const struct covey_reason *reason, bool first)
+/* What keeps it from starting; the first decides. */
+static void print_reasons(const struct covey_explanation *why)
 {
-    printf("%s%s: %s", first ? "" : "  also ", cli_lowercase(covey_reason_kind_name(reason->kind)),
-           reason->message);
-    if (*reason->dimension)
-        printf(" (%s: %" PRIu64 " asked for, %" PRIu64 " %s)", reason->dimension, reason->asked,
-               reason->available, reason->never ? "in all" : "free");
-    if (*reason->flare_id)
-        printf(" [%s]", reason->flare_id);
+    for (size_t i = 0; i < why->reason_count; i++) {
+        const struct covey_reason *reason = &why->reasons[i];
+        bool waits = why->flare.state == COVEY_FLARE_QUEUED;
+        printf("%s%s\n", !waits ? "" : i == 0 ? "waits: " : "also: ", reason->message);
+        if (*reason->flare_id)
+            printf("in its way: flare %s\n", reason->flare_id);
+    }
+}
+
+static void print_nodes(const struct covey_explanation *why)
+{
+    const struct {
+        uint32_t count;
+        const char *what;
+    } parts[] = {{why->nodes_too_small, "too full or too small"},
+                 {why->nodes_unmatched, "not matching"},
+                 {why->nodes_draining, "draining"},
+                 {why->nodes_down, "lost or down"}};
+    printf("nodes: %" PRIu32 " up", why->nodes_up);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i].count)
+            printf(", %" PRIu32 " %s", parts[i].count, parts[i].what);
+    if (why->fitting < why->flare.workers_total)
+        printf("; %" PRIu32 " of %" PRIu32 " workers would fit now", why->fitting,
+               why->flare.workers_total);
     printf("\n");
 }
 
-static void print_waiting(const struct covey_explanation *why)
+static void print_start(const struct covey_explanation *why)
 {
     char time[CLI_TEXT_BYTES];
-    printf("nodes: %" PRIu32 " up (%" PRIu32 " too full, %" PRIu32 " not matching), %" PRIu32
-           " draining, %" PRIu32 " down; %" PRIu32 " of %" PRIu32 " workers would fit now\n",
-           why->nodes_up, why->nodes_too_small, why->nodes_unmatched, why->nodes_draining,
-           why->nodes_down, why->fitting, why->flare.workers_total);
-    if (why->estimated_at_ns)
-        printf("starts about %s if nothing else comes\n",
-               cli_time_text(time, why->estimated_at_ns));
-    if (why->promised_at_ns)
-        printf("starts by %s if what runs ends by its time limits\n",
-               cli_time_text(time, why->promised_at_ns));
+    if (why->estimated_wait_ns >= 0)
+        printf("starts in about %s, if nothing else comes\n",
+               cli_rough_text(time, why->estimated_wait_ns));
+    else if (*why->no_estimate)
+        printf("no estimate of its start: %s\n", why->no_estimate);
+    if (why->promised_wait_ns >= 0)
+        printf("starts in %s at the latest, by the time limits of what is before it\n",
+               cli_rough_text(time, why->promised_wait_ns));
 }
 
 int cli_explain(int argc, char **argv)
@@ -50,11 +67,12 @@ int cli_explain(int argc, char **argv)
     if (!status && words.common.json) {
         printf("%s\n", why->json);
     } else if (!status) {
-        for (size_t i = 0; i < why->reason_count; i++)
-            print_reason(&why->reasons[i], i == 0);
-        if (why->flare.state == COVEY_FLARE_QUEUED)
-            print_waiting(why);
-        cli_print_cost(&why->flare.cost);
+        print_reasons(why);
+        if (why->flare.state == COVEY_FLARE_QUEUED) {
+            print_nodes(why);
+            print_start(why);
+        }
+        cli_print_cost(&why->flare.cost, why->flare.workers_total);
     }
     covey_explanation_free(why);
     covey_client_destroy(client);

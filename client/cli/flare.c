@@ -127,15 +127,6 @@ int cli_flare(int argc, char **argv)
     return exit_status;
 }
 
-void cli_print_cost(const struct covey_cost *cost)
-{
-    for (size_t i = 0; i < cost->level_count; i++)
-        printf("%s%s %" PRIu64, i ? ", " : "pairs of ranks apart by ", cost->levels[i].level,
-               cost->levels[i].crossing_pairs);
-    if (cost->level_count)
-        printf("\n");
-}
-
 /* By rank, where its workers are bound. */
 static void print_cpus(const struct covey_pack *pack)
 {
@@ -143,19 +134,19 @@ static void print_cpus(const struct covey_pack *pack)
         printf("%s%" PRIu32, i ? " " : "  cpus ", pack->cpus[i]);
 }
 
-static void print_alternatives(const struct covey_plan *plan)
+static void print_alternatives(const struct covey_plan *plan, uint32_t workers)
 {
     static const char *const packings[] = {"", "heterogeneous", "homogeneous", "mixed"};
     static const char *const placements[] = {"", "pack", "strict-pack", "spread", "strict-spread"};
     for (size_t i = 0; i < plan->alternative_count; i++) {
         const struct covey_alternative *other = &plan->alternatives[i];
-        printf("or: --packing %s --placement %s", packings[(unsigned)other->packing % 4],
-               placements[(unsigned)other->placement % 5]);
+        printf("would start now with --packing %s --placement %s",
+               packings[(unsigned)other->packing % 4], placements[(unsigned)other->placement % 5]);
         if (other->granularity)
             printf(" -g %" PRIu32, other->granularity);
         printf(": %" PRIu32 " pack%s on %" PRIu32 " node%s, ", other->packs,
                other->packs == 1 ? "" : "s", other->cost.nodes, other->cost.nodes == 1 ? "" : "s");
-        cli_print_cost(&other->cost);
+        cli_print_cost(&other->cost, workers);
     }
 }
 
@@ -168,13 +159,12 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
     else
         printf("%s: %s\n", plan->impossible ? "can never be placed" : "would have to wait",
                plan->reason);
-    if (plan->queue_position)
-        printf("behind %" PRIu32 " other%s\n", plan->queue_position,
-               plan->queue_position == 1 ? "" : "s");
-    if (plan->estimated_at_ns)
-        printf("would start about %s if nothing else comes\n",
-               cli_time_text(time, plan->estimated_at_ns));
-    cli_print_cost(&plan->cost);
+    if (plan->estimated_wait_ns >= 0)
+        printf("would start in about %s, if nothing else comes\n",
+               cli_rough_text(time, plan->estimated_wait_ns));
+    else if (*plan->no_estimate)
+        printf("no estimate of when: %s\n", plan->no_estimate);
+    cli_print_cost(&plan->cost, workers);
     if (plan->pack_count)
         printf("%-6s %-24s %8s  %s\n", "PACK", "NODE", "WORKERS", "RANKS");
     for (size_t i = 0; i < plan->pack_count; i++) {
@@ -184,7 +174,7 @@ static void print_plan(const struct covey_plan *plan, uint32_t workers)
         print_cpus(pack);
         printf("\n");
     }
-    print_alternatives(plan);
+    print_alternatives(plan, workers);
 }
 
 static const struct argp_option plan_options[] = {

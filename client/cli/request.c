@@ -28,6 +28,7 @@ enum {
     KEY_GPUS,
     KEY_RESOURCE,
     KEY_PREEMPTIBLE,
+    KEY_WAIT_FOR_NODES,
     KEY_MAX_PACKS,
     KEY_MAX_NODES,
     KEY_PARAM,
@@ -55,6 +56,8 @@ static const struct argp_option flare_options[] = {
     {"max-nodes", KEY_MAX_NODES, "N", 0, "at most so many nodes", 0},
     {"preemptible", KEY_PREEMPTIBLE, NULL, 0,
      "it may be stopped for a flare of higher priority; --max-restarts says what then", 0},
+    {"wait-for-nodes", KEY_WAIT_FOR_NODES, NULL, 0,
+     "queue it, too, where all known nodes could never hold it: others may come", 0},
     {"time-limit", KEY_TIME_LIMIT, "TIME", 0, "end the flare after: 30s, 5m, 1h", 0},
     {"communication-timeout", KEY_COMMUNICATION_TIMEOUT, "TIME", 0,
      "how long a communication call waits at most (default 60s)", 0},
@@ -121,6 +124,9 @@ static error_t parse_node_option(int key, char *argument, struct argp_state *sta
         return 0;
     case KEY_PREEMPTIBLE:
         options->preemptible = true;
+        return 0;
+    case KEY_WAIT_FOR_NODES:
+        options->wait_for_nodes = true;
         return 0;
     case KEY_MAX_PACKS:
         options->max_packs = cli_parse_count(state, "--max-packs", argument, 1, INT32_MAX);

@@ -135,6 +135,22 @@ const char *cli_duration_text(char text[CLI_TEXT_BYTES], int64_t duration_ns)
     return text;
 }
 
+const char *cli_rough_text(char text[CLI_TEXT_BYTES], int64_t duration_ns)
+{
+    int64_t seconds = (duration_ns + COVEY_NS_PER_S / 2) / COVEY_NS_PER_S;
+    if (duration_ns < COVEY_NS_PER_S)
+        snprintf(text, CLI_TEXT_BYTES, "1 s");
+    else if (seconds < 120)
+        snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " s", seconds);
+    else if (seconds < 2 * 3600)
+        snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " min", (seconds + 30) / 60);
+    else if (seconds < 48 * 3600)
+        snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " h", (seconds + 1800) / 3600);
+    else
+        snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " d", (seconds + 43200) / 86400);
+    return text;
+}
+
 const char *cli_size_text(char text[CLI_TEXT_BYTES], uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

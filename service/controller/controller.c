@@ -100,6 +100,7 @@ void controller_destroy(struct controller *controller)
         node_destroy(value);
     covey_map_clear(&controller->nodes);
     sched_destroy(controller->sched);
+    history_clear(&controller->history);
     if (controller->join_token)
         explicit_bzero(controller->join_token, strlen(controller->join_token));
     free(controller->join_token);

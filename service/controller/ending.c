@@ -236,6 +236,7 @@ void ending_check(struct controller *controller, struct flare *flare)
     delta.error = flare->cause;
     (void)flare_must(controller, flare, FLARE_EVENT_ENDED, &delta,
                      flare->cause ? flare->cause->message : NULL);
+    estimate_learn(controller, flare->view);
     enum covey_status status = sched_release(controller->sched, flare->id);
     if (status && status != COVEY_ENOTFOUND)
         log_error("the scheduler cannot release a flare flare=%s status=%s", flare->id,

@@ -55,6 +55,7 @@ static bool add_about_nodes(explain_message *response, Covey__V1__ReasonKind kin
 
 static bool explain_numbers(const struct sched_reason *why, Covey__V1__Reason *reason)
 {
+    reason->absent = why->absent;
     reason->never = why->never;
     if (why->kind != SCHED_REASON_CAPACITY && why->kind != SCHED_REASON_FRAGMENTED &&
         (why->kind != SCHED_REASON_QUOTA || why->dimension == SCHED_DIMENSIONS))
@@ -78,16 +79,12 @@ static bool explain_blocker(const struct controller *controller, const char *ten
 static bool explain_when(struct controller *controller, const struct flare *flare,
                          const struct sched_reason *why, explain_message *response)
 {
-    struct sched_forecast forecast;
-    if (why->promised_ns && !message_set_time(&response->promised_at, why->promised_ns))
+    if (why->promised_ns && why->promise_is_expected &&
+        !message_set_duration(&response->promised_wait,
+                              why->promised_ns - sched_now_of(controller)))
         return false;
-    if (sched_forecast(controller->sched, NULL, flare->id, sched_now_of(controller), &forecast,
-                       NULL) != COVEY_OK)
-        return false;
-    bool done = forecast.start_ns == COVEY_NEVER_NS ||
-                message_set_time(&response->estimated_at, forecast.start_ns);
-    sched_forecast_clear(&forecast);
-    return done;
+    return estimate_show(controller, NULL, flare->id, &response->estimated_wait,
+                         &response->no_estimate, NULL) == COVEY_OK;
 }
 
 static bool explain_waiting(struct controller *controller, const struct flare *flare,
@@ -176,11 +173,17 @@ static bool explain_placed(const struct flare *flare, explain_message *response)
 
 static bool explain_ended(explain_message *response)
 {
+    static const char *const words[] = {[FLARE_FAILED] = "it has failed: ",
+                                        [FLARE_CANCELLED] = "it was stopped: ",
+                                        [FLARE_TIMED_OUT] = "it was stopped: "};
     const flare_message *view = response->flare;
     char text[COVEY_ERROR_MESSAGE_BYTES + 64];
-    (void)covey_text_print(text, sizeof text, "it has ended: %s%s%s",
-                           flare_state_name((enum flare_state)view->state), view->error ? ": " : "",
-                           view->error ? view->error->message : "");
+    enum flare_state state = (enum flare_state)view->state;
+    if (state == FLARE_SUCCEEDED)
+        (void)covey_text_print(text, sizeof text, "it has succeeded: every worker has ended well");
+    else
+        (void)covey_text_print(text, sizeof text, "%s%s", words[state],
+                               view->error ? view->error->message : "ended");
     return add_reason(response, COVEY__V1__REASON_KIND__REASON_KIND_ENDED, text) != NULL;
 }
 
@@ -192,7 +195,7 @@ static bool explain(struct controller *controller, const char *tenant, explain_m
     response->reasons = covey_calloc(REASONS_MAX, sizeof(Covey__V1__Reason *));
     if (!response->reasons)
         return false;
-    if (!live)
+    if (!live || flare_state_is_final(live->state))
         return explain_ended(response);
     if (live->state == FLARE_QUEUED &&
         sched_explain(controller->sched, live->id, sched_now_of(controller), &why) == COVEY_OK)

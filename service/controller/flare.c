@@ -402,6 +402,7 @@ options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
     if (!options->max_nodes)
         options->max_nodes = defaults->max_nodes;
     options->preemptible = options->preemptible || defaults->preemptible;
+    options->wait_for_nodes = options->wait_for_nodes || defaults->wait_for_nodes;
     if (!options->worker_resources)
         options->worker_resources = message_new(&covey__v1__resources__descriptor);
     bool done =

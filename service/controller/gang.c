@@ -176,7 +176,7 @@ enum covey_status gang_queue(struct controller *controller, const struct flare *
                              struct covey_error *error)
 {
     struct placing placing;
-    const struct placed of = placing_of(flare);
+    const struct placed of = placing_of(controller, flare);
     enum covey_status status = placing_make(controller, &of, &placing, error);
     if (status)
         return status;

@@ -7,6 +7,7 @@
 #include "scheduler/scheduler.h"
 #include "service/controller/controller.h"
 #include "service/controller/flare_states.h"
+#include "service/controller/history.h"
 #include "service/controller/node_states.h"
 
 #define SECRET_BYTES 32
@@ -112,6 +113,7 @@ struct controller {
     struct ulid_source ids;
     struct covey_map flares; /* that have not ended, by id */
     struct covey_map nodes;  /* by name */
+    struct history history;  /* of definitions */
     struct covey_list active;
     struct covey_list news;
     struct covey_list ended;       /* flares to be freed at the end of the turn */
@@ -183,7 +185,8 @@ struct placed {
     const options_message *options; /* resolved */
     uint32_t workers;
     int64_t submit_ns;
-    bool accepted; /* before now */
+    int64_t expected_ns; /* of estimate_expected_ns */
+    bool accepted;       /* before now */
 };
 
 struct placing {
@@ -194,7 +197,7 @@ struct placing {
     size_t text_count;
 };
 
-struct placed placing_of(const struct flare *flare);
+struct placed placing_of(struct controller *controller, const struct flare *flare);
 /* Fills *placing, which borrows from what it is of and stays where it is; placing_free.
  * EUNPLACEABLE: a resource that no node has declared. ENOMEM. Nothing is to be freed after a
  * failure. */
@@ -214,6 +217,24 @@ void placing_free_packs(pack_message **packs, size_t count);
 /* Owned; NULL: no memory. */
 Covey__V1__PlacementCost *placing_show_cost(const struct controller *controller,
                                             const struct sched_cost *cost);
+
+/* ---- estimate.c ---- */
+
+/* How long a flare is likely to hold its place: the time limit that its request or definition
+ * gives, else as long as its definition mostly has; COVEY_NEVER_NS where neither is known. The
+ * controller's own limit says nothing about it. */
+int64_t estimate_expected_ns(struct controller *controller, const char *tenant,
+                             const Covey__V1__FlareRequest *request,
+                             const definition_message *definition);
+/* Sets either of the owned fields: how long a request, or a queued flare (request NULL), is likely
+ * to wait, or why nobody knows. As sched_forecast. */
+enum covey_status estimate_show(struct controller *controller, const struct sched_request *request,
+                                const char *flare, Google__Protobuf__Duration **wait, char **none,
+                                struct covey_error *error);
+/* Remembers how long a flare that has ended has held its place. */
+void estimate_learn(struct controller *controller, const flare_message *view);
+/* The same for what has ended of the journal's newest flares. */
+void estimate_replay(struct controller *controller);
 
 /* ---- transition.c: the one function that changes a flare ---- */
 

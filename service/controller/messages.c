@@ -76,6 +76,18 @@ bool message_set_time(Google__Protobuf__Timestamp **field, int64_t wall_ns)
     return true;
 }
 
+bool message_set_duration(Google__Protobuf__Duration **field, int64_t duration_ns)
+{
+    Google__Protobuf__Duration *time = *field;
+    if (!time)
+        time = covey_malloc(sizeof *time);
+    if (!time)
+        return false;
+    *time = message_duration(duration_ns);
+    *field = time;
+    return true;
+}
+
 int64_t message_time_ns(const Google__Protobuf__Timestamp *field)
 {
     /* Beyond the range of nanoseconds since 1970 nothing sensible is meant. */

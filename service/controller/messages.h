@@ -40,8 +40,9 @@ bool message_set_string(char **field, const char *text);
 /* A new, owned, empty message. */
 void *message_new(const ProtobufCMessageDescriptor *descriptor);
 
-/* Sets an owned timestamp field, making it where it is NULL. */
+/* Set an owned field, making it where it is NULL. */
 bool message_set_time(Google__Protobuf__Timestamp **field, int64_t wall_ns);
+bool message_set_duration(Google__Protobuf__Duration **field, int64_t duration_ns);
 /* Nanoseconds since 1970; 0 where the field is not set. */
 int64_t message_time_ns(const Google__Protobuf__Timestamp *field);
 

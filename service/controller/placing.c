@@ -148,6 +148,8 @@ enum covey_status placing_make(const struct controller *controller, const struct
                                     .priority = options->priority,
                                     .tenant = of->tenant,
                                     .preemptible = options->preemptible,
+                                    .waits = options->wait_for_nodes,
+                                    .expected_ns = of->expected_ns,
                                     .submit_ns = of->submit_ns,
                                 }};
     struct sched_request *request = &placing->request;
@@ -167,14 +169,16 @@ enum covey_status placing_make(const struct controller *controller, const struct
     return status;
 }
 
-struct placed placing_of(const struct flare *flare)
+struct placed placing_of(struct controller *controller, const struct flare *flare)
 {
     return (struct placed){.accepted = true,
                            .id = flare->id,
                            .tenant = flare->tenant,
                            .options = flare->view->options,
                            .workers = flare->view->workers_total,
-                           .submit_ns = message_time_ns(flare->view->timeline->accepted_at)};
+                           .submit_ns = message_time_ns(flare->view->timeline->accepted_at),
+                           .expected_ns = estimate_expected_ns(controller, flare->tenant,
+                                                               flare->request, flare->definition)};
 }
 
 void placing_free(struct placing *placing)

@@ -163,7 +163,7 @@ static enum covey_status restore_claims(struct controller *controller, struct fl
 {
     const flare_message *view = flare->view;
     struct placing placing;
-    const struct placed of = placing_of(flare);
+    const struct placed of = placing_of(controller, flare);
     enum covey_status status = placing_make(controller, &of, &placing, error);
     if (status)
         return status;
@@ -290,6 +290,7 @@ enum covey_status replay_journal(struct controller *controller, struct covey_err
     size_t flares = controller->flares.count;
     if (flares || controller->nodes.count)
         log_info("the journal was replayed flares=%zu nodes=%zu", flares, controller->nodes.count);
+    estimate_replay(controller);
     controller->place = true;
     return resume_all(controller);
 }

@@ -19,8 +19,13 @@ static enum covey_status accept(struct controller *controller, struct flare *fla
     if (!options)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
     struct placing placing;
-    const struct placed of = {
-        flare->id, flare->tenant, options, flare->view->workers_total, wall_of(controller), false};
+    const struct placed of = {.id = flare->id,
+                              .tenant = flare->tenant,
+                              .options = options,
+                              .workers = flare->view->workers_total,
+                              .submit_ns = wall_of(controller),
+                              .expected_ns = estimate_expected_ns(
+                                  controller, flare->tenant, flare->request, flare->definition)};
     enum covey_status status = placing_make(controller, &of, &placing, error);
     if (!status) {
         status = sched_submit(controller->sched, &placing.request, error);
@@ -157,30 +162,11 @@ static enum covey_status show_alternatives(struct controller *controller,
     return response->alternatives ? COVEY_OK : COVEY_ENOMEM;
 }
 
-/* When it would start, where it would have to wait. */
-static enum covey_status show_start(struct controller *controller,
-                                    const struct sched_request *request,
-                                    Covey__V1__PlanFlareResponse *response,
-                                    struct covey_error *error)
-{
-    struct sched_forecast forecast;
-    enum covey_status status = sched_forecast(controller->sched, request, NULL,
-                                              sched_now_of(controller), &forecast, error);
-    if (status)
-        return status;
-    if (forecast.start_ns != COVEY_NEVER_NS &&
-        !message_set_time(&response->estimated_at, forecast.start_ns))
-        status = COVEY_ENOMEM;
-    sched_forecast_clear(&forecast);
-    return status;
-}
-
 static enum covey_status show_plan(struct controller *controller, const struct sched_plan *plan,
                                    Covey__V1__PlanFlareResponse *response)
 {
     char text[SCHED_TEXT_BYTES];
     response->placeable = plan->placement && plan->reason.kind == SCHED_REASON_NONE;
-    response->impossible = plan->reason.never;
     response->queue_position = plan->reason.ahead;
     if (!message_set_string(&response->reason, sched_reason_text(&plan->reason, text)))
         return COVEY_ENOMEM;
@@ -204,8 +190,9 @@ static enum covey_status plan(struct controller *controller, const struct sched_
         return status;
     status = show_plan(controller, &found, response);
     sched_plan_clear(&found);
-    if (!status && !response->placeable && !response->impossible)
-        status = show_start(controller, request, response, error);
+    if (!status && !response->placeable)
+        status = estimate_show(controller, request, NULL, &response->estimated_wait,
+                               &response->no_estimate, error);
     return status;
 }
 
@@ -220,12 +207,17 @@ enum covey_status controller_plan(struct controller *controller,
     if (status)
         return status;
     options_message *options = flare_resolve_options(request, definition, &controller->limits);
+    int64_t expected_ns = estimate_expected_ns(controller, caller->tenant, request, definition);
     message_free(definition);
     if (!options)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a plan");
     struct placing placing;
-    const struct placed of = {
-        "plan", caller->tenant, options, flare_worker_count(request), wall_of(controller), false};
+    const struct placed of = {.id = "plan",
+                              .tenant = caller->tenant,
+                              .options = options,
+                              .workers = flare_worker_count(request),
+                              .submit_ns = wall_of(controller),
+                              .expected_ns = expected_ns};
     struct covey_error why = {0};
     status = placing_make(controller, &of, &placing, &why);
     if (!status) {
@@ -252,7 +244,9 @@ void controller_plan_clear(Covey__V1__PlanFlareResponse *response)
     for (size_t i = 0; i < response->n_alternatives; i++)
         message_free(response->alternatives[i]);
     free(response->alternatives);
-    message_free(response->estimated_at);
+    message_free(response->estimated_wait);
+    if (response->no_estimate != protobuf_c_empty_string)
+        free(response->no_estimate);
     message_free(response->cost);
     if (response->reason != protobuf_c_empty_string)
         free(response->reason);

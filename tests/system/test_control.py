@@ -50,7 +50,7 @@ class Control(SystemTest):
         why = self.cluster.expect(OK, "explain", "--json", second).last()
         self.assertEqual((why["flare"]["id"], why["nodes"]["up"]), (second, 2))
         self.assertIn("4 workers", why["reasons"][0]["message"])
-        self.assertRegex(self.cluster.expect(OK, "explain", first).out, "^running: it runs on node-[12], node-[12]: 16 workers in 2 packs")
+        self.assertRegex(self.cluster.expect(OK, "explain", first).out, "^it runs on node-[12], node-[12]: 16 workers in 2 packs")
         self.cancel(second)
         flare = self.assert_ended(self.cluster, second, "CANCELLED", CANCELLED, 5)
         self.assertEqual(flare["packs"], [])
@@ -126,9 +126,23 @@ class Control(SystemTest):
         self.assertNotIn(name, {pack["node"] for pack in flare["packs"]})
         flare = self.cluster.wait_state(large, "QUEUED")
         self.assertIn("drain", flare["pending_reason"])
-        self.assert_message(self.cluster.covey("flare", "-n", "9", "act"), UNPLACEABLE, r"\b8\b.*drain")
+        later = self.cluster.flare("-n", "9", "--param", "echo", "act")
+        self.assertRegex(self.cluster.expect(OK, "explain", later).out,
+                         r"^waits: 9 workers need 9 slots, the only node that is up has 8.*draining.*waits for nodes\n")
         self.cluster.api.drain(name, False)
         self.assert_ended(self.cluster, large, "SUCCEEDED", OK)
+        self.assert_ended(self.cluster, later, "SUCCEEDED", OK)
+
+    def test_waits_for_nodes(self):
+        """What is larger than all known nodes is refused, or queued where that is asked for."""
+        self.assert_message(self.cluster.covey("flare", "-n", "64", "act"), UNPLACEABLE, r"64 slots, all known nodes have 16 together")
+        waiting = self.cluster.flare("-n", "64", "--wait-for-nodes", "--param", "echo", "act")
+        self.assertRegex(self.cluster.expect(OK, "explain", waiting).out,
+                         r"^waits: 64 workers need 64 slots, all known nodes have 16 together: at most 16 workers fit; waits for nodes\n"
+                         r"(.*\n)*no estimate of its start: it waits for nodes\n")
+        small = self.cluster.flare("-n", "16", "--param", "echo", "act")
+        self.assert_ended(self.cluster, small, "SUCCEEDED", OK)
+        self.cluster.expect(OK, "cancel", waiting)
 
     def test_drain_with_a_deadline(self):
         """What runs on the node has to leave: with restarts it starts elsewhere, without it is cancelled."""
@@ -160,7 +174,7 @@ class Control(SystemTest):
         flare = cluster.wait_state(low, "RUNNING")
         self.assertEqual((flare["attempt"], flare["restarts"]), (2, 1))
         waiting = cluster.flare("-n", "1", "--time-limit", "10s", "--param", "echo", "act")
-        self.assertRegex(cluster.expect(OK, "explain", waiting).out, "^capacity: .*\n(.*\n)*starts about ")
+        self.assertRegex(cluster.expect(OK, "explain", waiting).out, "^waits: .*\n(.*\n)*no estimate of its start: .*has no time limit")
         cluster.expect(OK, "cancel", low)
         self.assert_ended(cluster, waiting, "SUCCEEDED", OK)
 
@@ -188,7 +202,7 @@ class Control(SystemTest):
         plan = cluster.expect(OK, "plan", "--json", "-n", "10", "act").last()
         self.assertEqual([(level["level"], int(level["crossing_pairs"])) for level in plan["cost"]["levels"]][:2],
                          [("rack", 32), ("node", 32)])
-        self.assertIn("pairs of ranks apart by rack 32, node 32", cluster.expect(OK, "plan", "-n", "10", "act").out)
+        self.assertIn("of 45 pairs of workers 16 are in different places by rack, 16 are on different nodes", cluster.expect(OK, "plan", "-n", "10", "act").out)
         for arguments, code, pattern in ((("--select", "rack=r1", "-n", "9"), UNPLACEABLE, "9 workers"),
                                          (("--select", "a b"), BAD_INPUT, "'a b' is no selector: write key=value"),
                                          (("--tolerate", "=x"), BAD_INPUT, "'=x' is no toleration"),

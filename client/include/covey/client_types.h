@@ -109,7 +109,8 @@ struct covey_flare_options {
     size_t selector_count;
     const char *const *tolerations; /* taints: "key=value", or "key" */
     size_t toleration_count;
-    bool preemptible; /* for a flare of higher priority */
+    bool preemptible;    /* for a flare of higher priority */
+    bool wait_for_nodes; /* queued, too, where all known nodes could never hold it */
     uint32_t max_packs;
     uint32_t max_nodes;
     int64_t time_limit_ns; /* from START to the end */
@@ -320,10 +321,11 @@ struct covey_plan {
     const struct covey_pack *packs;
     size_t pack_count;
     const char *reason; /* else why not */
-    bool impossible;    /* it would never start on the nodes that there are */
+    bool impossible;    /* it would never start on the nodes that are known, and is refused */
     uint32_t queue_position;
     struct covey_cost cost;
-    int64_t estimated_at_ns;                      /* where it would have to wait */
+    int64_t estimated_wait_ns; /* it would have to wait so long; -1: not known, or it would not */
+    const char *no_estimate;   /* why it is not known */
     const struct covey_alternative *alternatives; /* that would start now */
     size_t alternative_count;
     const char *json;
@@ -354,7 +356,8 @@ enum covey_reason_kind {
 struct covey_reason {
     enum covey_reason_kind kind;
     const char *message; /* one sentence */
-    bool never;          /* not even when all that runs has ended */
+    bool never;          /* not even when all that runs has ended, on any nodes that are known */
+    bool absent;         /* the same on the nodes that are up: it waits for nodes */
     const char *dimension;
     uint64_t asked;
     uint64_t available;
@@ -373,10 +376,11 @@ struct covey_explanation {
     uint32_t nodes_unmatched;
     uint32_t nodes_too_small;
     uint32_t ahead;
-    uint32_t unit;           /* workers that have to stay together */
-    uint32_t fitting;        /* the most workers that would fit now */
-    int64_t promised_at_ns;  /* it starts no later, if what runs ends by its time limits */
-    int64_t estimated_at_ns; /* it starts then, if nothing else comes */
+    uint32_t unit;             /* workers that have to stay together */
+    uint32_t fitting;          /* the most workers that would fit now */
+    int64_t promised_wait_ns;  /* it starts no later, by the time limits that users gave; or -1 */
+    int64_t estimated_wait_ns; /* it starts then, if nothing else comes; -1: not known */
+    const char *no_estimate;   /* why */
     const char *json;
 };
 

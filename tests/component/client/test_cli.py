@@ -201,8 +201,8 @@ class OtherVerbs(WithController):
 
     def test_explain(self):
         out = self.covey("explain", "F").stdout
-        self.assertIn("capacity: it waits for slots (slots: 9 asked for, 4 free)", out)
-        self.assertIn("nodes: 2 up (0 too full, 0 not matching), 0 draining, 0 down; 4 of 9 workers would fit now", out)
+        self.assertIn("waits: it waits for slots\n", out)
+        self.assertIn("nodes: 2 up; 4 of 9 workers would fit now\n", out)
         self.assertEqual(objects(self.covey("explain", "--json", "F").stdout)[0]["reasons"][0]["kind"], "CAPACITY")
 
     def test_plan(self):

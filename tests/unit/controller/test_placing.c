@@ -295,7 +295,7 @@ static void explain__every_state__says_where_it_is(void)
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
     controller_turn(core.controller);
     check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDED,
-                 "it has ended: CANCELLED: cancelled by uid:1: enough");
+                 "it was stopped: cancelled by uid:1: enough");
     const struct controller_identity other = {.tenant = "uid:2"};
     TEST_EQUAL(controller_explain(core.controller, &other, id, &why, &core.error), COVEY_ENOTFOUND);
     TEST_TRUE(why == NULL);

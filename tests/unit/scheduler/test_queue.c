@@ -76,7 +76,7 @@ static void next__nodes_of_the_head_are_gone__passed_over_until_they_return(void
     TEST_EQUAL_STRING(next(sched), "-");
     struct sched_reason reason;
     TEST_EQUAL(sched_explain(sched, "big", 0, &reason), COVEY_OK);
-    TEST_TRUE(reason.never);
+    TEST_TRUE(reason.absent && !reason.never && reason.waits);
     TEST_EQUAL(reason.kind, SCHED_REASON_CAPACITY);
     TEST_EQUAL(reason.fitting, 8);
     TEST_EQUAL(reason.nodes_down, 1);
@@ -145,11 +145,56 @@ static void resubmit__no_node_yet__kept_until_one_comes(void)
     struct sched_request request = cluster_request("a", 8);
     struct covey_error error;
     TEST_EQUAL(sched_submit(sched, &request, &error), COVEY_EUNPLACEABLE);
-    TEST_EQUAL_STRING(error.message, "no node is up");
+    TEST_EQUAL_STRING(error.message, "no node is known");
     TEST_EQUAL(sched_resubmit(sched, &request, &error), COVEY_OK);
     TEST_EQUAL_STRING(next(sched), "-");
     (void)cluster_node(sched, "n", 8, GIB);
     TEST_EQUAL_STRING(next(sched), "a");
+    sched_destroy(sched);
+}
+
+/* What nodes that are known could hold is queued, whatever their state. */
+static void submit__nodes_are_down__waits_for_their_return(void)
+{
+    static const enum sched_node_state states[] = {SCHED_NODE_DOWN, SCHED_NODE_DRAINING};
+    for (size_t i = 0; i < 2; i++) {
+        struct sched *sched = cluster_create((const uint32_t[]){8, 8, 0});
+        TEST_EQUAL(sched_node_set_state(sched, 0, SCHED_NODE_DOWN), COVEY_OK);
+        TEST_EQUAL(sched_node_set_state(sched, 1, states[i]), COVEY_OK);
+        struct sched_request request = cluster_request("a", 16);
+        TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_OK);
+        request = cluster_request("b", 17);
+        TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_EUNPLACEABLE);
+        TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_EUNPLACEABLE); /* as is known now */
+        TEST_EQUAL_STRING(next(sched), "-");
+        TEST_EQUAL(sched_node_set_state(sched, 0, SCHED_NODE_UP), COVEY_OK);
+        TEST_EQUAL_STRING(next(sched), "-");
+        TEST_EQUAL(sched_node_set_state(sched, 1, SCHED_NODE_UP), COVEY_OK);
+        TEST_EQUAL_STRING(next(sched), "a");
+        sched_destroy(sched);
+    }
+}
+
+static void submit__waits_for_nodes__queued_until_they_come(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){8, 0});
+    struct sched_request request = cluster_request("wide", 24);
+    request.waits = true;
+    TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_OK);
+    submit_at(sched, "small", 8, 2);
+    struct sched_reason reason;
+    char text[SCHED_TEXT_BYTES];
+    TEST_EQUAL(sched_explain(sched, "wide", 0, &reason), COVEY_OK);
+    TEST_TRUE(reason.never && reason.waits);
+    TEST_EQUAL_STRING(sched_reason_text(&reason, text),
+                      "24 workers need 24 slots, the only known node has 8: at most 8 workers fit; "
+                      "waits for nodes");
+    TEST_EQUAL_STRING(next(sched), "small"); /* it is in nobody's way */
+    (void)cluster_node(sched, "more", 16, GIB);
+    TEST_EQUAL(sched_explain(sched, "wide", 0, &reason), COVEY_OK);
+    TEST_TRUE(!reason.absent && !reason.waits);
+    TEST_EQUAL(sched_release(sched, "small"), COVEY_OK);
+    TEST_EQUAL_STRING(next(sched), "wide");
     sched_destroy(sched);
 }
 
@@ -217,6 +262,8 @@ static const struct test_case cases[] = {
     TEST_CASE(cancel__queued__the_next_moves_up),
     TEST_CASE(submit__known_flare__exists),
     TEST_CASE(resubmit__no_node_yet__kept_until_one_comes),
+    TEST_CASE(submit__nodes_are_down__waits_for_their_return),
+    TEST_CASE(submit__waits_for_nodes__queued_until_they_come),
     TEST_CASE(plan__does_not_change_anything),
     TEST_CASE(plan__earlier_time__counts_only_those_ahead),
     TEST_CASE(next__two_gangs_of_the_whole_cluster__one_then_the_other),

@@ -26,23 +26,21 @@ static void plan__more_than_the_cluster__names_dimension_and_nearest(void)
 {
     struct sched *sched = cluster_create((const uint32_t[]){8, 8, 0});
     struct sched_request request = cluster_request("f", 20);
-    TEST_EQUAL_STRING(why(sched, &request),
-                      "20 workers need 20 slots, the cluster has 16: at most 16 workers fit");
+    TEST_EQUAL_STRING(
+        why(sched, &request),
+        "20 workers need 20 slots, all known nodes have 16 together: at most 16 workers fit");
     request.workers = 4;
     request.worker.amount[SCHED_MEMORY_BYTES] = 40 * GIB;
-    TEST_EQUAL_STRING(
-        why(sched, &request),
-        "4 workers need 160 GiB of memory, the cluster has 128 GiB: at most 2 workers fit");
+    TEST_EQUAL_STRING(why(sched, &request), "4 workers need 160 GiB of memory, all known nodes "
+                                            "have 128 GiB together: at most 2 workers fit");
     request.workers = 1;
     request.worker.amount[SCHED_MEMORY_BYTES] = 129 * GIB;
-    TEST_EQUAL_STRING(
-        why(sched, &request),
-        "1 worker needs 129 GiB of memory, the cluster has 128 GiB: not one worker fits");
+    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 129 GiB of memory, all known nodes "
+                                            "have 128 GiB together: not one worker fits");
     request.workers = SCHED_WORKERS_MAX;
     request.worker.amount[SCHED_MEMORY_BYTES] = UINT64_MAX;
-    TEST_EQUAL_STRING(
-        why(sched, &request),
-        "1048576 workers need 16 EiB of memory, the cluster has 128 GiB: not one worker fits");
+    TEST_EQUAL_STRING(why(sched, &request), "1048576 workers need 16 EiB of memory, all known "
+                                            "nodes have 128 GiB together: not one worker fits");
     sched_destroy(sched);
 }
 
@@ -52,15 +50,15 @@ static void plan__amounts_close_to_each_other__told_apart(void)
     (void)cluster_node(sched, "n", 4, 2 * GIB - 1);
     struct sched_request request = cluster_request("f", 1);
     request.worker.amount[SCHED_MEMORY_BYTES] = 2 * GIB;
-    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 2 GiB of memory, the cluster has 1.9 "
-                                            "GiB: not one worker fits");
+    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 2 GiB of memory, the only known node "
+                                            "has 1.9 GiB: not one worker fits");
     (void)cluster_node(sched, "n", 4, 1000);
     request.worker.amount[SCHED_MEMORY_BYTES] = 1025;
-    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 1.1 KiB of memory, the cluster has "
-                                            "1000 bytes: not one worker fits");
+    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 1.1 KiB of memory, the only known "
+                                            "node has 1000 bytes: not one worker fits");
     request.worker.amount[SCHED_MEMORY_BYTES] = 2 * GIB - 1;
-    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 2 GiB of memory, the cluster has 1000 "
-                                            "bytes: not one worker fits");
+    TEST_EQUAL_STRING(why(sched, &request), "1 worker needs 2 GiB of memory, the only known node "
+                                            "has 1000 bytes: not one worker fits");
     sched_destroy(sched);
 }
 
@@ -69,18 +67,20 @@ static void plan__enough_in_pieces__says_fragmented(void)
     struct sched *sched = cluster_create((const uint32_t[]){7, 7, 7, 0});
     struct sched_request request = cluster_request("f", 7);
     request.worker.amount[SCHED_SLOTS] = 3;
-    TEST_EQUAL_STRING(why(sched, &request), "7 workers need 21 slots, the cluster has 21, but in "
-                                            "pieces smaller than a worker: at most 6 workers fit");
+    TEST_EQUAL_STRING(why(sched, &request),
+                      "7 workers need 21 slots, all known nodes have 21 "
+                      "together, but in pieces smaller than a worker: at most 6 workers fit");
     request = cluster_request("f", 16);
     request.packing = SCHED_PACKING_HOMOGENEOUS;
     request.granularity = 8;
-    TEST_EQUAL_STRING(why(sched, &request),
-                      "16 workers need 16 slots, the cluster has 21, but no node has room for 8 "
-                      "workers, as many as stay together: the roomiest has room for 7");
+    TEST_EQUAL_STRING(
+        why(sched, &request),
+        "16 workers need 16 slots, all known nodes have 21 together, but no node "
+        "has room for 8 workers, as many as stay together: the roomiest has room for 7");
     request.granularity = 4;
     TEST_EQUAL_STRING(why(sched, &request),
-                      "16 workers need 16 slots, the cluster has 21, but in pieces smaller than 4 "
-                      "workers, as many as stay together: at most 12 workers fit");
+                      "16 workers need 16 slots, all known nodes have 21 together, but in pieces "
+                      "smaller than 4 workers, as many as stay together: at most 12 workers fit");
     sched_destroy(sched);
 }
 
@@ -162,10 +162,9 @@ static void plan__amounts_beyond_64_bits__saturate(void)
     struct sched_request request = cluster_request("f", 3);
     request.worker.amount[SCHED_MEMORY_BYTES] = UINT64_MAX;
     request.worker.amount[SCHED_SLOTS] = UINT64_MAX;
-    TEST_EQUAL_STRING(
-        why(sched, &request),
-        "3 workers need 18446744073709551615 slots, the cluster has 2: not one worker "
-        "fits");
+    TEST_EQUAL_STRING(why(sched, &request), "3 workers need 18446744073709551615 slots, all known "
+                                            "nodes have 2 together: not one worker "
+                                            "fits");
     request.worker.amount[SCHED_SLOTS] = 1;
     request.workers = 2;
     TEST_EQUAL_STRING(why(sched, &request), "");
@@ -177,16 +176,21 @@ static void plan__nodes_draining_or_down__counted(void)
     struct sched *sched = cluster_create((const uint32_t[]){8, 8, 8, 0});
     TEST_EQUAL(sched_node_set_state(sched, 0, SCHED_NODE_DRAINING), COVEY_OK);
     struct sched_request request = cluster_request("f", 20);
-    TEST_EQUAL_STRING(why(sched, &request), "20 workers need 20 slots, the cluster has 16: at most "
-                                            "16 workers fit (left out: 1 draining node)");
+    TEST_EQUAL_STRING(
+        why(sched, &request),
+        "20 workers need 20 slots, the nodes that are up have 16 together: at most 16 "
+        "workers fit (left out: 1 draining node); waits for nodes");
     TEST_EQUAL(sched_node_set_state(sched, 1, SCHED_NODE_DOWN), COVEY_OK);
     TEST_EQUAL(sched_node_set_state(sched, 2, SCHED_NODE_DOWN), COVEY_OK);
     TEST_EQUAL_STRING(why(sched, &request),
-                      "no node is up (left out: 1 draining node, 2 nodes down)");
+                      "no node is up (left out: 1 draining node, 2 nodes down); waits for nodes");
     TEST_EQUAL(sched_node_set_state(sched, 0, SCHED_NODE_UP), COVEY_OK);
     TEST_EQUAL_STRING(why(sched, &request),
-                      "20 workers need 20 slots, the cluster has 8: at most 8 "
-                      "workers fit (left out: 2 nodes down)");
+                      "20 workers need 20 slots, the only node that is up has 8: at most 8 "
+                      "workers fit (left out: 2 nodes down); waits for nodes");
+    request.workers = 25;
+    TEST_EQUAL_STRING(why(sched, &request), "25 workers need 25 slots, all known nodes have 24 "
+                                            "together: at most 24 workers fit");
     sched_destroy(sched);
 }
 

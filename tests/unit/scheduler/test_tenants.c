@@ -305,6 +305,52 @@ static void forecast__request__starts_when_what_is_ahead_has_ended(void)
     sched_destroy(sched);
 }
 
+/* A gang that fills the node for most of an hour at the worst, and is expected to end soon. */
+static void forecast__expected_end__not_the_limit(void)
+{
+    const int64_t hour_ns = 3600;
+    struct sched *sched = cluster_create((const uint32_t[]){8, 0});
+    struct sched_request request = request_of("a", "t", 8);
+    request.limit_ns = hour_ns;
+    request.expected_ns = 5;
+    TEST_EQUAL_STRING(cluster_start(sched, &request), "0:8");
+    request = request_of("b", "t", 8);
+    const struct sched_placement *placement;
+    TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_OK);
+    TEST_EQUAL(sched_next(sched, 1, &placement), COVEY_OK);
+    struct sched_forecast forecast;
+    TEST_EQUAL(sched_forecast(sched, NULL, "b", 1, &forecast, NULL), COVEY_OK);
+    TEST_EQUAL(forecast.start_ns, 5);
+    TEST_EQUAL(forecast.unknown, SCHED_UNKNOWN_NOTHING);
+    sched_forecast_clear(&forecast);
+    struct sched_reason reason;
+    TEST_EQUAL(sched_explain(sched, "b", 1, &reason), COVEY_OK);
+    TEST_EQUAL(reason.promised_ns, hour_ns); /* promises are made of limits */
+    TEST_TRUE(!reason.promise_is_expected);
+    /* It runs for longer than expected: nobody knows. */
+    TEST_EQUAL(sched_forecast(sched, NULL, "b", 6, &forecast, NULL), COVEY_OK);
+    TEST_EQUAL(forecast.start_ns, COVEY_NEVER_NS);
+    TEST_EQUAL(forecast.unknown, SCHED_UNKNOWN_ENDS);
+    sched_destroy(sched);
+}
+
+static void forecast__unknown__says_why(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){8, 8, 0});
+    struct sched_request request = request_of("a", "t", 16);
+    request.expected_ns = COVEY_NEVER_NS;
+    TEST_EQUAL_STRING(cluster_start(sched, &request), "0:8 1:8");
+    request = request_of("b", "t", 16);
+    struct sched_forecast forecast;
+    TEST_EQUAL(sched_forecast(sched, &request, NULL, 1, &forecast, NULL), COVEY_OK);
+    TEST_EQUAL(forecast.start_ns, COVEY_NEVER_NS);
+    TEST_EQUAL(forecast.unknown, SCHED_UNKNOWN_ENDS);
+    TEST_EQUAL(sched_node_set_state(sched, 1, SCHED_NODE_DOWN), COVEY_OK);
+    TEST_EQUAL(sched_forecast(sched, &request, NULL, 1, &forecast, NULL), COVEY_OK);
+    TEST_EQUAL(forecast.unknown, SCHED_UNKNOWN_NODES);
+    sched_destroy(sched);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(next__priorities__the_highest_first),
     TEST_CASE(next__tenants__share_by_weight),
@@ -318,6 +364,8 @@ static const struct test_case cases[] = {
     TEST_CASE(preempt__more_than_there_is_room_for__nobody),
     TEST_CASE(plan__alternatives__other_words_that_fit),
     TEST_CASE(forecast__request__starts_when_what_is_ahead_has_ended),
+    TEST_CASE(forecast__expected_end__not_the_limit),
+    TEST_CASE(forecast__unknown__says_why),
     {0},
 };
 

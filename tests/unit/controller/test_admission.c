@@ -1,0 +1,157 @@
+/* What is queued and what is refused, and when it is said to start. */
+#include "service/controller/flare_states.h"
+#include "tests/harness/harness.h"
+#include "tests/unit/controller/core.h"
+
+#include <string.h>
+
+#define S COVEY_NS_PER_S
+
+static struct core core;
+static struct core_link a;
+static char id[ULID_BYTES];
+
+static void attach(void)
+{
+    memset(&a, 0, sizeof a);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 4, NULL, 0) == COVEY_OK);
+    controller_turn(core.controller);
+}
+
+static enum covey_status submit(uint32_t workers, bool wait_for_nodes)
+{
+    Covey__V1__FlareOptions options = COVEY__V1__FLARE_OPTIONS__INIT;
+    options.wait_for_nodes = wait_for_nodes;
+    enum covey_status status = core_submit_as(&core, workers, &options, id);
+    controller_turn(core.controller);
+    return status;
+}
+
+static void submit__agents_are_not_back_after_a_restart__queued(void)
+{
+    core_start(&core);
+    attach();
+    core_restart(&core);
+    TEST_EQUAL(submit(4, false), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    TEST_EQUAL(submit(5, false), COVEY_EUNPLACEABLE);
+    attach();
+    core_stop(&core);
+}
+
+static void submit__node_drained_or_down__queued_until_it_is_forgotten(void)
+{
+    const struct controller_drain drain = {"new disk", COVEY_NEVER_NS};
+    core_start(&core);
+    attach();
+    TEST_EQUAL(controller_drain_node(core.controller, "a", &drain, &core.error), COVEY_OK);
+    TEST_EQUAL(submit(1, false), COVEY_OK);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    flare_message *flare = core_flare(&core, id);
+    TEST_EQUAL_STRING(flare->pending_reason,
+                      "no node is up (left out: 1 draining node); waits for nodes");
+    message_free(flare);
+    controller_detach(core.controller, a.node, "killed");
+    core_pass(&core, 11 * S); /* its grace */
+    TEST_EQUAL(submit(1, false), COVEY_OK);
+    core_pass(&core, core.options.limits.keep_nodes_ns + S);
+    TEST_EQUAL(submit(1, false), COVEY_EUNPLACEABLE);
+    TEST_EQUAL_STRING(core.error.message, "no node is known");
+    core_stop(&core);
+}
+
+static void submit__more_than_is_known__waits_where_it_says_so(void)
+{
+    Covey__V1__ExplainFlareResponse *why;
+    core_start(&core);
+    TEST_EQUAL(submit(4, false), COVEY_EUNPLACEABLE);
+    TEST_EQUAL(submit(4, true), COVEY_OK);
+    attach();
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    TEST_EQUAL(submit(64, true), COVEY_OK);
+    TEST_REQUIRE(controller_explain(core.controller, &core.caller, id, &why, &core.error) ==
+                 COVEY_OK);
+    TEST_TRUE(why->reasons[0]->never && why->reasons[0]->absent);
+    TEST_EQUAL_STRING(why->reasons[0]->message,
+                      "64 workers need 64 slots, the only known node has 4: at most 4 workers fit; "
+                      "waits for nodes");
+    TEST_EQUAL_STRING(why->no_estimate, "it waits for nodes");
+    message_free(why);
+    /* A restart keeps its wish. */
+    core_restart(&core);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    core_stop(&core);
+}
+
+/* A flare of the whole node that starts now. */
+static void begin(void)
+{
+    TEST_REQUIRE(submit(4, false) == COVEY_OK);
+    TEST_REQUIRE(core_prepared(&core, &a, id, 0, 4) == COVEY_OK);
+}
+
+static void finish(void)
+{
+    for (uint32_t rank = 0; rank < 4; rank++)
+        TEST_REQUIRE(core_worker_ended(&core, &a, id, rank, 0) == COVEY_OK);
+    TEST_REQUIRE(core_gone(&core, &a, id) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_REQUIRE(core_state(&core, id) == FLARE_SUCCEEDED);
+}
+
+/* How long one more of them would wait; -1: nobody knows. */
+static int64_t wait_ns(void)
+{
+    Covey__V1__PlanFlareResponse plan;
+    Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
+    request.definition = (char *)(uintptr_t) "hello";
+    request.workers = 4;
+    TEST_REQUIRE(controller_plan(core.controller, &core.caller, &request, &plan, &core.error) ==
+                 COVEY_OK);
+    int64_t wait = -1;
+    if (plan.estimated_wait)
+        (void)message_duration_ns(plan.estimated_wait, 0, &wait);
+    else
+        TEST_TRUE(strstr(plan.no_estimate, "no time limit") != NULL);
+    controller_plan_clear(&plan);
+    return wait;
+}
+
+static void plan__no_limit_given__estimates_from_what_ran_before(void)
+{
+    core_start(&core);
+    core.options.limits.heartbeats_missed = 1000000;
+    core_restart(&core);
+    attach();
+    begin();
+    TEST_EQUAL(wait_ns(), -1); /* not the controller's limit of a day */
+    core_pass(&core, 40 * S);
+    finish();
+    for (int i = 0; i < 2; i++) {
+        begin();
+        core_pass(&core, 10 * S);
+        finish();
+    }
+    begin();
+    core_pass(&core, 4 * S);
+    TEST_EQUAL(wait_ns(), 6 * S); /* 10, 10, 40: the one in the middle */
+    core_pass(&core, 7 * S);
+    TEST_EQUAL(wait_ns(), -1); /* it runs for longer than they mostly do */
+    finish();
+    core_restart(&core);
+    attach();
+    begin();
+    core_pass(&core, 1 * S);
+    TEST_EQUAL(wait_ns(), 10 * S); /* 10, 10, 11, 40: the journal tells it */
+    core_stop(&core);
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(submit__agents_are_not_back_after_a_restart__queued),
+    TEST_CASE(submit__node_drained_or_down__queued_until_it_is_forgotten),
+    TEST_CASE(submit__more_than_is_known__waits_where_it_says_so),
+    TEST_CASE(plan__no_limit_given__estimates_from_what_ran_before),
+    {0},
+};
+
+const struct test_suite test_suites[] = {{"controller_admission", cases, NULL, NULL}, {0}};
