@@ -2,6 +2,7 @@
 #include "bench/sim/engine.h"
 #include "bench/sim/picture.h"
 #include "bench/sim/report.h"
+#include "bench/sim/text.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -230,17 +231,30 @@ static enum covey_status complete_shape(struct settings *settings, const struct 
     return COVEY_OK;
 }
 
+static void print_notes(const struct sim_trace *trace)
+{
+    for (int i = 0; i < SIM_NOTES_MAX; i++) {
+        const struct sim_note *note = &trace->notes[i];
+        if (note->count > 1)
+            fprintf(stderr, "covey-sim: %s (and %u more such places)\n", note->text,
+                    note->count - 1);
+        else if (note->count)
+            fprintf(stderr, "covey-sim: %s\n", note->text);
+    }
+}
+
 static enum covey_status read_trace(struct settings *settings, struct sim_trace *trace,
                                     struct covey_error *error)
 {
     struct covey_buffer text = {0};
-    enum covey_status status = covey_file_read(settings->trace, trace_limit_bytes, &text, error);
+    enum covey_status status = sim_text_read(settings->trace, trace_limit_bytes, &text, error);
     if (!status)
         status =
             sim_swf_read(settings->trace, (const char *)text.data, text.length_bytes, trace, error);
     covey_buffer_free(&text);
     if (status == COVEY_EIO) /* a folder, for one: it is the user who named it */
         status = COVEY_EINVAL;
+    print_notes(trace);
     if (!status && trace->count == 0)
         status = covey_error_set(error, COVEY_EINVAL, "%s has no job that ran", settings->trace);
     return status ? status : complete_shape(settings, trace, error);

@@ -6,8 +6,10 @@
 
 #include "base/error.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +32,23 @@ static const char *const field_names[FIELDS] = {
     "preceding job",  "think time",
 };
 
-/* The fields that a job is made of: whole numbers from -1 to these. The others may be any number.
- */
+/* The fields that a job is made of: from -1 to these. The others may be anything. */
 static const int64_t field_limits[FIELDS] = {
     [FIELD_NUMBER] = INT64_C(1) << 53,
-    [FIELD_SUBMIT] = SIM_SUBMIT_MAX_S,
+    [FIELD_SUBMIT] = INT64_C(1) << 53,
     [FIELD_RUN] = SIM_RUN_MAX_S,
     [FIELD_PROCESSORS] = 1 << 20,
     [FIELD_REQUESTED_PROCESSORS] = 1 << 20,
     [FIELD_REQUESTED_TIME] = SIM_RUN_MAX_S,
     [FIELD_USER] = INT32_MAX,
 };
+
+/* Submit times that begin later than this are no times since the trace's beginning. */
+#define LATE_S (366 * INT64_C(86400))
+
+/* Kinds of notes. */
+enum { NOTE_LEFT_OUT, NOTE_MORE_COLUMNS, NOTE_FEWER_COLUMNS, NOTE_HEADER, NOTE_TIMES, NOTE_LATE };
+static_assert(NOTE_LATE < SIM_NOTES_MAX, "a note for each kind");
 
 /* A line of the file, parted into words on the way. */
 struct line {
@@ -85,44 +93,88 @@ static bool parse(struct word word, double *number)
     return *text && !*end && isfinite(*number);
 }
 
-static enum covey_status read_fields(struct line *line, int64_t values[FIELDS],
-                                     struct covey_error *error)
+/* Text of a file as a terminal may see it: other bytes than printable ASCII as \xNN. */
+static const char *printable(struct word word, char shown[static 64])
+{
+    size_t used = 0;
+    for (int i = 0; i < word.length && used < 56; i++) {
+        unsigned char byte = (unsigned char)word.text[i];
+        if (byte >= ' ' && byte < 127)
+            shown[used++] = (char)byte;
+        else
+            used += (size_t)snprintf(shown + used, 5, "\\x%02x", byte);
+    }
+    shown[used] = 0;
+    return shown;
+}
+
+static void COVEY_PRINTF(3, 4) note(struct sim_trace *trace, unsigned kind, const char *format, ...)
+{
+    struct sim_note *entry = &trace->notes[kind];
+    if (entry->count++)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(entry->text, sizeof(entry->text), format, arguments);
+    va_end(arguments);
+}
+
+/* A field that a job is made of; false, with a note, where it says nothing that a job could be. */
+static bool take_field(const struct line *line, struct word word, int index, int64_t *value,
+                       struct sim_trace *trace)
+{
+    char shown[64];
+    double number;
+    if (!parse(word, &number)) {
+        note(trace, NOTE_LEFT_OUT, "%s:%u: field %d (%s) is \"%s\", which is no number; left out",
+             line->name, line->number, index + 1, field_names[index], printable(word, shown));
+        return false;
+    }
+    number = floor(number);
+    if (number < -1 || number > (double)field_limits[index]) {
+        note(trace, NOTE_LEFT_OUT,
+             "%s:%u: field %d (%s) is %s, which is not from -1 to %" PRId64 "; left out",
+             line->name, line->number, index + 1, field_names[index], printable(word, shown),
+             field_limits[index]);
+        return false;
+    }
+    *value = (int64_t)number;
+    return true;
+}
+
+static bool read_fields(struct line *line, int64_t values[FIELDS], struct sim_trace *trace)
 {
     int count = 0;
     for (struct word word = next_word(line); word.length; word = next_word(line), count++) {
-        if (count >= FIELDS)
-            continue;
-        double number;
-        int shown = word.length < 40 ? word.length : 40;
-        if (!parse(word, &number))
-            return covey_error_set(
-                error, COVEY_EINVAL, "%s:%u: field %d (%s) is \"%.*s\", which is no number",
-                line->name, line->number, count + 1, field_names[count], shown, word.text);
-        int64_t limit = field_limits[count];
-        if (limit && (number < -1 || number > (double)limit || number != floor(number)))
-            return covey_error_set(error, COVEY_EINVAL,
-                                   "%s:%u: field %d (%s) is %.*s, which is no whole number from -1 "
-                                   "to %" PRId64,
-                                   line->name, line->number, count + 1, field_names[count], shown,
-                                   word.text, limit);
-        values[count] = limit ? (int64_t)number : 0;
+        if (count < FIELDS && field_limits[count] &&
+            !take_field(line, word, count, &values[count], trace))
+            return false;
+    }
+    if (count <= FIELD_PROCESSORS) {
+        note(trace, NOTE_LEFT_OUT, "%s:%u: %d fields, a job has %d; left out", line->name,
+             line->number, count, FIELDS);
+        return false;
     }
     if (count != FIELDS)
-        return covey_error_set(error, COVEY_EINVAL, "%s:%u: %d fields, a job has %d", line->name,
-                               line->number, count, FIELDS);
-    return COVEY_OK;
+        note(trace, count > FIELDS ? NOTE_MORE_COLUMNS : NOTE_FEWER_COLUMNS,
+             "%s:%u: %d fields, a job has %d; %s", line->name, line->number, count, FIELDS,
+             count > FIELDS ? "the others are passed over" : "the missing ones are unknown");
+    return true;
 }
 
 static enum covey_status read_job(struct line *line, struct sim_trace *trace,
                                   struct covey_error *error)
 {
-    int64_t values[FIELDS] = {0};
-    enum covey_status status = read_fields(line, values, error);
-    if (status)
-        return status;
-    if (values[FIELD_SUBMIT] < 0)
-        return covey_error_set(error, COVEY_EINVAL, "%s:%u: the job has no submit time", line->name,
-                               line->number);
+    int64_t values[FIELDS];
+    for (int i = 0; i < FIELDS; i++)
+        values[i] = -1;
+    if (!read_fields(line, values, trace))
+        return COVEY_OK;
+    if (values[FIELD_SUBMIT] < 0) {
+        note(trace, NOTE_LEFT_OUT, "%s:%u: the job has no submit time; left out", line->name,
+             line->number);
+        return COVEY_OK;
+    }
     int64_t workers = values[FIELD_REQUESTED_PROCESSORS];
     if (workers <= 0)
         workers = values[FIELD_PROCESSORS];
@@ -139,16 +191,15 @@ static enum covey_status read_job(struct line *line, struct sim_trace *trace,
     };
     if (job.limit_s && job.run_s > job.limit_s)
         job.run_s = job.limit_s;
-    status = sim_trace_add(trace, &job);
+    enum covey_status status = sim_trace_add(trace, &job);
     if (status)
         return covey_error_set(error, status, "%s:%u: no room for more jobs", line->name,
                                line->number);
     return COVEY_OK;
 }
 
-/* "; MaxNodes: 64" and "; MaxProcs: 1024" are taken, other comments passed over. */
-static enum covey_status read_comment(struct line *line, struct sim_trace *trace,
-                                      struct covey_error *error)
+/* "; MaxNodes: 64" and "; MaxProcs: 1,024" are taken, other comments passed over. */
+static void read_comment(struct line *line, struct sim_trace *trace)
 {
     line->next++;
     struct word label = next_word(line);
@@ -158,23 +209,49 @@ static enum covey_status read_comment(struct line *line, struct sim_trace *trace
     else if (label.length == 9 && memcmp(label.text, "MaxProcs:", 9) == 0)
         wanted = &trace->slots;
     if (!wanted)
-        return COVEY_OK;
+        return;
     struct word word = next_word(line);
+    char digits[32];
+    struct word plain = {.text = digits};
+    for (int i = 0; i < word.length && plain.length < (int)sizeof(digits); i++) {
+        if (word.text[i] != ',' && word.text[i] != '\'' && word.text[i] != '_')
+            digits[plain.length++] = word.text[i];
+    }
     double number;
-    if (!parse(word, &number) || number < -1 || number > 1e9 || number != floor(number))
-        return covey_error_set(error, COVEY_EINVAL, "%s:%u: %.9s says \"%.*s\", which is no number",
-                               line->name, line->number, label.text,
-                               word.length < 40 ? word.length : 40, word.text);
-    *wanted = number > 0 ? (uint32_t)number : 0;
-    return COVEY_OK;
+    char shown[64];
+    if (!parse(plain, &number) || number < -1 || number > 1e9)
+        note(trace, NOTE_HEADER, "%s:%u: %.9s says \"%s\", which is no number; not looked at",
+             line->name, line->number, label.text, printable(word, shown));
+    else
+        *wanted = number > 0 ? (uint32_t)number : 0;
+}
+
+/* Counts from the first job where the times are Unix times, and leaves out what is too far. */
+static void settle_times(const char *name, struct sim_trace *trace)
+{
+    int64_t first = trace->count ? trace->jobs[0].submit_s : 0;
+    if (first > LATE_S) {
+        note(trace, NOTE_TIMES, "%s: the first job comes at %" PRId64 " s: counted from there",
+             name, first);
+        for (uint32_t i = 0; i < trace->count; i++)
+            trace->jobs[i].submit_s -= first;
+    }
+    while (trace->count && trace->jobs[trace->count - 1].submit_s > SIM_SUBMIT_MAX_S) {
+        trace->count--;
+        note(trace, NOTE_LATE, "%s: a job comes more than %lld s after the first; left out", name,
+             SIM_SUBMIT_MAX_S);
+    }
 }
 
 enum covey_status sim_swf_read(const char *name, const char *text, size_t length_bytes,
                                struct sim_trace *trace, struct covey_error *error)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
     const char *end = text + length_bytes;
     enum covey_status status = COVEY_OK;
     struct line line = {.name = name};
+    if (length_bytes >= 3 && memcmp(text, byte_order_mark, 3) == 0)
+        text += 3;
     for (const char *next = text; next < end && !status; next = line.end + 1) {
         const char *newline = memchr(next, '\n', (size_t)(end - next));
         line.number++;
@@ -183,11 +260,17 @@ enum covey_status sim_swf_read(const char *name, const char *text, size_t length
         struct word first = next_word(&line);
         line.next = first.text;
         if (first.length && *first.text == ';')
-            status = read_comment(&line, trace, error);
+            read_comment(&line, trace);
         else if (first.length)
             status = read_job(&line, trace, error);
     }
-    return status ? status : sim_trace_sort(trace);
+    if (!trace->slots)
+        trace->slots = trace->nodes;
+    if (!status)
+        status = sim_trace_sort(trace);
+    if (!status)
+        settle_times(name, trace);
+    return status;
 }
 
 void sim_swf_write(FILE *out, const struct sim_trace *trace, uint32_t nodes, uint32_t cores)

@@ -25,6 +25,13 @@ struct sim_job {
     uint32_t tenant;
 };
 
+/* What of a file was not taken as it stands, one sentence for each kind. */
+#define SIM_NOTES_MAX 8
+struct sim_note {
+    char text[256]; /* the first such place, printable */
+    uint32_t count; /* such places in all */
+};
+
 /* {0} is empty; the memory is the owner's: sim_trace_free. */
 struct sim_trace {
     struct sim_job *jobs; /* by submit_s */
@@ -33,6 +40,7 @@ struct sim_trace {
     uint32_t skipped; /* lines of a file that are of jobs that never ran */
     uint32_t nodes;   /* of the machine that the file tells of; 0: it does not */
     uint32_t slots;   /* of it, in all; 0: it does not tell */
+    struct sim_note notes[SIM_NOTES_MAX]; /* those with a count */
 };
 
 /* Appends a job. ENOMEM; ELIMIT past SIM_JOBS_MAX. */
@@ -69,8 +77,12 @@ void sim_zipf_fill(double *cumulative, uint32_t tenants);
 
 /*
  * Reads the text of a file in the Standard Workload Format, version 2.2, and appends its jobs.
- * name is for messages. A job that never ran (no run time or no processors) is skipped and
- * counted. EINVAL: a line that is not of this format, by its number. ENOMEM, ELIMIT.
+ * name is for messages. What can be played is played: a line that is no job is left out, further
+ * columns are passed over, missing ones are unknown, parts of a second are dropped, a header that
+ * says no number says nothing; each with a note. A job that never ran (no run time or no
+ * processors) is skipped and counted. Submit times that begin more than a year late, as Unix times
+ * do, are counted from the first. Without MaxProcs, the processors are as many as MaxNodes. A trace
+ * without one job is no error here. ENOMEM; ELIMIT past SIM_JOBS_MAX.
  */
 enum covey_status sim_swf_read(const char *name, const char *text, size_t length_bytes,
                                struct sim_trace *trace, struct covey_error *error) COVEY_MUST_USE;

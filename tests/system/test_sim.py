@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """covey-sim as its user sees it: the same bytes twice, traces that survive a file, pictures that are XML, clear errors."""
+import gzip
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ SIM = os.path.join(os.environ["COVEY_BUILD_DIR"], "bin", "covey-sim")
 TRACES = os.path.join(os.environ["COVEY_SOURCE_DIR"], "bench", "sim", "traces")
 OK, BAD_INPUT = 0, 2
 SMALL = ("--nodes", "32", "--jobs", "200")
+JOB = "1 0 -1 10 4 -1 -1 4 20 -1 1 1 -1 -1 -1 -1 -1 -1\n"
 POLICIES = ["covey", "fifo", "first-fit", "faas"]
 
 
@@ -111,14 +113,36 @@ class Simulator(unittest.TestCase):
         for row in self.report("--trace", path, "--nodes", "2", "--cores", "4")["policies"]:
             self.assertEqual((row["done"], row["refused"]), (1, 1))
 
+    def test_packed_trace_gives_the_same_report(self):
+        plain = os.path.join(TRACES, "bursts.swf")
+        packed = self.path("bursts.swf.gz")
+        with open(plain, "rb") as file, open(packed, "wb") as out:
+            text = file.read()
+            out.write(gzip.compress(text[:5000]) + gzip.compress(text[5000:]))
+        reports = [self.report("--trace", path) for path in (plain, packed)]
+        self.assertEqual([report.pop("source") for report in reports], [plain, packed])
+        self.assertEqual(*reports)
+
+    def test_what_is_not_of_the_format_is_named_and_the_rest_played(self):
+        path = self.path("odd.swf", "\ufeff; MaxNodes: UNKNOWN\n; MaxProcs: 1,024\n" + "what\n" + JOB + JOB.replace("\n", " {7} q\n"))
+        done = sim("--trace", path, "--nodes", "4", "--policy", "covey", "--json")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["policies"][0]["done"], 2)
+        for said in ("odd.swf:1: MaxNodes: says", 'odd.swf:3: field 1 (job number) is "what"', "odd.swf:5: 20 fields"):
+            self.assertIn(said, done.stderr)
+
     def test_bad_input_is_one_clear_message(self):
-        bad = self.path("bad.swf", "; MaxNodes: 4\n1 0 -1 10 4 -1 -1 4 20 -1 1 1 -1 -1 -1 -1 -1 -1\n1 2 three\n")
+        bad = self.path("bad.swf", "\x1b[31m \x07 1 10\n" + "1 2 3 four 5\n")
+        cut = self.path("cut.swf.gz")
+        with open(cut, "wb") as file:
+            file.write(gzip.compress(JOB.encode() * 100)[:-12])
         empty = self.path("empty.swf", "; nothing\n")
         huge = self.path("huge.swf", "; MaxNodes: 1\n; MaxProcs: 1000000\n"
                                      "1 0 -1 10 4 -1 -1 4 20 -1 1 1 -1 -1 -1 -1 -1 -1\n")
         for arguments, said in [
                 (["--trace", "/nonexistent/x.swf"], "/nonexistent/x.swf.*[Nn]o such"),
-                (["--trace", bad], r"bad\.swf:3: field 3 \(wait time\) is \"three\""),
+                (["--trace", bad], r"bad\.swf:1: field 1 \(job number\) is \"\\x1b\[31m\".*and 1 more(.|\n)*no job that ran"),
+                (["--trace", cut], "cut.swf.gz is a gzip file that is damaged or cut off"),
                 (["--trace", empty], "no job that ran"),
                 (["--trace", huge], "--cores"),
                 (["--trace", self.folder], "director"),
@@ -139,6 +163,7 @@ class Simulator(unittest.TestCase):
                 self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
                 self.assertEqual(done.stdout, "")
                 self.assertRegex(done.stderr, said)
+                self.assertTrue(done.stderr.replace("\n", "").isprintable(), done.stderr)
 
 
 if __name__ == "__main__":

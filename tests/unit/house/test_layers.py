@@ -27,7 +27,7 @@ LAYERS = {
                 {"protobuf-c", "uv", "openssl", "sqlite", "seccomp", "cap", "hwloc", "cyaml", "microhttpd"}),
     "client": ({"base", "proto", "rpc", "client"}, {"protobuf-c", "uv", "openssl", "cyaml"}),
     "bench": ({PUBLIC, "scheduler", "bench", "bench/sim"}, {"mpi", "ucx", "rdma"}),
-    "bench/sim": ({PUBLIC, "base", "scheduler", "bench/sim"}, set()),
+    "bench/sim": ({PUBLIC, "base", "scheduler", "bench/sim"}, {"zlib"}),
     "examples": ({PUBLIC, "examples"}, {"zlib"}),
     "tests": (None, None),
 }
