@@ -6,6 +6,8 @@
  * than `enough` in all. Damping 0.85; the rank of nodes without edges is spread over all. Worker 0
  * logs the ten top nodes, and its result is the whole vector.
  */
+#include "graph.h"
+
 #include <covey/worker.h>
 
 #include <errno.h>
@@ -15,15 +17,7 @@
 #include <string.h>
 
 static const double damping = 0.85, enough = 1e-9;
-enum { most_iterations = 200, name_bytes = 128, top = 10 };
-
-struct graph {
-    size_t nodes, edges; /* edges that leave this worker's nodes */
-    char (*names)[name_bytes];
-    unsigned (*ends)[2];
-    unsigned *degrees; /* edges that leave a node, for this worker's nodes */
-    size_t first, end; /* this worker's nodes */
-};
+enum { most_iterations = 200, top = 10 };
 
 static int fail(struct covey_ctx *ctx, const char *what, const char *why)
 {
@@ -31,61 +25,12 @@ static int fail(struct covey_ctx *ctx, const char *what, const char *why)
     return 1;
 }
 
-/* The next word of the file as a number below limit. */
-static int read_number(FILE *file, size_t limit, size_t *number)
-{
-    char digits[24], *end;
-    if (fscanf(file, "%23s", digits) != 1)
-        return -1;
-    errno = 0;
-    unsigned long long value = strtoull(digits, &end, 10);
-    *number = (size_t)value;
-    return errno || *end || value >= limit ? -1 : 0;
-}
-
-static int read_edges(FILE *file, size_t total, struct graph *graph)
-{
-    size_t capacity = 0;
-    for (size_t i = 0; i < total; i++) {
-        size_t from, to;
-        if (read_number(file, graph->nodes, &from) || read_number(file, graph->nodes, &to))
-            return -1;
-        if (from < graph->first || from >= graph->end)
-            continue;
-        if (graph->edges == capacity) {
-            capacity = capacity ? capacity * 2 : 4096;
-            void *more = realloc(graph->ends, capacity * sizeof(*graph->ends));
-            if (!more)
-                return -1;
-            graph->ends = more;
-        }
-        graph->ends[graph->edges][0] = (unsigned)from;
-        graph->ends[graph->edges++][1] = (unsigned)to;
-        graph->degrees[from - graph->first]++;
-    }
-    return 0;
-}
-
 static int read_graph(struct covey_ctx *ctx, const char *path, struct graph *graph)
 {
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return fail(ctx, path, strerror(errno));
-    size_t total = 0;
-    int failed = fscanf(file, "nodes") < 0 || read_number(file, UINT32_MAX, &graph->nodes) ||
-                 fscanf(file, " edges") < 0 || read_number(file, SIZE_MAX, &total) ||
-                 graph->nodes == 0;
-    size_t rank = (size_t)covey_rank(ctx), size = (size_t)covey_size(ctx);
-    graph->first = graph->nodes * rank / size;
-    graph->end = graph->nodes * (rank + 1) / size;
-    graph->names = failed ? NULL : calloc(graph->nodes, sizeof(*graph->names));
-    graph->degrees = failed ? NULL : calloc(graph->end - graph->first + 1, sizeof(*graph->degrees));
-    failed = failed || !graph->names || !graph->degrees;
-    for (size_t i = 0; i < graph->nodes && !failed; i++)
-        failed = fscanf(file, "%127s", graph->names[i]) != 1;
-    failed = failed || read_edges(file, total, graph) < 0;
-    fclose(file);
-    return failed ? fail(ctx, path, "not a graph as debgraph writes it, or out of memory") : 0;
+    const char *why = graph_read(path, (size_t)covey_rank(ctx), (size_t)covey_size(ctx), graph);
+    if (why)
+        covey_logf(ctx, "pagerank: %s", why);
+    return why != NULL;
 }
 
 /* What every node receives from this worker's nodes; received[nodes] is the rank of those that give
@@ -162,10 +107,11 @@ static int set_result(struct covey_ctx *ctx, const struct graph *graph, const do
         return fail(ctx, "result", strerror(errno));
     for (size_t i = 0; i < graph->nodes; i++)
         fprintf(stream, "%s %.17g\n", graph->names[i], ranks[i]);
-    fclose(stream);
-    enum covey_status status = covey_set_result(ctx, text, length);
+    enum covey_status status = COVEY_ENOMEM;
+    if (fclose(stream) == 0)
+        status = covey_set_result(ctx, text, length);
     free(text);
-    return status ? fail(ctx, "result", covey_error_text(ctx)) : 0;
+    return status ? fail(ctx, "result", covey_status_text(status)) : 0;
 }
 
 int covey_work(struct covey_ctx *ctx)
@@ -189,9 +135,7 @@ int covey_work(struct covey_ctx *ctx)
     }
     free(received);
     free(ranks);
-    free(graph.ends);
-    free(graph.degrees);
-    free(graph.names);
+    graph_free(&graph);
     free(path);
     return failed;
 }

@@ -3,8 +3,9 @@
  *
  * Each worker reads its range of the input and samples its keys; worker 0 picks splitters from all
  * samples; each record goes to the worker of its bucket by one all-to-all; each worker sorts what
- * it got and writes part-<rank>.
+ * it got and writes part-<rank>. OUTPUT_FOLDER is made, or is there and empty.
  */
+#include "output.h"
 #include "record.h"
 #include "sort.h"
 
@@ -20,9 +21,9 @@
 
 enum { samples_per_worker = 1000 };
 
-enum phase { READ, SAMPLE, PARTITION, EXCHANGE, SORT, WRITE, PHASES };
-static const char *const phase_names[] = {"read",     "sample", "partition",
-                                          "exchange", "sort",   "write"};
+enum phase { PREPARE, READ, SAMPLE, PARTITION, EXCHANGE, SORT, WRITE, PHASES };
+static const char *const phase_names[] = {"prepare",  "read", "sample", "partition",
+                                          "exchange", "sort", "write"};
 
 struct sorter {
     struct covey_ctx *ctx;
@@ -224,24 +225,39 @@ static int sort_bucket(struct sorter *sorter)
     return 0;
 }
 
-static int write_part(struct sorter *sorter)
+/* Worker 0 looks at the folder, before anybody has worked in vain. */
+static int prepare_output(struct sorter *sorter)
 {
-    char path[4096];
-    int length = snprintf(path, sizeof(path), "%s/part-%05d", sorter->folder, sorter->rank);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        return fail(sorter, sorter->folder, "its name is too long");
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return fail(sorter, path, strerror(errno));
-    size_t written = fwrite(sorter->records, record_bytes, sorter->count, file);
-    if (fclose(file) != 0 || written != sorter->count)
-        return fail(sorter, path, strerror(errno));
-    return 0;
+    const char *why = sorter->rank == 0 ? output_prepare(sorter->folder) : NULL;
+    int failed = why != NULL;
+    if (why)
+        covey_logf(sorter->ctx, "terasort: %s", why);
+    if (covey_bcast(sorter->world, &failed, sizeof(failed), 0))
+        return fail(sorter, "output", covey_error_text(sorter->ctx));
+    return failed;
 }
 
-static int (*const steps[])(struct sorter *) = {read_range, choose_splitters, distribute,
-                                                sort_bucket, write_part};
-static const enum phase step_phases[] = {READ, SAMPLE, EXCHANGE, SORT, WRITE};
+/* The parts get their names when all of them are written. */
+static int write_part(struct sorter *sorter)
+{
+    const char *why =
+        output_write(sorter->folder, sorter->rank, sorter->records, sorter->count * record_bytes);
+    if (why)
+        covey_logf(sorter->ctx, "terasort: %s", why);
+    int failed = why != NULL, any = 1;
+    if (covey_allreduce(sorter->world, &failed, &any, 1, COVEY_INT32, COVEY_MAX))
+        failed = fail(sorter, "output", covey_error_text(sorter->ctx));
+    why = any ? NULL : output_finish(sorter->folder, sorter->rank);
+    if (why)
+        failed = fail(sorter, "output", why);
+    if (failed || any)
+        output_discard(sorter->folder, sorter->rank);
+    return failed || any;
+}
+
+static int (*const steps[])(struct sorter *) = {prepare_output, read_range,  choose_splitters,
+                                                distribute,     sort_bucket, write_part};
+static const enum phase step_phases[] = {PREPARE, READ, SAMPLE, EXCHANGE, SORT, WRITE};
 
 /* The slowest worker of each phase, said by worker 0. */
 static int report(struct sorter *sorter)

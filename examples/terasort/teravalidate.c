@@ -99,27 +99,70 @@ static int check_part(int64_t index, void *data)
     return part->sorted ? 0 : 1;
 }
 
+/* The number of a part by its name: part-00003, or part-r-00003 as others write them; -1 where it
+ * is the name of something else, as part-00003.crc is. */
+static long part_number(const char *name)
+{
+    static const char *const prefixes[] = {"part-r-", "part-m-", "part-"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        size_t length = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], length) == 0) {
+            const char *digits = name + length;
+            size_t count = strspn(digits, "0123456789");
+            return count > 0 && count < 10 && !digits[count] ? strtol(digits, NULL, 10) : -1;
+        }
+    }
+    return -1;
+}
+
+static int is_part(const struct dirent *entry)
+{
+    return part_number(entry->d_name) >= 0;
+}
+
+static int by_number(const struct dirent **left, const struct dirent **right)
+{
+    long a = part_number((*left)->d_name), b = part_number((*right)->d_name);
+    return a < b ? -1 : a > b;
+}
+
+/* Every number once, from 0. */
+static bool name_parts(const char *folder, struct dirent *const *entries, int count,
+                       struct part *parts)
+{
+    for (int i = 0; i < count; i++) {
+        if (part_number(entries[i]->d_name) != i) {
+            bool twice = i > 0 && part_number(entries[i]->d_name) == i - 1;
+            fprintf(stderr, "teravalidate: %s in %s, before %s\n",
+                    twice ? "two parts have one number" : "a part is missing", folder,
+                    entries[i]->d_name);
+            return false;
+        }
+        int length = snprintf(parts[i].path, path_bytes, "%s/%s", folder, entries[i]->d_name);
+        if (length < 0 || length >= path_bytes) {
+            fprintf(stderr, "teravalidate: the name of %s is too long\n", folder);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int list_parts(const char *folder, struct part **parts)
 {
-    DIR *entries = opendir(folder);
-    if (!entries) {
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_part, by_number);
+    if (count < 0) {
         fprintf(stderr, "teravalidate: cannot open the folder %s: %s\n", folder, strerror(errno));
         return -1;
     }
-    int count = 0;
-    for (struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
-        if (strncmp(entry->d_name, "part-", 5) == 0)
-            count++;
-    }
-    closedir(entries);
     *parts = calloc((size_t)count + 1, sizeof(**parts));
-    if (!*parts)
-        return -1;
+    bool named = *parts && name_parts(folder, entries, count, *parts);
     for (int i = 0; i < count; i++)
-        snprintf((*parts)[i].path, path_bytes, "%s/part-%05d", folder, i);
+        free(entries[i]);
+    free(entries);
     if (count == 0)
         fprintf(stderr, "teravalidate: there is no part-00000 in %s\n", folder);
-    return count;
+    return named ? count : -1;
 }
 
 static bool check_borders(const struct part *parts, int count)

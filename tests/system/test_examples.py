@@ -48,6 +48,37 @@ class TeraSort(SystemTest):
         self.assertIn("part-00007", invalid.out + invalid.err)
         self.assertNotIn("VALID", invalid.out)
 
+    def test_folder_with_parts_of_another_sort_is_refused(self):
+        output, done = self.sort(self.input, "twice")
+        self.assert_code(done, OK)
+        before = {name: os.stat(os.path.join(output, name)).st_mtime_ns for name in os.listdir(output)}
+        again = self.cluster.covey("run", "--json", "-n", "3", example("terasort"), self.input, output, seconds=60)
+        self.assert_code(again, FAILED)
+        said = [line["text"] for line in again.logs() if "is not empty, it holds part-000" in line["text"]]
+        self.assertEqual(len(said), 1, str(again))
+        self.assertEqual({name: os.stat(os.path.join(output, name)).st_mtime_ns for name in os.listdir(output)}, before)
+
+    def test_sort_that_fails_leaves_no_part(self):
+        output = os.path.join(self.cluster.folder, "blocked")
+        os.makedirs(os.path.join(output, "_part-00002.incomplete"))
+        done = self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output, seconds=60)
+        self.assert_code(done, FAILED)
+        self.assertEqual(os.listdir(output), ["_part-00002.incomplete"])
+
+    def test_files_of_others_beside_the_parts_do_not_count(self):
+        output = os.path.join(self.cluster.folder, "made-by-the-sort")
+        self.assert_code(self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output, seconds=60), OK)
+        for name in ("_SUCCESS", ".part-00000.crc", "part-00001.crc"):
+            with open(os.path.join(output, name), "wb"):
+                pass
+        for rank in range(4):
+            os.rename(os.path.join(output, f"part-{rank:05d}"), os.path.join(output, f"part-r-{rank:05d}"))
+        self.assertEqual(self.validate(output).code, 0)
+        os.remove(os.path.join(output, "part-r-00001"))
+        missing = self.validate(output)
+        self.assertEqual(missing.code, 1)
+        self.assertRegex(missing.err, "a part is missing in .*before part-r-00002")
+
     def test_truncated_input_is_refused(self):
         path = os.path.join(self.cluster.folder, "truncated")
         with open(self.input, "rb") as source, open(path, "wb") as target:
@@ -147,6 +178,29 @@ Depends: not-here, app
         for workers in (1, 5, 13):
             with self.subTest(workers=workers):
                 self.assert_ranks(path, workers, 1e-8)
+
+    def test_name_of_any_length_is_one_node(self):
+        path = os.path.join(self.cluster.folder, "long")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("nodes 2 edges 1\n" + "1" * 1000 + "\n1\n0 1\n")
+        self.assert_ranks(path, 2, 1e-8)
+
+    def test_file_that_is_not_what_its_header_says_is_refused(self):
+        for text, said in [("nodes 3 edges 1\na\nb\nc\n0 1\n2 0\n", ":6: more follows, but the header says 1 edges"),
+                           ("nodes 2 edges 2\na\nb\n0 1\n", ":4: the file ends where an edge should follow"),
+                           ("nodes 2 edges 1\na\nb c\n0 1\n", ":3: the name of node 1 is not one word"),
+                           ("nodes 2 edges 1\na\nb\n0 2\n", ":4: an edge is two numbers of nodes, from 0 to 1"),
+                           ("nodes 2 edges 1\na\nb\n0 1 1\n", ":4: an edge is two numbers"),
+                           ("nodes 2 edges -1\na\nb\n", ':1: "nodes N edges M" was expected'),
+                           ("nodes 2 edges 0 x\na\nb\n", ':1: "nodes N edges M" was expected'),
+                           ("", ':0: the file ends where "nodes N edges M" should follow')]:
+            with self.subTest(text=text):
+                path = os.path.join(self.cluster.folder, "wrong")
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                done = self.cluster.covey("run", "--json", "-n", "2", "--param", path, example("pagerank.so"), seconds=60)
+                self.assert_code(done, FAILED)
+                self.assertIn(said, "\n".join(line["text"] for line in done.logs()), str(done))
 
     def test_packages_of_this_machine(self):
         stanzas = b""
