@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An empty buffer larger than this is not kept for the next message. */
-#define KEEP_BUFFER_BYTES ((size_t)64 << 10)
+/* What a call costs beside its buffers: itself, and its stream within nghttp2. */
+#define CALL_BYTES (sizeof(struct rpc_call) + 512)
 
-struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits *limits,
-                                 bool is_server)
+struct rpc_call *rpc_call_create(struct rpc_turn *turn, struct rpc_account *account,
+                                 const struct rpc_limits *limits, bool is_server)
 {
     struct rpc_call *call = covey_calloc(1, sizeof *call);
     if (!call)
@@ -22,24 +22,57 @@ struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits 
     call->turn = turn;
     call->limits = limits;
     call->is_server = is_server;
-    call->deadline.at_ns = COVEY_NEVER_NS;
+    call->deadline_ns = COVEY_NEVER_NS;
+    call->arrive_by_ns = COVEY_NEVER_NS;
+    call->stalled_at_ns = COVEY_NEVER_NS;
     call->code = RPC_UNKNOWN;
     call->fixed_message = "";
     covey_list_init(&call->due_link);
     covey_list_init(&call->connection_link);
+    call->account = rpc_account_ref(account);
+    account->calls++;
     rpc_turn_ref(turn);
     return call;
+}
+
+static struct rpc_purse *purse_of(struct rpc_call *call)
+{
+    return call->is_stranger ? &call->connection->strangers : &call->account->purse;
+}
+
+bool rpc_call_charge(struct rpc_call *call)
+{
+    return rpc_purse_change(purse_of(call), &call->held_bytes,
+                            CALL_BYTES + call->metadata.capacity_bytes + call->in.capacity_bytes +
+                                call->out.capacity_bytes);
+}
+
+static void leave_account(struct rpc_call *call)
+{
+    if (call->held_bytes)
+        (void)rpc_purse_change(purse_of(call), &call->held_bytes, 0);
+    covey_list_remove(&call->due_link);
+    call->account->calls--;
+    rpc_account_unref(call->account);
+}
+
+void rpc_call_move(struct rpc_call *call, struct rpc_account *account)
+{
+    leave_account(call);
+    call->account = rpc_account_ref(account);
+    account->calls++;
+    call->is_stranger = false;
+    rpc_call_due(call);
 }
 
 void rpc_call_discard(struct rpc_call *call)
 {
     rpc_call_detach(call);
-    covey_list_remove(&call->due_link);
+    leave_account(call);
     if (call->connection)
         rpc_connection_unref(call->connection);
     call->connection = NULL;
     covey_buffer_free(&call->metadata);
-    call->turn->buffered_bytes -= call->in.length_bytes;
     covey_buffer_free(&call->in);
     covey_buffer_free(&call->out);
     covey_buffer_free(&call->request_metadata);
@@ -48,7 +81,7 @@ void rpc_call_discard(struct rpc_call *call)
     free(call->trailer_message);
     if (call->first)
         protobuf_c_message_free_unpacked(call->first, NULL);
-    rpc_deadlines_remove(&call->turn->deadlines, &call->deadline);
+    rpc_deadlines_remove(&call->turn->deadlines, &call->watch);
     struct rpc_turn *turn = call->turn;
     free(call);
     rpc_turn_unref(turn);
@@ -56,7 +89,7 @@ void rpc_call_discard(struct rpc_call *call)
 
 void rpc_call_due(struct rpc_call *call)
 {
-    rpc_turn_due(call->turn, &call->turn->calls, &call->due_link);
+    rpc_turn_due_call(call->turn, call->account, &call->due_link);
 }
 
 void rpc_call_attach(struct rpc_call *call, struct rpc_connection *connection, int32_t stream_id)
@@ -71,6 +104,8 @@ void rpc_call_attach(struct rpc_call *call, struct rpc_connection *connection, i
 void rpc_call_detach(struct rpc_call *call)
 {
     covey_list_remove(&call->connection_link);
+    if (call->connection && covey_list_empty(&call->connection->calls))
+        call->connection->idle_since_ns = covey_now_ns();
     if (call->stream_id && call->connection->session)
         nghttp2_session_set_stream_user_data(call->connection->session, call->stream_id, NULL);
     call->stream_id = 0;
@@ -110,26 +145,91 @@ void rpc_call_conclude(struct rpc_call *call, enum rpc_code code, const char *me
     rpc_call_due(call);
 }
 
-void rpc_call_on_deadline(struct rpc_call *call)
+/* ---- time ---- */
+
+/* Looks at the clock no later than the first of its times. A timer that is set too early finds
+ * nothing to do, and is set again. */
+static enum covey_status watch(struct rpc_call *call)
 {
-    if (call->over)
+    int64_t at_ns = call->deadline_ns;
+    if (call->arrive_by_ns < at_ns)
+        at_ns = call->arrive_by_ns;
+    if (call->stalled_at_ns < at_ns)
+        at_ns = call->stalled_at_ns;
+    if (at_ns == COVEY_NEVER_NS || (call->watch.index && call->watch.at_ns <= at_ns))
+        return COVEY_OK;
+    rpc_deadlines_remove(&call->turn->deadlines, &call->watch);
+    call->watch.at_ns = at_ns;
+    return rpc_turn_add_deadline(call->turn, &call->watch, covey_now_ns());
+}
+
+static void watch_or_end(struct rpc_call *call)
+{
+    if (watch(call) == COVEY_OK)
         return;
-    if (call->is_server) {
-        rpc_server_call_expire(call);
+    call->exhausted = "out of memory";
+    rpc_call_due(call);
+}
+
+void rpc_call_watch_stall(struct rpc_call *call)
+{
+    if (!call->is_server || call->stalled_at_ns != COVEY_NEVER_NS)
+        return;
+    call->moved = false;
+    call->stalled_at_ns = covey_deadline_ns(covey_now_ns(), call->limits->stall_timeout_ns);
+    watch_or_end(call);
+}
+
+static void on_stall(struct rpc_call *call)
+{
+    call->stalled_at_ns = COVEY_NEVER_NS;
+    if (rpc_call_queued_bytes(call) == 0 && !call->blocked)
+        return;
+    if (call->moved) {
+        rpc_call_watch_stall(call);
         return;
     }
-    rpc_call_reset(call, NGHTTP2_CANCEL);
-    rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, "the deadline has passed", false);
+    rpc_call_reset(call, NGHTTP2_ENHANCE_YOUR_CALM);
+    rpc_call_conclude(call, RPC_CANCELLED, "the client does not read what it asked for", false);
+}
+
+void rpc_call_on_deadline(struct rpc_call *call)
+{
+    static const char late[] = "the deadline has passed";
+    int64_t now_ns = covey_now_ns();
+    if (call->over)
+        return;
+    if (call->deadline_ns <= now_ns && call->is_server) {
+        rpc_server_call_expire(call, late);
+        return;
+    }
+    if (call->deadline_ns <= now_ns) {
+        rpc_call_reset(call, NGHTTP2_CANCEL);
+        rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, late, false);
+        return;
+    }
+    if (call->arrive_by_ns <= now_ns && !call->paused) {
+        rpc_server_call_expire(call, "the client did not send its message in time");
+        return;
+    }
+    if (call->arrive_by_ns <= now_ns)
+        call->arrive_by_ns = covey_deadline_ns(now_ns, call->limits->request_timeout_ns);
+    if (call->stalled_at_ns <= now_ns)
+        on_stall(call);
+    if (!call->over)
+        watch_or_end(call);
 }
 
 enum covey_status rpc_call_arm(struct rpc_call *call, int64_t timeout_ns)
 {
-    int64_t now_ns = covey_now_ns();
-    rpc_deadlines_remove(&call->turn->deadlines, &call->deadline);
-    call->deadline.at_ns = covey_deadline_ns(now_ns, timeout_ns);
-    if (call->deadline.at_ns == COVEY_NEVER_NS)
-        return COVEY_OK;
-    return rpc_turn_add_deadline(call->turn, &call->deadline, now_ns);
+    call->deadline_ns = covey_deadline_ns(covey_now_ns(), timeout_ns);
+    return watch(call);
+}
+
+void rpc_call_expect(struct rpc_call *call, int64_t timeout_ns)
+{
+    call->arrive_by_ns = covey_deadline_ns(covey_now_ns(), timeout_ns);
+    watch_or_end(call);
 }
 
 /* ---- receiving ---- */
@@ -175,13 +275,15 @@ static bool discards(const struct rpc_call *call)
 void rpc_call_on_bytes(struct rpc_call *call, const uint8_t *bytes, size_t length_bytes)
 {
     call->uncredited_bytes += length_bytes;
-    if (!discards(call)) {
-        if (call->turn->buffered_bytes + length_bytes > call->limits->buffered_bytes)
-            call->exhausted = "too much waits to be read here";
-        else if (covey_buffer_append(&call->in, bytes, length_bytes) != COVEY_OK)
+    if (!discards(call) && !call->exhausted) {
+        if (covey_buffer_append(&call->in, bytes, length_bytes) != COVEY_OK)
             call->exhausted = "out of memory";
-        else
-            call->turn->buffered_bytes += length_bytes;
+        else if (!rpc_call_charge(call))
+            call->exhausted = call->is_stranger
+                                  ? "more than a caller may send that has not said who it is"
+                                  : "too much of this caller waits here to be read";
+        if (call->exhausted)
+            covey_buffer_free(&call->in);
     }
     rpc_call_due(call);
 }
@@ -204,11 +306,11 @@ static void credit(struct rpc_call *call)
 
 static void compact(struct rpc_call *call)
 {
-    call->turn->buffered_bytes -= call->in_offset;
     covey_buffer_consume(&call->in, call->in_offset);
     call->in_offset = 0;
-    if (call->in.length_bytes == 0 && call->in.capacity_bytes > KEEP_BUFFER_BYTES)
+    if (call->in.length_bytes == 0 && call->in.capacity_bytes > RPC_CALL_KEEP_BYTES)
         covey_buffer_free(&call->in);
+    (void)rpc_call_charge(call);
 }
 
 static void refuse(struct rpc_call *call, enum rpc_code code, const char *message)
@@ -302,38 +404,62 @@ static bool may_deliver(const struct rpc_call *call)
     return !call->over || call->drain;
 }
 
+/* Many small messages may be waiting: when the slice is over, the rest waits for the next. */
 static void deliver(struct rpc_call *call)
 {
-    while (may_deliver(call)) {
+    for (bool first = true; may_deliver(call); first = false) {
+        if (!first && rpc_turn_is_over(call->turn)) {
+            rpc_call_due(call);
+            break;
+        }
         ProtobufCMessage *message = call->first;
         call->first = NULL;
         if (!message && call->in.length_bytes > call->in_offset)
             message = rpc_call_next_message(call);
         if (!message)
             break;
+        call->arrive_by_ns = COVEY_NEVER_NS;
         if (call->events && call->events->on_message)
             call->events->on_message(call, message, call->data);
         protobuf_c_message_free_unpacked(message, NULL);
     }
 }
 
+static bool has_whole_message(const struct rpc_call *call)
+{
+    struct rpc_frame frame;
+    return rpc_frame_parse(call->in.data + call->in_offset, call->in.length_bytes - call->in_offset,
+                           call->limits->message_bytes, &frame) == COVEY_OK;
+}
+
 static void tell_half_close(struct rpc_call *call)
 {
     if (!call->peer_closed || call->peer_close_told || call->first || !may_deliver(call))
         return;
+    if (has_whole_message(call))
+        return; /* which has its turn first */
     if (call->in.length_bytes > call->in_offset) {
         refuse(call, RPC_INTERNAL, "the stream ends inside a message");
         return;
     }
     call->peer_close_told = true;
+    call->arrive_by_ns = COVEY_NEVER_NS;
     if (call->events && call->events->on_half_close)
         call->events->on_half_close(call, call->data);
 }
 
-/* A paused call with something left to read is not over for its owner. */
+/* A call with something left to read is not over for its owner: it is paused, or waits its turn. */
 static bool drained(const struct rpc_call *call)
 {
-    return !call->drain || !call->paused || call->in.length_bytes == 0;
+    return !call->drain || call->in.length_bytes == 0 ||
+           (!call->paused && !has_whole_message(call));
+}
+
+static void tell_writable(struct rpc_call *call)
+{
+    call->tell_writable = false;
+    if (!call->closed && call->events && call->events->on_writable && rpc_call_writable(call))
+        call->events->on_writable(call, call->data);
 }
 
 void rpc_call_run(struct rpc_call *call)
@@ -351,14 +477,11 @@ void rpc_call_run(struct rpc_call *call)
     if (call->is_server)
         tell_half_close(call);
     else if (call->over && call->drain && call->peer_closed && !call->paused &&
-             call->in.length_bytes > 0)
+             call->in.length_bytes > 0 && !has_whole_message(call))
         refuse(call, RPC_INTERNAL, "the stream ends inside a message");
     credit(call);
-    if (call->tell_writable && !call->over) {
-        call->tell_writable = false;
-        if (!call->closed && call->events && call->events->on_writable)
-            call->events->on_writable(call, call->data);
-    }
+    if (call->tell_writable && !call->over)
+        tell_writable(call);
     if (!call->over || !drained(call))
         return;
     if (call->events)
@@ -378,98 +501,6 @@ void rpc_call_resume(struct rpc_call *call)
         return;
     call->paused = false;
     rpc_call_due(call);
-}
-
-/* ---- sending ---- */
-
-static size_t queued_bytes(const struct rpc_call *call)
-{
-    return call->out.length_bytes - call->out_offset;
-}
-
-void rpc_call_wake(struct rpc_call *call)
-{
-    if (!call->stream_id || !call->connection->session)
-        return;
-    if (call->deferred) {
-        call->deferred = false;
-        rpc_connection_check(call->connection, nghttp2_session_resume_data(
-                                                   call->connection->session, call->stream_id));
-    }
-    rpc_connection_due(call->connection);
-}
-
-enum covey_status rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
-{
-    if (call->closed || call->over)
-        return COVEY_EPRECONDITION;
-    if (call->out_offset > 0) {
-        covey_buffer_consume(&call->out, call->out_offset);
-        call->out_offset = 0;
-    }
-    enum covey_status status = rpc_frame_append(&call->out, message, call->limits->message_bytes);
-    if (status)
-        return status;
-    if (!rpc_call_writable(call))
-        call->blocked = true;
-    if (call->is_server)
-        rpc_server_call_respond(call);
-    rpc_call_wake(call);
-    return COVEY_OK;
-}
-
-bool rpc_call_writable(const struct rpc_call *call)
-{
-    return queued_bytes(call) < call->limits->send_high_water_bytes;
-}
-
-static void note_taken(struct rpc_call *call)
-{
-    if (queued_bytes(call) == 0) {
-        call->out_offset = 0;
-        call->out.length_bytes = 0;
-        if (call->out.capacity_bytes > KEEP_BUFFER_BYTES)
-            covey_buffer_free(&call->out);
-    }
-    if (call->blocked && queued_bytes(call) < call->limits->send_high_water_bytes / 2) {
-        call->blocked = false;
-        call->tell_writable = true;
-        rpc_call_due(call);
-    }
-}
-
-ssize_t rpc_call_read_out(nghttp2_session *session, int32_t stream_id, uint8_t *bytes,
-                          size_t size_bytes, uint32_t *flags, nghttp2_data_source *source,
-                          void *data)
-{
-    (void)source;
-    (void)data;
-    /* Not by source: the call may have let go of the stream. */
-    struct rpc_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
-    if (!call)
-        return NGHTTP2_ERR_DEFERRED;
-    size_t taken = queued_bytes(call);
-    if (taken > size_bytes)
-        taken = size_bytes;
-    if (taken > 0) {
-        memcpy(bytes, call->out.data + call->out_offset, taken);
-        call->out_offset += taken;
-        note_taken(call);
-    }
-    if (queued_bytes(call) > 0)
-        return (ssize_t)taken;
-    if (call->closed) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (call->is_server) {
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            rpc_server_call_trailers(call);
-        }
-        return (ssize_t)taken;
-    }
-    if (taken > 0)
-        return (ssize_t)taken;
-    call->deferred = true;
-    return NGHTTP2_ERR_DEFERRED;
 }
 
 /* ---- endings ---- */
@@ -519,7 +550,7 @@ void *rpc_call_data(const struct rpc_call *call)
 
 int64_t rpc_call_deadline_ns(const struct rpc_call *call)
 {
-    return call->deadline.at_ns;
+    return call->deadline_ns;
 }
 
 void rpc_limits_init(struct rpc_limits *limits)
@@ -527,13 +558,20 @@ void rpc_limits_init(struct rpc_limits *limits)
     *limits = (struct rpc_limits){
         .message_bytes = (size_t)4 << 20,
         .decode_budget_bytes = (size_t)64 << 20,
-        .buffered_bytes = (size_t)256 << 20,
+        .held_bytes = (size_t)64 << 20,
+        .stranger_bytes = (size_t)16 << 10,
         .metadata_bytes = (size_t)16 << 10,
-        .connections = 1024,
+        .connections = 4096,
+        .connections_each = 256,
+        .connections_reserved = 64,
         .streams = 256,
+        .calls_each = 512,
         .send_high_water_bytes = (size_t)256 << 10,
         .keepalive_ns = 10 * COVEY_NS_PER_S,
         .keepalive_timeout_ns = 10 * COVEY_NS_PER_S,
         .handshake_timeout_ns = 5 * COVEY_NS_PER_S,
+        .stranger_timeout_ns = 5 * COVEY_NS_PER_S,
+        .request_timeout_ns = 30 * COVEY_NS_PER_S,
+        .stall_timeout_ns = 300 * COVEY_NS_PER_S,
     };
 }

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "rpc/account.h"
 #include "rpc/framing.h"
 #include "rpc/rpc.h"
 #include "rpc/turn.h"
@@ -17,10 +18,14 @@ struct rpc_connection;
 struct rpc_channel;
 struct rpc_route;
 
+/* An empty buffer larger than this is not kept for the next message. */
+#define RPC_CALL_KEEP_BYTES ((size_t)8 << 10)
+
 enum rpc_encoding { RPC_ENCODING_IDENTITY, RPC_ENCODING_GZIP, RPC_ENCODING_UNKNOWN };
 
 struct rpc_call {
     struct rpc_turn *turn;
+    struct rpc_account *account;       /* referenced */
     struct rpc_connection *connection; /* referenced; NULL: a client's call that waits for one */
     const struct rpc_limits *limits;
     struct covey_list due_link;
@@ -31,7 +36,11 @@ struct rpc_call {
     const struct rpc_call_events *events;
     void *data;
     const ProtobufCMessageDescriptor *receives;
-    struct rpc_deadline deadline;
+    struct rpc_deadline watch; /* for the first of the three below, or earlier */
+    int64_t deadline_ns;       /* of the whole call */
+    int64_t arrive_by_ns;      /* server: of the next message */
+    int64_t stalled_at_ns;     /* server: the client has taken nothing until then */
+    size_t held_bytes;         /* counted in its purse */
 
     struct covey_buffer metadata; /* the peer's: key NUL value NUL ... */
     size_t metadata_bytes;        /* as HTTP/2 counts them, ones dropped included */
@@ -53,6 +62,7 @@ struct rpc_call {
     bool deferred; /* nghttp2 waits for rpc_call_wake */
     bool closed;   /* client: half-closed; server: finished */
     bool blocked;  /* rpc_call_writable was false */
+    bool moved;    /* something of out was taken */
     bool tell_writable;
 
     bool over;  /* code and message are final, no stream is attached */
@@ -65,7 +75,8 @@ struct rpc_call {
     struct rpc_server *server;
     const struct rpc_route *route;
     char *path;
-    bool begun; /* on_call was asked */
+    bool is_stranger; /* what it holds is in its connection's purse */
+    bool begun;       /* on_call was asked */
     bool authorized;
     bool response_begun; /* response headers were submitted */
     bool trailers_sent;
@@ -84,9 +95,16 @@ struct rpc_call {
     char *trailer_message;
 };
 
-/* A call with nothing in it yet. Holds a reference on the turn. NULL: out of memory. */
-struct rpc_call *rpc_call_create(struct rpc_turn *turn, const struct rpc_limits *limits,
-                                 bool is_server);
+/* A call with nothing in it yet. Holds references on the turn and the account. NULL: out of memory.
+ */
+struct rpc_call *rpc_call_create(struct rpc_turn *turn, struct rpc_account *account,
+                                 const struct rpc_limits *limits, bool is_server);
+
+/* Moves it to another account, which then knows whose it is. */
+void rpc_call_move(struct rpc_call *call, struct rpc_account *account);
+
+/* Counts anew what it holds; false where that is more than its purse may have. */
+bool rpc_call_charge(struct rpc_call *call);
 
 /* For a call that nobody has been told of: frees it at once. */
 void rpc_call_discard(struct rpc_call *call);
@@ -112,11 +130,23 @@ void rpc_call_set_status(struct rpc_call *call, enum rpc_code code, const char *
 /* Sets the deadline and watches for it. ENOMEM. */
 enum covey_status rpc_call_arm(struct rpc_call *call, int64_t timeout_ns) COVEY_MUST_USE;
 
+/* Framed, and not yet given to nghttp2. */
+static inline size_t rpc_call_queued_bytes(const struct rpc_call *call)
+{
+    return call->out.length_bytes - call->out_offset;
+}
+
+/* Server: ends the call where its client takes nothing of what waits for it for too long. */
+void rpc_call_watch_stall(struct rpc_call *call);
+
 /* From the turn: it has passed. */
 void rpc_call_on_deadline(struct rpc_call *call);
 
 /* nghttp2 may read the out queue again. */
 void rpc_call_wake(struct rpc_call *call);
+
+/* The peer, or the socket, may take more: tells the owner where it was told to wait. */
+void rpc_call_unblock(struct rpc_call *call);
 
 /* Adds one pair of the peer's headers; counts against the limit. */
 void rpc_call_add_metadata(struct rpc_call *call, const char *key, size_t key_bytes,
@@ -136,11 +166,12 @@ void rpc_call_on_connection_lost(struct rpc_call *call, const char *reason);
 
 /* The two sides. */
 bool rpc_server_call_begin(struct rpc_call *call); /* false: on_call cannot be asked yet */
+void rpc_server_call_headers_done(struct rpc_call *call);
 void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
                             const char *value, size_t value_bytes);
 void rpc_server_call_respond(struct rpc_call *call);
 void rpc_server_call_trailers(struct rpc_call *call);
-void rpc_server_call_expire(struct rpc_call *call);
+void rpc_server_call_expire(struct rpc_call *call, const char *why);
 void rpc_client_call_header(struct rpc_call *call, const char *key, size_t key_bytes,
                             const char *value, size_t value_bytes);
 void rpc_client_call_headers_done(struct rpc_call *call);

@@ -238,6 +238,7 @@ static void free_channel(struct rpc_channel *channel)
     free(channel->authority);
     free(channel->authorization);
     free(channel->server_name);
+    rpc_account_unref(channel->account);
     free(channel);
     if (done)
         done(data);
@@ -296,7 +297,10 @@ enum covey_status rpc_channel_create(uv_loop_t *loop, const char *target,
     covey_list_init(&made->connections);
     covey_list_init(&made->waiting);
     made->backoff_ns = options->reconnect_min_ns;
-    enum covey_status status = rpc_address_parse(target, &made->address, error);
+    made->account = rpc_account_create("", options->limits.held_bytes);
+    enum covey_status status = made->account
+                                   ? rpc_address_parse(target, &made->address, error)
+                                   : covey_error_set(error, COVEY_ENOMEM, "out of memory");
     if (!status)
         status = copy_options(made, target, error);
     if (status) {

@@ -20,6 +20,7 @@ enum rpc_channel_state {
 
 struct rpc_channel {
     struct rpc_turn turn;
+    struct rpc_account *account; /* of all its calls */
     struct rpc_channel_options options;
     struct rpc_address address;
     char *authority;

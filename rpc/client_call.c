@@ -57,7 +57,8 @@ enum covey_status rpc_channel_call(struct rpc_channel *channel, const char *full
 {
     if (channel->destroyed)
         return COVEY_EPRECONDITION;
-    struct rpc_call *made = rpc_call_create(&channel->turn, &channel->options.limits, false);
+    struct rpc_call *made =
+        rpc_call_create(&channel->turn, channel->account, &channel->options.limits, false);
     if (!made)
         return COVEY_ENOMEM;
     made->channel = channel;
@@ -92,8 +93,8 @@ static size_t fill_headers(const struct rpc_call *call, nghttp2_nv *headers,
     headers[count++] = rpc_header("content-type", "application/grpc");
     headers[count++] = rpc_header("user-agent", "covey/" COVEY_VERSION);
     headers[count++] = rpc_header("grpc-accept-encoding", "identity,gzip");
-    if (call->deadline.at_ns != COVEY_NEVER_NS) {
-        rpc_timeout_format(call->deadline.at_ns - covey_now_ns(), timeout);
+    if (call->deadline_ns != COVEY_NEVER_NS) {
+        rpc_timeout_format(call->deadline_ns - covey_now_ns(), timeout);
         headers[count++] = rpc_header("grpc-timeout", timeout);
     }
     if (channel->authorization) {

@@ -13,9 +13,9 @@
 /* All streams together; given back as it arrives, so that one paused call does not stop others. */
 #define CONNECTION_WINDOW_BYTES (16 * 1024 * 1024)
 /* Frames are gathered up to this before they are written. */
-#define GATHER_BYTES ((size_t)256 << 10)
+#define GATHER_BYTES ((size_t)64 << 10)
 
-/* An idle connection keeps no larger buffer than this. */
+/* An empty buffer larger than this is not kept for the next frames. */
 #define IDLE_OUTPUT_BYTES ((size_t)16 << 10)
 
 /* PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA cost the sender nothing. */
@@ -81,10 +81,12 @@ static void on_stream_frame(struct rpc_connection *connection, const nghttp2_fra
     if (!call)
         return;
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_HEADERS && connection->is_server)
-        call->headers_complete = true;
-    else if (frame->hd.type == NGHTTP2_HEADERS && !ends)
+    if (frame->hd.type == NGHTTP2_HEADERS && connection->is_server) {
+        if (!call->headers_complete)
+            rpc_server_call_headers_done(call);
+    } else if (frame->hd.type == NGHTTP2_HEADERS && !ends) {
         rpc_client_call_headers_done(call);
+    }
     if (ends) {
         call->peer_closed = true;
         if (!connection->is_server)
@@ -119,6 +121,21 @@ static void on_settings(struct rpc_connection *connection)
     connection->events->on_ready(connection);
 }
 
+static void unblock_all(struct rpc_connection *connection)
+{
+    covey_list_for_each (link, &connection->calls)
+        rpc_call_unblock(covey_container_of(link, struct rpc_call, connection_link));
+}
+
+static void on_window(struct rpc_connection *connection, int32_t stream_id)
+{
+    struct rpc_call *call = stream_id ? call_of(connection->session, stream_id) : NULL;
+    if (call)
+        rpc_call_unblock(call);
+    else if (stream_id == 0)
+        unblock_all(connection);
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 {
     struct rpc_connection *connection = data;
@@ -131,8 +148,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         on_stream_frame(connection, frame);
         break;
     case NGHTTP2_SETTINGS:
-        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
             on_settings(connection);
+            unblock_all(connection); /* the windows' first size may have changed */
+        }
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        on_window(connection, frame->hd.stream_id);
         break;
     case NGHTTP2_PING:
         if (connection->shutting_down && frame->hd.flags & NGHTTP2_FLAG_ACK) {
@@ -312,6 +334,7 @@ static void on_bytes(void *owner, const uint8_t *bytes, size_t length_bytes)
 
 static void on_drained(void *owner)
 {
+    unblock_all(owner);
     rpc_connection_due(owner);
 }
 
@@ -348,6 +371,8 @@ struct rpc_connection *rpc_connection_create(struct rpc_turn *turn, bool is_serv
     covey_list_init(&connection->owner_link);
     covey_list_init(&connection->due_link);
     covey_list_init(&connection->calls);
+    connection->strangers.most_bytes = limits->stranger_bytes;
+    connection->idle_since_ns = covey_now_ns();
     rpc_rate_init(&connection->control_frames, CONTROL_BURST, CONTROL_PER_SECOND, covey_now_ns());
     if (make_session(connection) != 0)
         goto no_session;
@@ -386,7 +411,7 @@ void rpc_connection_unref(struct rpc_connection *connection)
 void rpc_connection_due(struct rpc_connection *connection)
 {
     if (!connection->lost)
-        rpc_turn_due(connection->turn, &connection->turn->connections, &connection->due_link);
+        rpc_turn_due_connection(connection->turn, &connection->due_link);
 }
 
 void rpc_connection_check(struct rpc_connection *connection, int result)
@@ -413,6 +438,10 @@ void rpc_connection_lose(struct rpc_connection *connection, const char *reason)
     }
     rpc_connection_ref(connection);
     connection->events->on_lost(connection, reason);
+    if (connection->account)
+        connection->account->connections--;
+    rpc_account_unref(connection->account);
+    connection->account = NULL;
     nghttp2_session_del(connection->session);
     connection->session = NULL;
     rpc_transport_close(connection->transport);
@@ -458,9 +487,9 @@ void rpc_connection_flush(struct rpc_connection *connection)
             return;
         }
     }
-    if (covey_list_empty(&connection->calls) &&
-        connection->output.capacity_bytes > IDLE_OUTPUT_BYTES)
+    if (connection->output.capacity_bytes > IDLE_OUTPUT_BYTES)
         covey_buffer_free(&connection->output);
+    rpc_transport_read_on(connection->transport);
     if (rpc_transport_drained(connection->transport) &&
         !nghttp2_session_want_read(connection->session) &&
         !nghttp2_session_want_write(connection->session))

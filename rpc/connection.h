@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "rpc/account.h"
 #include "rpc/rate.h"
 #include "rpc/rpc.h"
 #include "rpc/transport.h"
@@ -45,8 +46,14 @@ struct rpc_connection {
     struct rpc_peer peer;
     char *peer_address;
     struct rpc_rate control_frames;
+    struct rpc_purse strangers; /* of its calls that are of nobody known */
+    struct rpc_account
+        *account;          /* server: whose it is, referenced; NULL: nobody known has called */
+    uint64_t number;       /* server: rises with each connection */
+    int64_t idle_since_ns; /* no call has been open */
     size_t references;
     bool is_server;
+    bool is_trusted; /* server: it does not give way */
     bool ready;
     bool draining;
     bool pinged;        /* a keepalive PING is out */

@@ -56,7 +56,7 @@ struct rpc_call_events {
     void (*on_message)(struct rpc_call *call, const ProtobufCMessage *message, void *data);
     /* Server side: the client will send no more. */
     void (*on_half_close)(struct rpc_call *call, void *data);
-    /* Fewer bytes than the low-water mark wait to be sent, after rpc_call_writable was false. */
+    /* The call is writable, after rpc_call_writable was false or rpc_call_schedule. */
     void (*on_writable)(struct rpc_call *call, void *data);
     /* The call is over. Client: the status from the trailers, or what stood in for it. Server: how
      * it ended (the finished status; CANCELLED on reset or lost connection; DEADLINE_EXCEEDED).
@@ -67,11 +67,20 @@ struct rpc_call_events {
 /*
  * Queues one message. It is serialised at once; *message stays the caller's. The queue is unbounded
  * for one message, so a stream asks rpc_call_writable before each and else waits for on_writable.
- * ELIMIT: longer than the peer's or our limit. EPRECONDITION: the sending side is closed. ENOMEM.
+ * ELIMIT: longer than the peer's or our limit, or all that waits for this caller would be more than
+ * it may hold. EPRECONDITION: the sending side is closed. ENOMEM.
  */
 enum covey_status rpc_call_send(struct rpc_call *call,
                                 const ProtobufCMessage *message) COVEY_MUST_USE;
-bool rpc_call_writable(const struct rpc_call *call);
+
+/* Whether more should be sent: less waits than the high-water mark and, on a server, than the
+ * client's window takes. After false on_writable follows; a stream whose client takes nothing for
+ * stall_timeout_ns ends. */
+bool rpc_call_writable(struct rpc_call *call);
+
+/* on_writable comes when the call has its turn beside others', and is writable: for an owner that
+ * has more to do than it should at once. */
+void rpc_call_schedule(struct rpc_call *call);
 
 /*
  * Stops and restarts the delivery of messages; while stopped, flow control stops the peer. Does not
@@ -128,21 +137,41 @@ struct rpc_peer {
     const char *address; /* "unix:/path", "127.0.0.1:5000"; borrowed */
 };
 
+/* On whose account a call is. */
+struct rpc_identity {
+    char name[96];    /* calls of one name share what they may hold, over all connections */
+    bool is_alone;    /* each of its connections has an account of its own, whatever the name */
+    bool is_urgent;   /* its calls go before others' */
+    bool is_stranger; /* it is nobody known; name is not looked at */
+};
+
 struct rpc_limits {
-    size_t message_bytes;         /* largest message received or sent; default 4 MiB */
-    size_t decode_budget_bytes;   /* memory that one decoded message may take; default 16 x
-                                     message_bytes */
-    size_t buffered_bytes;        /* received and not yet delivered, over all calls of a server or
-                                     channel; a call that goes beyond it ends with
-                                     RESOURCE_EXHAUSTED; default 256 MiB */
-    size_t metadata_bytes;        /* header list; default 16 KiB */
-    uint32_t connections;         /* a server's open connections; default 1024 */
-    uint32_t streams;             /* concurrent streams per connection; default 256 */
+    size_t message_bytes;       /* largest message received or sent; default 4 MiB */
+    size_t decode_budget_bytes; /* memory that one decoded message may take; default 16 x
+                                   message_bytes */
+    size_t held_bytes;          /* received and not yet delivered, or queued and not yet sent, over
+                                   all calls of one identity (of a server) or of a channel; a call
+                                   that goes beyond it ends with RESOURCE_EXHAUSTED; default 64 MiB
+                                 */
+    size_t stranger_bytes;      /* the same over all calls of one connection that are of nobody
+                                   known; default 16 KiB */
+    size_t metadata_bytes;      /* header list; default 16 KiB */
+    uint32_t connections;       /* a server's open connections; beyond it those that nobody known
+                                   uses, and then idle ones, give way; default 4096 */
+    uint32_t connections_each;  /* of one identity; default 256 */
+    uint32_t connections_reserved; /* beyond all these, for those whom the server trusts; default 64
+                                    */
+    uint32_t streams;              /* concurrent streams per connection; default 256 */
+    uint32_t calls_each; /* open calls of one identity, over all connections; default 512 */
     size_t send_high_water_bytes; /* rpc_call_writable turns false; default 256 KiB; low-water is
                                      half of it */
     int64_t keepalive_ns;         /* idle time before a PING; default 10 s; negative: none */
     int64_t keepalive_timeout_ns; /* for its answer; default 10 s */
     int64_t handshake_timeout_ns; /* connect, TLS, preface, SETTINGS; default 5 s */
+    int64_t stranger_timeout_ns;  /* from a request's first header to its whole first message, until
+                                     it is known whose it is; default 5 s */
+    int64_t request_timeout_ns;   /* the same from then on; default 30 s */
+    int64_t stall_timeout_ns; /* a server's stream of which nothing is taken ends; default 5 min */
 };
 
 /* The defaults above. */
@@ -164,11 +193,15 @@ struct rpc_server_options {
                                       the server's life */
     size_t descriptor_set_bytes;
     /*
-     * Asked before on_call of each call; may finish it (UNAUTHENTICATED) and return false. NULL:
-     * everyone may.
+     * Asked when the headers of a call have come, before any of its body is kept: says whose it is,
+     * or finishes the call (UNAUTHENTICATED) and returns false. It looks at the metadata and does
+     * nothing else with the call, which is still inside what received it. NULL: everyone may call,
+     * and each connection has an account of its own.
      */
     bool (*authorize)(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
-                      void *data);
+                      struct rpc_identity *identity, void *data);
+    /* Whether who connects may use the reserved connections, and is never evicted. NULL: nobody. */
+    bool (*is_trusted)(const struct rpc_peer *peer, void *data);
     void *data;
 };
 
@@ -205,6 +238,10 @@ void rpc_server_set_serving(struct rpc_server *server, const char *service, bool
  */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ns, void (*done)(void *data),
                      void *data);
+
+/* Server side: a whole message must come from now on within a time, or the call ends with
+ * DEADLINE_EXCEEDED. The first is expected anyway (stranger_timeout_ns, request_timeout_ns). */
+void rpc_call_expect(struct rpc_call *call, int64_t timeout_ns);
 
 /* The other end of a server-side call. Borrowed until the call ends. */
 const struct rpc_peer *rpc_call_peer(const struct rpc_call *call);

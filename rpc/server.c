@@ -23,9 +23,13 @@ static struct rpc_call *on_request(struct rpc_connection *connection, int32_t st
 {
     (void)stream_id;
     struct rpc_server *server = connection->owner;
-    struct rpc_call *call = rpc_call_create(&server->turn, &server->options.limits, true);
-    if (call)
-        call->server = server;
+    const struct rpc_limits *limits = &server->options.limits;
+    struct rpc_call *call = rpc_call_create(&server->turn, server->strangers, limits, true);
+    if (!call)
+        return NULL;
+    call->server = server;
+    call->is_stranger = true;
+    rpc_call_expect(call, limits->stranger_timeout_ns);
     return call;
 }
 
@@ -87,7 +91,7 @@ void rpc_server_accept(struct rpc_listener *listener)
 {
     struct rpc_server *server = listener->server;
     struct rpc_connection *connection = NULL;
-    if (!server->stopping && server->connection_count < server->options.limits.connections)
+    if (!server->stopping && rpc_server_has_room(server))
         connection = rpc_connection_create(&server->turn, true, listener->is_unix,
                                            &server->options.limits, &connection_events, server);
     if (!connection) {
@@ -95,11 +99,16 @@ void rpc_server_accept(struct rpc_listener *listener)
         rpc_listener_refuse(listener);
         return;
     }
+    connection->number = ++server->last_number;
     covey_list_push_back(&server->connections, &connection->owner_link);
     server->connection_count++;
     if (uv_accept(&listener->handle.stream, rpc_transport_stream(connection->transport)) != 0 ||
         identify(connection, listener) != COVEY_OK) {
         rpc_connection_lose(connection, "it was gone before it was accepted");
+        return;
+    }
+    if (!rpc_server_make_room(server, connection)) {
+        rpc_connection_lose(connection, "too many connections are in use");
         return;
     }
     struct rpc_tls_session *tls = NULL;
@@ -121,6 +130,8 @@ static void free_server(struct rpc_server *server)
     while (covey_map_next(&server->routes, &cursor, NULL, &route))
         free(route);
     covey_map_clear(&server->routes);
+    rpc_account_unref(server->strangers);
+    covey_map_clear(&server->accounts);
     free(server->services);
     rpc_health_destroy(server->health);
     rpc_reflection_destroy(server->reflection);
@@ -153,7 +164,9 @@ enum covey_status rpc_server_create(uv_loop_t *loop, const struct rpc_server_opt
     covey_list_init(&made->connections);
     rpc_turn_init(&made->turn, loop, on_turn_closed);
     uv_timer_init(loop, &made->grace);
-    enum covey_status status = rpc_health_create(made, &made->health);
+    made->strangers = rpc_account_create("strangers", SIZE_MAX);
+    enum covey_status status =
+        made->strangers ? rpc_health_create(made, &made->health) : COVEY_ENOMEM;
     if (status)
         covey_error_set(error, status, "out of memory");
     if (!status && options->reflection)

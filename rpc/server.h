@@ -50,8 +50,11 @@ struct rpc_server {
     const struct rpc_service **services;
     size_t service_count;
     struct covey_list listeners;
-    struct covey_list connections; /* by owner_link */
+    struct covey_list connections; /* by owner_link, the oldest first */
     size_t connection_count;
+    uint64_t last_number;          /* of a connection */
+    struct covey_map accounts;     /* of struct rpc_account, by name */
+    struct rpc_account *strangers; /* calls of nobody known have one place in the round */
     struct rpc_health *health;
     struct rpc_reflection *reflection;
     uv_timer_t grace;
@@ -62,5 +65,21 @@ struct rpc_server {
 
 /* A socket has come in on a listener. */
 void rpc_server_accept(struct rpc_listener *listener);
+
+/* ---- admission.c: who may come in, and have another call ---- */
+
+struct rpc_call;
+struct rpc_connection;
+
+/* True where another connection may be accepted; what it is, is found out then. */
+bool rpc_server_has_room(const struct rpc_server *server);
+
+/* Finds a place for a connection that was accepted and is in the list, at another's cost where that
+ * has less of a right to it; false where none has. */
+bool rpc_server_make_room(struct rpc_server *server, struct rpc_connection *connection);
+
+/* Puts a call on the account of an identity; false, and the call is finished, where that one holds
+ * as much as it may. */
+bool rpc_server_admit(struct rpc_call *call, const struct rpc_identity *identity);
 
 #endif

@@ -1,4 +1,5 @@
 /* The server's half of a call: what the request's headers say, and the response's. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -131,15 +132,30 @@ static bool check_headers(struct rpc_call *call)
     return false;
 }
 
+/* Whose it is, and whether that one may have another call. */
 static bool authorize(struct rpc_call *call)
 {
     const struct rpc_server_options *options = &call->server->options;
+    struct rpc_identity identity = {.is_alone = !options->authorize};
     if (options->authorize &&
-        !options->authorize(call, &call->connection->peer, call->path, options->data)) {
+        !options->authorize(call, &call->connection->peer, call->path, &identity, options->data)) {
         rpc_call_finish(call, RPC_UNAUTHENTICATED, "not authenticated");
         return false;
     }
-    return !call->closed;
+    return !call->closed && rpc_server_admit(call, &identity);
+}
+
+void rpc_server_call_headers_done(struct rpc_call *call)
+{
+    call->headers_complete = true;
+    if (!call->exhausted && check_headers(call) && authorize(call)) {
+        call->authorized = true;
+        call->receives = call->route->method->request;
+    }
+    if (!call->authorized)
+        covey_buffer_free(&call->metadata);
+    (void)rpc_call_charge(call);
+    rpc_call_due(call);
 }
 
 /* A unary request must be exactly one message, then the end. True when it is there, decoded. */
@@ -167,6 +183,7 @@ static bool take_unary(struct rpc_call *call)
         return false;
     }
     call->first = rpc_call_next_message(call);
+    call->arrive_by_ns = COVEY_NEVER_NS;
     return call->first != NULL;
 }
 
@@ -174,14 +191,8 @@ bool rpc_server_call_begin(struct rpc_call *call)
 {
     if (call->closed)
         return true;
-    if (!call->headers_complete)
+    if (!call->authorized)
         return false;
-    if (!call->authorized) {
-        if (!check_headers(call) || !authorize(call))
-            return true;
-        call->authorized = true;
-        call->receives = call->route->method->request;
-    }
     if (!call->route->method->client_streaming && !take_unary(call))
         return call->closed;
     call->begun = true;
@@ -283,17 +294,16 @@ void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *message)
 }
 
 /* The client knows its deadline as well, so little is said; what is queued will not be missed. */
-void rpc_server_call_expire(struct rpc_call *call)
+void rpc_server_call_expire(struct rpc_call *call, const char *why)
 {
-    static const char text[] = "the deadline has passed";
     if (!call->response_begun && call->stream_id) {
-        rpc_call_set_status(call, RPC_DEADLINE_EXCEEDED, text);
+        rpc_call_set_status(call, RPC_DEADLINE_EXCEEDED, why);
         respond_trailers_only(call);
         rpc_call_detach(call);
     } else {
         rpc_call_reset(call, NGHTTP2_CANCEL);
     }
-    rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, text, false);
+    rpc_call_conclude(call, RPC_DEADLINE_EXCEEDED, why, false);
 }
 
 const struct rpc_peer *rpc_call_peer(const struct rpc_call *call)

@@ -12,6 +12,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* An empty buffer larger than this is not kept for the next bytes. */
+#define KEEP_BUFFER_BYTES ((size_t)16 << 10)
+
 struct rpc_transport {
     union {
         uv_stream_t stream;
@@ -29,6 +32,7 @@ struct rpc_transport {
     uint8_t *read_bytes;
     bool is_unix;
     bool writing;
+    bool resting; /* from reading */
     bool open;
     bool failed;
     bool closing;
@@ -66,14 +70,23 @@ static void fail(struct rpc_transport *transport, const char *reason)
     transport->events->on_failed(transport->owner, reason);
 }
 
+/* What OpenSSL is given at once it keeps room for, as long as the connection lasts. */
+#define TLS_READ_BYTES 16384
+
+static size_t read_size(const struct rpc_transport *transport)
+{
+    return transport->tls ? TLS_READ_BYTES : RPC_TRANSPORT_READ_BYTES;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct rpc_transport *transport =
         covey_container_of((uv_stream_t *)handle, struct rpc_transport, handle.stream);
-    *buffer = uv_buf_init((char *)transport->read_bytes, RPC_TRANSPORT_READ_BYTES);
+    *buffer = uv_buf_init((char *)transport->read_bytes, (unsigned)read_size(transport));
 }
 
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer);
 static enum covey_status send_raw(struct rpc_transport *transport, struct covey_buffer *buffer);
 
 /* As much as the socket takes now. Not by libuv, which would raise SIGPIPE in a process whose
@@ -106,6 +119,8 @@ static void on_writable(uv_poll_t *poll, int status, int events)
         return;
     uv_poll_stop(&transport->writable);
     transport->writing = false;
+    if (transport->pending.capacity_bytes > KEEP_BUFFER_BYTES)
+        covey_buffer_free(&transport->pending);
     if (send_raw(transport, &transport->encrypted) != COVEY_OK)
         goto broken;
     if (!transport->writing && transport->open)
@@ -166,9 +181,27 @@ static enum covey_status send_records(struct rpc_transport *transport)
     return send_raw(transport, &transport->encrypted);
 }
 
-static void deliver_tls(struct rpc_transport *transport, size_t length_bytes)
+/* There may be more where as much came as there was room for. */
+static void rest(struct rpc_transport *transport, size_t length_bytes)
 {
-    if (rpc_tls_give_records(transport->tls, transport->read_bytes, length_bytes) != COVEY_OK) {
+    if (length_bytes < read_size(transport) || transport->resting)
+        return;
+    transport->resting = true;
+    (void)uv_read_stop(&transport->handle.stream);
+}
+
+void rpc_transport_read_on(struct rpc_transport *transport)
+{
+    if (!transport->resting || transport->closing || transport->failed)
+        return;
+    transport->resting = false;
+    if (uv_read_start(&transport->handle.stream, on_alloc, on_read) != 0)
+        fail(transport, "the connection broke");
+}
+
+static void deliver_tls(struct rpc_transport *transport, size_t raw_bytes)
+{
+    if (rpc_tls_give_records(transport->tls, transport->read_bytes, raw_bytes) != COVEY_OK) {
         fail(transport, "out of memory");
         return;
     }
@@ -195,6 +228,7 @@ static void deliver_tls(struct rpc_transport *transport, size_t length_bytes)
                 fail(transport, reason);
             break;
         }
+        rest(transport, raw_bytes);
         transport->events->on_bytes(transport->owner, transport->read_bytes, plain_bytes);
     }
     if (!transport->closing && !transport->failed && send_records(transport) != COVEY_OK)
@@ -213,10 +247,12 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
              length == UV_EOF ? "the peer closed the connection" : uv_strerror((int)length));
         return;
     }
-    if (transport->tls)
+    if (transport->tls) {
         deliver_tls(transport, (size_t)length);
-    else
+    } else {
+        rest(transport, (size_t)length);
         transport->events->on_bytes(transport->owner, transport->read_bytes, (size_t)length);
+    }
 }
 
 enum covey_status rpc_transport_start(struct rpc_transport *transport,

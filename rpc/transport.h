@@ -19,6 +19,7 @@ struct rpc_transport;
 struct rpc_transport_events {
     /* The stream is up (for TLS: handshake done, h2 agreed). */
     void (*on_open)(void *owner);
+    /* After as much as is read at once no more comes until rpc_transport_read_on. */
     void (*on_bytes)(void *owner, const uint8_t *bytes, size_t length_bytes);
     /* Everything given to write has left. */
     void (*on_drained)(void *owner);
@@ -57,6 +58,10 @@ bool rpc_transport_drained(const struct rpc_transport *transport);
 /* Writes what it can at once and keeps the rest; only when drained. The buffer is emptied. */
 enum covey_status rpc_transport_write(struct rpc_transport *transport,
                                       struct covey_buffer *buffer) COVEY_MUST_USE;
+
+/* Reads on, where reading has rested since the last on_bytes: nobody who sends much is read twice
+ * before others were read once. */
+void rpc_transport_read_on(struct rpc_transport *transport);
 
 /* Closes; on_closed follows from the loop. */
 void rpc_transport_close(struct rpc_transport *transport);

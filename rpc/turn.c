@@ -4,6 +4,9 @@
 #include "rpc/call.h"
 #include "rpc/connection.h"
 
+/* Longer than nearly every callback, and short beside what anybody waits for an answer. */
+#define SLICE_NS (4 * COVEY_NS_PER_MS)
+
 static void take(struct covey_list *from, struct covey_list *to)
 {
     covey_list_init(to);
@@ -16,16 +19,26 @@ static void take(struct covey_list *from, struct covey_list *to)
     covey_list_init(from);
 }
 
-/* Only what was due at the start: a callback that makes more work must not starve the loop. */
-static void run_calls(struct rpc_turn *turn)
+bool rpc_turn_is_over(const struct rpc_turn *turn)
 {
-    struct covey_list due;
-    take(&turn->calls, &due);
-    struct covey_list *link;
-    while ((link = covey_list_pop_front(&due)))
-        rpc_call_run(covey_container_of(link, struct rpc_call, due_link));
+    return covey_now_ns() >= turn->slice_ends_ns;
 }
 
+/* One call of each account in turn; an account that has more goes to the end of the round. */
+static void run_calls(struct rpc_turn *turn)
+{
+    struct covey_list *next;
+    while (!rpc_turn_is_over(turn) && (next = covey_list_pop_front(&turn->busy))) {
+        struct rpc_account *account = covey_container_of(next, struct rpc_account, busy_link);
+        struct covey_list *link = covey_list_pop_front(&account->due);
+        if (!covey_list_empty(&account->due))
+            covey_list_push_back(&turn->busy, &account->busy_link);
+        if (link)
+            rpc_call_run(covey_container_of(link, struct rpc_call, due_link));
+    }
+}
+
+/* Only what was due at the start: a callback that makes more work must not starve the loop. */
 static void run_connections(struct rpc_turn *turn)
 {
     struct covey_list due;
@@ -39,11 +52,12 @@ static void on_idle(uv_idle_t *idle)
 {
     struct rpc_turn *turn = covey_container_of(idle, struct rpc_turn, idle);
     rpc_turn_ref(turn);
+    turn->slice_ends_ns = covey_now_ns() + SLICE_NS;
     run_calls(turn);
     run_connections(turn);
     /* Calls that ended by what was just written: no need for another pass through the poll. */
     run_calls(turn);
-    if (covey_list_empty(&turn->calls) && covey_list_empty(&turn->connections))
+    if (covey_list_empty(&turn->busy) && covey_list_empty(&turn->connections))
         uv_idle_stop(&turn->idle);
     rpc_turn_unref(turn);
 }
@@ -54,7 +68,7 @@ void rpc_turn_init(struct rpc_turn *turn, uv_loop_t *loop, void (*on_closed)(str
     turn->references = 1;
     turn->on_closed = on_closed;
     turn->timer_ns = COVEY_NEVER_NS;
-    covey_list_init(&turn->calls);
+    covey_list_init(&turn->busy);
     covey_list_init(&turn->connections);
     uv_idle_init(loop, &turn->idle);
     uv_timer_init(loop, &turn->timer);
@@ -84,11 +98,25 @@ void rpc_turn_unref(struct rpc_turn *turn)
         uv_close((uv_handle_t *)&turn->idle, on_idle_closed);
 }
 
-void rpc_turn_due(struct rpc_turn *turn, struct covey_list *list, struct covey_list *link)
+void rpc_turn_due_connection(struct rpc_turn *turn, struct covey_list *link)
 {
     if (!covey_list_empty(link))
         return;
-    covey_list_push_back(list, link);
+    covey_list_push_back(&turn->connections, link);
+    uv_idle_start(&turn->idle, on_idle);
+}
+
+void rpc_turn_due_call(struct rpc_turn *turn, struct rpc_account *account, struct covey_list *link)
+{
+    if (!covey_list_empty(link))
+        return;
+    covey_list_push_back(&account->due, link);
+    if (!covey_list_empty(&account->busy_link))
+        return;
+    if (account->is_urgent)
+        covey_list_push_front(&turn->busy, &account->busy_link);
+    else
+        covey_list_push_back(&turn->busy, &account->busy_link);
     uv_idle_start(&turn->idle, on_idle);
 }
 
@@ -101,7 +129,7 @@ static void on_timer(uv_timer_t *timer)
     struct rpc_deadline *first;
     while ((first = rpc_deadlines_first(&turn->deadlines)) && first->at_ns <= now_ns) {
         rpc_deadlines_remove(&turn->deadlines, first);
-        rpc_call_on_deadline(covey_container_of(first, struct rpc_call, deadline));
+        rpc_call_on_deadline(covey_container_of(first, struct rpc_call, watch));
     }
     turn->timer_ns = COVEY_NEVER_NS;
     set_timer(turn, now_ns);

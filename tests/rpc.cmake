@@ -42,7 +42,7 @@ foreach(program echo_server echo_client)
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 endforeach()
 
-foreach(object calls connections flow memory tls)
+foreach(object accounts calls connections flow memory tls)
   covey_unit_test(rpc ${object} LABEL component DEPENDS covey_rpc_fixture)
 endforeach()
 covey_script_test(component rpc.outside_client ${rpc_test_proto_dir}/test_outside_client.py)

@@ -8,11 +8,16 @@
 #include "base/memory.h"
 #include "proto/descriptors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* What is older than this survives the loss of power. */
 #define GROUP_COMMIT_MS 50
+
+/* Descriptors that are not for connections. */
+#define FILES_KEPT ((rlim_t)512)
 
 /* ---- who calls ---- */
 
@@ -21,20 +26,45 @@ static bool has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Agents show their token in Register; a health check says nothing about anybody. */
+/* Whoever is at the other end of a unix socket and could do anything here anyhow. */
+static bool is_trusted(const struct rpc_peer *peer, void *data)
+{
+    (void)data;
+    return identity_is_trusted(peer);
+}
+
+/* Users share what their tenant may hold; operators and agents have accounts that no user's calls
+ * are on, each agent its own. */
+static void account_for(const struct identity *identity, bool is_agent,
+                        struct rpc_identity *account)
+{
+    account->is_alone = is_agent || identity->is_node;
+    account->is_urgent = is_agent;
+    const char *kind = is_agent || identity->is_node  ? "node"
+                       : identity->caller.is_operator ? "operator"
+                                                      : "tenant";
+    (void)snprintf(account->name, sizeof account->name, "%s %s", kind, identity->caller.tenant);
+}
+
+/* A health check says nothing about anybody. */
 static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
-                      void *data)
+                      struct rpc_identity *account, void *data)
 {
     const struct api *api = data;
     struct identity identity;
     struct covey_error error = {0};
-    if (has_prefix(full_method, "/covey.v1.Node/") ||
-        has_prefix(full_method, "/grpc.health.v1.Health/"))
+    account->is_stranger = has_prefix(full_method, "/grpc.health.v1.Health/");
+    if (account->is_stranger)
         return true;
-    enum covey_status status = identity_find(
-        api->tokens, peer, rpc_call_metadata(call, "authorization"), &identity, &error);
+    bool is_agent = has_prefix(full_method, "/covey.v1.Node/");
+    const char *authorization = rpc_call_metadata(call, "authorization");
+    enum covey_status status =
+        is_agent ? identity_find_agent(api->tokens, peer, authorization, &identity, &error)
+                 : identity_find(api->tokens, peer, authorization, &identity, &error);
     if (status)
         rpc_call_fail(call, status, &error);
+    else
+        account_for(&identity, is_agent, account);
     return status == COVEY_OK;
 }
 
@@ -162,7 +192,6 @@ static enum covey_status make_core(struct api *api, const struct api_options *op
                                             .topology = options->topology,
                                             .topology_count = options->topology_count,
                                             .clock = {clock_now, clock_wall, NULL},
-                                            .join_token = options->join_token,
                                             .on_news = streams_on_news,
                                             .data = api};
     if (!status)
@@ -170,6 +199,24 @@ static enum covey_status make_core(struct api *api, const struct api_options *op
     if (!status && options->tenants_file)
         status = controller_read_tenants(api->controller, options->tenants_file, error);
     return status;
+}
+
+/* Connections take two descriptors at most. Those that the journal, blobs and spools are read and
+ * written by are not for them. */
+static void fit_connections(struct rpc_limits *limits)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+        return;
+    rlim_t most =
+        files.rlim_cur > 2 * FILES_KEPT ? (files.rlim_cur - FILES_KEPT) / 2 : FILES_KEPT / 2;
+    most = most > 2 * (rlim_t)limits->connections_reserved ? most - limits->connections_reserved
+                                                           : most / 2;
+    if (most >= limits->connections)
+        return;
+    log_warn("the limit of %llu open files allows no more than %llu connections",
+             (unsigned long long)files.rlim_cur, (unsigned long long)most);
+    limits->connections = (uint32_t)most;
 }
 
 static enum covey_status make_server(struct api *api, const struct api_options *options,
@@ -180,9 +227,13 @@ static enum covey_status make_server(struct api *api, const struct api_options *
                                         .descriptor_set = covey_descriptor_set,
                                         .descriptor_set_bytes = covey_descriptor_set_bytes,
                                         .authorize = authorize,
+                                        .is_trusted = is_trusted,
                                         .data = api};
     rpc_limits_init(&server.limits);
     server.limits.message_bytes = options->limits.max_message_bytes;
+    if (server.limits.held_bytes < 4 * server.limits.message_bytes)
+        server.limits.held_bytes = 4 * server.limits.message_bytes;
+    fit_connections(&server.limits);
     enum covey_status status = rpc_server_create(api->loop, &server, &api->server, error);
     static const struct rpc_service *const services[] = {&api_covey_service, &api_blobs_service,
                                                          &api_node_service};

@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE_BYTES ((size_t)512 * 1024)
+#define PIECE_BYTES ((size_t)64 * 1024)
+
+/* An upload holds a file and its place among its tenant's calls: it has to go on. */
+#define UPLOAD_STALL_NS (60 * COVEY_NS_PER_S)
 
 /* ---- Put ---- */
 
@@ -61,6 +64,8 @@ static void put_on_message(struct rpc_call *call, const ProtobufCMessage *messag
         status = store_upload_write(put->upload, request->data.data, request->data.len, &error);
     if (status)
         fail_put(put, call, status, &error);
+    else
+        rpc_call_expect(call, UPLOAD_STALL_NS);
 }
 
 static void put_on_half_close(struct rpc_call *call, void *data)

@@ -17,6 +17,9 @@ struct agent {
     int64_t blocked_ns; /* since then it reads more slowly than it is told; 0: it does not */
 };
 
+/* A stream is of nobody until its agent has registered. */
+#define REGISTER_MAX_NS (5 * COVEY_NS_PER_S)
+
 /* An agent that does not read is as good as gone: its messages must not pile up here. */
 #define BLOCKED_MAX_NS (5 * COVEY_NS_PER_S)
 
@@ -56,8 +59,8 @@ static enum covey_status enter(struct agent *agent, const Covey__V1__AttachReque
 {
     if (request->body_case != COVEY__V1__ATTACH_REQUEST__BODY_REGISTER)
         return covey_error_set(error, COVEY_EPRECONDITION, "Register must come first");
-    return controller_attach(agent->api->controller, &agent->link, request->register_,
-                             identity_is_trusted(rpc_call_peer(agent->call)), &agent->node, error);
+    return controller_attach(agent->api->controller, &agent->link, request->register_, &agent->node,
+                             error);
 }
 
 static void on_message(struct rpc_call *call, const ProtobufCMessage *message, void *data)
@@ -113,6 +116,7 @@ static const struct rpc_call_events *attach_call(struct rpc_call *call, void *se
     agent->call = call;
     agent->link.send = link_send;
     agent->link.close = link_close;
+    rpc_call_expect(call, REGISTER_MAX_NS);
     *data = agent;
     return &attach_events;
 }

@@ -6,8 +6,6 @@
 #include "base/text.h"
 #include "service/controller/internal.h"
 
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,32 +13,6 @@
 #define SLOTS_MAX       (1U << 20)
 #define LABELS_MAX      64
 #define LABEL_MAX_BYTES 63
-
-/* Digests of equal length are compared, so that time says nothing about the token. */
-static bool is_token(const char *given, const char *expected)
-{
-    unsigned char a[SHA256_DIGEST_LENGTH];
-    unsigned char b[SHA256_DIGEST_LENGTH];
-    (void)SHA256((const unsigned char *)given, strlen(given), a);
-    (void)SHA256((const unsigned char *)expected, strlen(expected), b);
-    return CRYPTO_memcmp(a, b, sizeof a) == 0;
-}
-
-static enum covey_status check_token(const struct controller *controller,
-                                     const Covey__V1__Register *registration, bool trusted,
-                                     struct covey_error *error)
-{
-    if (trusted)
-        return COVEY_OK;
-    if (!controller->join_token)
-        return covey_error_set(error, COVEY_EUNAUTHENTICATED,
-                               "this controller takes no nodes of other machines or users: start "
-                               "it with --join-token-file");
-    if (!is_token(registration->join_token, controller->join_token))
-        return covey_error_set(error, COVEY_EUNAUTHENTICATED,
-                               "the join token is wrong: give the agent the controller's");
-    return COVEY_OK;
-}
 
 static bool is_label(const char *key, const char *value)
 {
@@ -194,13 +166,11 @@ free_unknown:
 }
 
 enum covey_status controller_attach(struct controller *controller, struct controller_link *link,
-                                    const Covey__V1__Register *registration, bool trusted,
+                                    const Covey__V1__Register *registration,
                                     struct controller_node **node, struct covey_error *error)
 {
     *node = NULL;
-    enum covey_status status = check_token(controller, registration, trusted, error);
-    if (!status)
-        status = check_registration(registration, error);
+    enum covey_status status = check_registration(registration, error);
     if (status)
         return status;
     struct controller_node *known = node_find(controller, registration->name);

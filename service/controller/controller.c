@@ -24,10 +24,7 @@ static struct controller *create(struct store *store, const struct controller_op
     covey_list_init(&controller->news);
     covey_list_init(&controller->ended);
     controller->retention_ns = now_of(controller);
-    if (options->join_token)
-        controller->join_token = covey_strdup(options->join_token);
-    if ((options->join_token && !controller->join_token) ||
-        sched_create(&controller->sched) != COVEY_OK) {
+    if (sched_create(&controller->sched) != COVEY_OK) {
         controller_destroy(controller);
         return NULL;
     }
@@ -101,9 +98,6 @@ void controller_destroy(struct controller *controller)
     covey_map_clear(&controller->nodes);
     sched_destroy(controller->sched);
     history_clear(&controller->history);
-    if (controller->join_token)
-        explicit_bzero(controller->join_token, strlen(controller->join_token));
-    free(controller->join_token);
     for (size_t i = 0; i < controller->topology_count; i++)
         free(controller->topology[i]);
     free(controller->topology);

@@ -67,7 +67,6 @@ struct controller_options {
     struct controller_clock clock;
     char *const *topology; /* labels of nodes that make its levels, from the top; copied */
     size_t topology_count;
-    const char *join_token; /* NULL: agents of other users and machines are refused; copied */
     /* Something happened to a flare; called inside of other calls, so it only makes a note. */
     void (*on_news)(const char *flare, enum controller_news news, void *data);
     void *data;
@@ -170,11 +169,11 @@ struct controller_link {
 };
 
 /*
- * A Register came. trusted: it is from a unix socket of root or of our own user, and needs no
- * token. On success Registered was sent and *node is valid until the link is closed.
+ * A Register came, of one who may be an agent. On success Registered was sent and *node is valid
+ * until the link is closed.
  */
 enum covey_status controller_attach(struct controller *controller, struct controller_link *link,
-                                    const Covey__V1__Register *registration, bool trusted,
+                                    const Covey__V1__Register *registration,
                                     struct controller_node **node,
                                     struct covey_error *error) COVEY_MUST_USE;
 

@@ -173,20 +173,27 @@ static const struct token *find_token(const struct tokens *tokens, const char *g
     return found;
 }
 
+/* The identity of a bearer token, or NULL. */
+static const struct identity *find_bearer(const struct tokens *tokens, const char *authorization)
+{
+    static const char scheme[] = "Bearer ";
+    const struct token *token = NULL;
+    if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
+        token = find_token(tokens, authorization + sizeof scheme - 1);
+    return token ? &token->identity : NULL;
+}
+
 enum covey_status identity_find(const struct tokens *tokens, const struct rpc_peer *peer,
                                 const char *authorization, struct identity *identity,
                                 struct covey_error *error)
 {
-    static const char scheme[] = "Bearer ";
     *identity = (struct identity){0};
     if (authorization) {
-        const struct token *token = NULL;
-        if (strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
-            token = find_token(tokens, authorization + sizeof scheme - 1);
-        if (!token)
+        const struct identity *known = find_bearer(tokens, authorization);
+        if (!known)
             return covey_error_set(error, COVEY_EUNAUTHENTICATED,
                                    "the token is not known to this controller");
-        *identity = token->identity;
+        *identity = *known;
         return COVEY_OK;
     }
     if (!peer->is_unix)
@@ -196,4 +203,22 @@ enum covey_status identity_find(const struct tokens *tokens, const struct rpc_pe
     (void)snprintf(identity->caller.tenant, sizeof identity->caller.tenant, "uid:%u", peer->uid);
     identity->caller.is_operator = identity_is_trusted(peer);
     return COVEY_OK;
+}
+
+enum covey_status identity_find_agent(const struct tokens *tokens, const struct rpc_peer *peer,
+                                      const char *authorization, struct identity *identity,
+                                      struct covey_error *error)
+{
+    static const struct identity agent = {{"", false}, true};
+    const struct identity *known = find_bearer(tokens, authorization);
+    *identity = agent;
+    if (identity_is_trusted(peer) || (known && known->is_node))
+        return COVEY_OK;
+    for (size_t i = 0; i < tokens->count; i++)
+        if (tokens->rows[i].identity.is_node)
+            return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                                   "the join token is wrong: give the agent the controller's");
+    return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                           "this controller takes no nodes of other machines or users: start it "
+                           "with --join-token-file");
 }

@@ -33,4 +33,9 @@ enum covey_status identity_find(const struct tokens *tokens, const struct rpc_pe
                                 const char *authorization, struct identity *identity,
                                 struct covey_error *error) COVEY_MUST_USE;
 
+/* As identity_find for whoever wants to be an agent: the join token, or a trusted unix socket. */
+enum covey_status identity_find_agent(const struct tokens *tokens, const struct rpc_peer *peer,
+                                      const char *authorization, struct identity *identity,
+                                      struct covey_error *error) COVEY_MUST_USE;
+
 #endif

@@ -105,7 +105,6 @@ struct controller {
     struct sched *sched;
     struct controller_limits limits;
     struct controller_clock clock;
-    char *join_token;
     char **topology; /* the labels that make its levels, from the top */
     size_t topology_count;
     void (*on_news)(const char *flare, enum controller_news news, void *data);

@@ -10,9 +10,10 @@
 #include <string.h>
 
 #define HEADER_BYTES 4
-#define READ_BYTES   ((size_t)256 * 1024)
 /* A line is at most 16 KiB with its fields; longer records were never written. */
 #define RECORD_MAX_BYTES ((size_t)64 * 1024)
+/* At once: a stream that is not read on holds no more. */
+#define READ_BYTES (HEADER_BYTES + RECORD_MAX_BYTES)
 
 static enum covey_status pack_line(struct covey_buffer *buffer, const Covey__V1__LogLine *line)
 {

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define EVENTS_BATCH 64
-#define PIECE_BYTES  ((size_t)512 * 1024)
+#define PIECE_BYTES  ((size_t)64 * 1024)
 
 struct follow_group {
     struct covey_list followers;

@@ -161,7 +161,6 @@ bool register_send(struct node *agent)
     request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_REGISTER;
     request.register_ = &registration;
     registration.name = agent->options.name;
-    registration.join_token = agent->options.join_token;
     registration.data_address = agent->options.data_address;
     registration.version = version;
     registration.identity = agent->identity;

@@ -98,12 +98,13 @@ static void on_life(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 }
 
 static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
-                      void *data)
+                      struct rpc_identity *identity, void *data)
 {
     const char *token = getenv("FAKE_TOKEN");
     const char *given = rpc_call_metadata(call, "authorization");
     (void)peer;
     (void)full_method;
+    (void)identity;
     (void)data;
     if (!token || (given && strncmp(given, "Bearer ", 7) == 0 && strcmp(given + 7, token) == 0))
         return true;

@@ -324,8 +324,6 @@ static void send_register(struct agent *agent)
     registration.identity = (char *)(uintptr_t)(agent->identity ? agent->identity : identity);
     registration.version = (char *)(uintptr_t)(agent->version ? agent->version : COVEY_VERSION);
     registration.data_address = (char *)(uintptr_t) "127.0.0.1";
-    if (agent->join_token)
-        registration.join_token = (char *)(uintptr_t)agent->join_token;
     registration.capacity = &capacity;
     for (size_t i = 0; i < agent->flare_count; i++) {
         running[i] = (Covey__V1__RunningFlare)COVEY__V1__RUNNING_FLARE__INIT;

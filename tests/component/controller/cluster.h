@@ -41,11 +41,10 @@ struct agent {
     bool hold_stop;           /* no FlareGone after Stop */
     const char *identity;     /* NULL: from its name */
     const char *version;      /* NULL: the right one */
-    const char *join_token;
-    uint64_t epoch_error;  /* added to every epoch */
-    bool mute;             /* no heartbeats */
-    uint64_t result_bytes; /* of each worker; 0: six */
-    int64_t late_ns;       /* how long after its end a worker's end is told */
+    uint64_t epoch_error;     /* added to every epoch */
+    bool mute;                /* no heartbeats */
+    uint64_t result_bytes;    /* of each worker; 0: six */
+    int64_t late_ns;          /* how long after its end a worker's end is told */
     /* What it has seen. */
     struct rpc_channel *channel;
     struct rpc_call *call;

@@ -55,14 +55,16 @@ static void take_number(const char *name, int64_t unit, int64_t *number)
 static void take_limits(struct rpc_limits *limits)
 {
     int64_t connections = limits->connections;
-    int64_t buffered_bytes = (int64_t)limits->buffered_bytes;
+    int64_t held_bytes = (int64_t)limits->held_bytes;
     take_number("ECHO_CONNECTIONS", 1, &connections);
-    take_number("ECHO_BUFFERED_MIB", 1 << 20, &buffered_bytes);
+    take_number("ECHO_HELD_MIB", 1 << 20, &held_bytes);
     take_number("ECHO_HANDSHAKE_MS", COVEY_NS_PER_MS, &limits->handshake_timeout_ns);
     take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_ns);
     take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_timeout_ns);
+    take_number("ECHO_STALL_MS", COVEY_NS_PER_MS, &limits->stall_timeout_ns);
+    take_number("ECHO_REQUEST_MS", COVEY_NS_PER_MS, &limits->request_timeout_ns);
     limits->connections = (uint32_t)connections;
-    limits->buffered_bytes = (size_t)buffered_bytes;
+    limits->held_bytes = (size_t)held_bytes;
 }
 
 static enum covey_status start(struct program *program, int argc, char **argv,

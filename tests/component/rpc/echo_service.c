@@ -1,5 +1,6 @@
 #include "tests/component/rpc/echo_service.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -64,10 +65,20 @@ static void reply_large(struct rpc_call *call)
     rpc_call_reply(call, &large.base);
 }
 
+static void work(struct echo *echo)
+{
+    int64_t until_ns = covey_now_ns() + 5 * COVEY_NS_PER_MS;
+    while (covey_now_ns() < until_ns)
+        ;
+    echo->works++;
+}
+
 static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
     struct serving *serving = data;
     const note *asked = (const note *)message;
+    if (strcmp(asked->text, "work") == 0)
+        work(serving->echo);
     if (strcmp(asked->text, "fail") == 0)
         rpc_call_finish(call, RPC_NOT_FOUND, " nicht da: 100 % \xc3\xbc\n ");
     else if (strcmp(asked->text, "hold") == 0)

@@ -2,10 +2,10 @@
  * The service that the tests of rpc/ call, covey.test.Echo.
  *
  * Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers, "die" sends
- * nothing and finishes OK, "large" is
- * answered by more than the limit). Split sends count notes of payload's size (as fast as flow
- * control allows). Join answers with the number of notes and the sum of their payloads; "fail" ends
- * it, "pause" stops its reading. Chat answers each note; "pause" stops its reading.
+ * nothing and finishes OK, "large" is answered by more than the limit, "work" after 5 ms of work).
+ * Split sends count notes of payload's size (as fast as flow control allows). Join answers with the
+ * number of notes and the sum of their payloads; "fail" ends it, "pause" stops its reading. Chat
+ * answers each note; "pause" stops its reading.
  */
 #ifndef ECHO_SERVICE_H
 #define ECHO_SERVICE_H
@@ -21,6 +21,7 @@ struct echo {
     size_t calls_ended;
     size_t notes_sent; /* by Split */
     size_t half_closes;
+    size_t works; /* how often "work" was done */
     enum rpc_code last_end;
     char last_end_message[256];
     char metadata[64]; /* the last value of "x-test" */

@@ -8,10 +8,15 @@
 
 typedef Covey__Test__Note note;
 
+/* A caller is who its "x-caller" says. */
 static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
-                      void *data)
+                      struct rpc_identity *identity, void *data)
 {
     struct fixture *fixture = data;
+    const char *caller = rpc_call_metadata(call, "x-caller");
+    snprintf(identity->name, sizeof identity->name, "%s", caller ? caller : "nobody");
+    identity->is_stranger = caller && strcmp(caller, "stranger") == 0;
+    identity->is_urgent = caller && strcmp(caller, "urgent") == 0;
     const char *value = rpc_call_metadata(call, "authorization");
     snprintf(fixture->authorization, sizeof fixture->authorization, "%s", value ? value : "");
     TEST_TRUE(peer->is_loopback);
@@ -19,6 +24,12 @@ static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const 
     if (fixture->refuse)
         rpc_call_finish(call, RPC_UNAUTHENTICATED, "who are you?");
     return !fixture->refuse;
+}
+
+static bool is_trusted(const struct rpc_peer *peer, void *data)
+{
+    (void)peer;
+    return ((struct fixture *)data)->trust;
 }
 
 const char *fixture_unix_address(void)
@@ -35,6 +46,7 @@ void fixture_init(struct fixture *fixture)
     rpc_limits_init(&fixture->server_options.limits);
     rpc_channel_options_init(&fixture->channel_options);
     fixture->server_options.authorize = authorize;
+    fixture->server_options.is_trusted = is_trusted;
     fixture->server_options.data = fixture;
 }
 

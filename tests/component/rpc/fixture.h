@@ -23,6 +23,7 @@ struct fixture {
     struct echo echo;       /* what the service noted */
     char authorization[64]; /* of the last call, as authorize saw it */
     bool refuse;            /* authorize says no */
+    bool trust;             /* whoever connects */
 };
 
 /* Options with the defaults; the test may change them before fixture_start. */

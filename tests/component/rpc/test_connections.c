@@ -266,28 +266,6 @@ static void connection__kept_alive_by_pings__stays(void)
     fixture_stop(&fixture);
 }
 
-static void server__at_its_connection_limit__refuses_more(void)
-{
-    struct fixture fixture;
-    struct client client;
-    fixture_init(&fixture);
-    fixture.server_options.limits.connections = 1;
-    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
-    client_call(&fixture, &client, "Unary", "first", 0, 0);
-    TEST_EQUAL(client.code, RPC_OK);
-    struct rpc_channel *first = fixture.channel;
-    for (int i = 0; i < 3; i++) {
-        fixture_start_channel(&fixture, fixture.address);
-        client_call(&fixture, &client, "Unary", "second", 0, 0);
-        TEST_EQUAL(client.code, RPC_UNAVAILABLE);
-        rpc_channel_destroy(fixture.channel, NULL, NULL);
-    }
-    fixture.channel = first;
-    client_call(&fixture, &client, "Unary", "third", 0, 0);
-    TEST_EQUAL(client.code, RPC_OK);
-    fixture_stop(&fixture);
-}
-
 static void calls__more_than_the_streams__wait_their_turn(void)
 {
     struct fixture fixture;
@@ -434,7 +412,6 @@ static const struct test_case cases[] = {
     TEST_CASE(channel__to_a_server_that_is_none__says_so),
     TEST_CASE(channel__whose_server_falls_silent__notices),
     TEST_CASE(connection__kept_alive_by_pings__stays),
-    TEST_CASE(server__at_its_connection_limit__refuses_more),
     TEST_CASE(calls__more_than_the_streams__wait_their_turn),
     TEST_CASE(listen__on_addresses_of_every_kind__takes_or_refuses),
     TEST_CASE(listen__on_a_unix_socket__is_private_and_cleaned_up),

@@ -4,6 +4,7 @@
 import random
 import select
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -255,7 +256,7 @@ class Keepalive(Case):
 
 
 class Buffers(Case):
-    environment = {"ECHO_BUFFERED_MIB": "32"}
+    environment = {"ECHO_HELD_MIB": "32"}
 
     def test_bodies_that_never_end(self):
         # Each stream's window full of a message that is never whole, beyond all buffers.
@@ -305,18 +306,78 @@ class SlowReaders(Case):
         self.assertEqual(answers.count(b"0123456789abcdef"), self.COUNT)
 
 
+class Silence(Case):
+    environment = {"ECHO_REQUEST_MS": "200"}
+
+    def test_no_body(self):
+        for path in ("/covey.test.Echo/Unary", "/covey.test.Echo/Join"):
+            with self.connect() as connection:
+                connection.send(frame(frames.HEADERS, frames.END_HEADERS, 1, request(path)))
+                self.assertEqual(connection.finish(1)["grpc-status"], "4")
+
+    def test_half_a_body(self):
+        with self.connect() as connection:
+            connection.send(frame(frames.HEADERS, frames.END_HEADERS, 1, request()) +
+                            frame(frames.DATA, 0, 1, HELLO[:-1]))
+            self.assertEqual(connection.finish(1)["grpc-status"], "4")
+        self.check_serves()
+
+
+class Stalls(Case):
+    environment = {"ECHO_STALL_MS": "300"}
+    note = b"\x12\x90\x4e" + bytes(10000) + b"\x18\xa0\x8d\x06"  # 10000 bytes, 100000 times
+
+    def open_streams(self, connection, count):
+        connection.send(b"".join(
+            frame(frames.HEADERS, frames.END_HEADERS, stream, request("/covey.test.Echo/Split")) +
+            frame(frames.DATA, frames.END_STREAM, stream, message(self.note))
+            for stream in range(1, 2 * count, 2)))
+
+    def test_streams_that_are_not_read(self):
+        """They hold next to nothing, whatever waits for them, and end; one that is read slowly goes on."""
+        for window in (0, 1):
+            settings = (4).to_bytes(2, "big") + window.to_bytes(4, "big")
+            before = self.server.resident_kib()
+            with self.connect(settings=settings) as connection:
+                connection.until(frames.SETTINGS, flags=frames.ACK)
+                self.open_streams(connection, 250)
+                ended = set()
+                while len(ended) < 250:
+                    kind, _, stream, payload = connection.receive()
+                    if kind == frames.RST_STREAM:
+                        self.assertEqual(int.from_bytes(payload, "big"), frames.ENHANCE_YOUR_CALM)
+                        ended.add(stream)
+                self.assertLess(self.server.resident_kib() - before, 20 * 1024)
+        self.check_serves()
+
+    def test_a_stream_that_is_read_slowly(self):
+        settings = (4).to_bytes(2, "big") + (0).to_bytes(4, "big")
+        with self.connect(settings=settings) as connection:
+            connection.until(frames.SETTINGS, flags=frames.ACK)
+            self.open_streams(connection, 1)
+            for _ in range(10):
+                connection.send(frame(frames.WINDOW_UPDATE, stream=1, payload=(1).to_bytes(4, "big")))
+                self.assertIsNotNone(connection.until(frames.DATA, 1), "its stream was ended")
+                time.sleep(0.1)
+
+
 class Connections(Case):
     environment = {"ECHO_CONNECTIONS": "4"}
 
     def test_limit(self):
-        kept = [self.connect() for _ in range(4)]
-        for connection in kept:
+        """Beyond it the connections that nobody has used give way, the oldest first."""
+        first = self.connect()
+        self.assertEqual(ask(first, 1, request())["grpc-status"], "0")
+        unused = [self.connect() for _ in range(3)]
+        for connection in unused:
             connection.until(frames.SETTINGS, flags=frames.ACK)
-        for _ in range(10):
-            with self.connect(hello=False) as connection:
-                self.assertIsNone(connection.until(frames.SETTINGS))
-        self.assertEqual(ask(kept[0], 1, request())["grpc-status"], "0")
-        for connection in kept:
+        more = [self.connect() for _ in range(2)]
+        for connection in more + unused[2:] + [first]:
+            self.assertEqual(ask(connection, 3, request())["grpc-status"], "0")
+        for connection in unused[:2]:
+            self.assertIsNone(connection.until(frames.GOAWAY))
+        self.check_serves()
+        for connection in [first] + unused + more:
             connection.__exit__()
 
 

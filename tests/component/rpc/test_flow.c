@@ -179,9 +179,9 @@ static void server__beyond_its_buffers__ends_the_call_that_asks_too_much(void)
     struct fixture fixture;
     struct client client;
     fixture_init(&fixture);
-    fixture.server_options.limits.buffered_bytes = ((size_t)1024 << 10);
+    fixture.server_options.limits.held_bytes = ((size_t)2 << 20);
     fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
-    client_call(&fixture, &client, "Unary", "", 0, ((size_t)2 << 20));
+    client_call(&fixture, &client, "Unary", "", 0, ((size_t)3 << 20));
     TEST_EQUAL(client.code, RPC_RESOURCE_EXHAUSTED);
     client_call(&fixture, &client, "Unary", "", 0, ((size_t)512 << 10));
     TEST_EQUAL(client.code, RPC_OK);

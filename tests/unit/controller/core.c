@@ -47,7 +47,6 @@ void core_start(struct core *core)
     core->wall_ns = 1700000000 * COVEY_NS_PER_S;
     controller_limits_init(&core->options.limits);
     core->options.clock = (struct controller_clock){now, wall, core};
-    core->options.join_token = "join";
     TEST_REQUIRE(store_open(core->folder, &core->store, &core->error) == COVEY_OK);
     TEST_REQUIRE(controller_create(core->store, &core->options, &core->controller, &core->error) ==
                  COVEY_OK);
@@ -150,7 +149,7 @@ enum covey_status core_attach_as(struct core *core, struct core_link *link, cons
     }
     registration.n_flares = running_count;
     registration.flares = list;
-    return controller_attach(core->controller, &link->link, &registration, true, &link->node,
+    return controller_attach(core->controller, &link->link, &registration, &link->node,
                              &core->error);
 }
 

@@ -490,32 +490,6 @@ static void log__repeated_after_a_reconnect__kept_once(void)
     core_stop(&core);
 }
 
-static void attach__untrusted__needs_the_join_token(void)
-{
-    start();
-    struct core_link link = {.link = a.link};
-    Covey__V1__Capacity capacity = COVEY__V1__CAPACITY__INIT;
-    Covey__V1__Register registration = COVEY__V1__REGISTER__INIT;
-    capacity.slots = 1;
-    registration.name = (char *)(uintptr_t) "far";
-    registration.identity = (char *)(uintptr_t) "i";
-    registration.version = (char *)(uintptr_t)COVEY_VERSION;
-    registration.capacity = &capacity;
-    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
-                                 &core.error),
-               COVEY_EUNAUTHENTICATED);
-    registration.join_token = (char *)(uintptr_t) "joinx";
-    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
-                                 &core.error),
-               COVEY_EUNAUTHENTICATED);
-    TEST_TRUE(controller_node_info(core.controller, "far") == NULL);
-    registration.join_token = (char *)(uintptr_t) "join";
-    TEST_EQUAL(controller_attach(core.controller, &link.link, &registration, false, &link.node,
-                                 &core.error),
-               COVEY_OK);
-    core_stop(&core);
-}
-
 static void attach__same_node_again__older_stream_is_closed(void)
 {
     start();
@@ -641,7 +615,6 @@ static const struct test_case reports[] = {
     TEST_CASE(report__twice__counts_once),
     TEST_CASE(result__over_the_limit__flare_fails),
     TEST_CASE(log__repeated_after_a_reconnect__kept_once),
-    TEST_CASE(attach__untrusted__needs_the_join_token),
     TEST_CASE(attach__same_node_again__older_stream_is_closed),
     TEST_CASE(drain__program_ends__agents_sent_away_and_nothing_accepted),
     TEST_CASE(flare__of_another_tenant__is_not_seen),

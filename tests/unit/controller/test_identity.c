@@ -61,6 +61,34 @@ static void identity__tcp__only_with_a_token(void)
     tokens_free(tokens);
 }
 
+static void find_agent__not_trusted__needs_the_join_token(void)
+{
+    struct tokens *tokens;
+    struct identity identity;
+    struct rpc_peer peer = {.uid = (uid_t)-1, .is_loopback = true};
+    const char *path = write_tokens("of-alice alice user\n", 0600);
+    TEST_REQUIRE(tokens_load(path, NULL, &tokens, &error) == COVEY_OK);
+    TEST_EQUAL(identity_find_agent(tokens, &peer, "Bearer join", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    TEST_TRUE(strstr(error.message, "--join-token-file") != NULL);
+    tokens_free(tokens);
+    TEST_REQUIRE(tokens_load(path, "join", &tokens, &error) == COVEY_OK);
+    TEST_EQUAL(identity_find_agent(tokens, &peer, NULL, &identity, &error), COVEY_EUNAUTHENTICATED);
+    TEST_EQUAL(identity_find_agent(tokens, &peer, "Bearer joinx", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    TEST_EQUAL(identity_find_agent(tokens, &peer, "Bearer of-alice", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    TEST_TRUE(strstr(error.message, "join token is wrong") != NULL);
+    TEST_EQUAL(identity_find_agent(tokens, &peer, "Bearer join", &identity, &error), COVEY_OK);
+    TEST_TRUE(identity.is_node);
+    peer.is_unix = true;
+    peer.uid = geteuid();
+    TEST_EQUAL(identity_find_agent(tokens, &peer, NULL, &identity, &error), COVEY_OK);
+    peer.uid = geteuid() + 1;
+    TEST_EQUAL(identity_find_agent(tokens, &peer, NULL, &identity, &error), COVEY_EUNAUTHENTICATED);
+    tokens_free(tokens);
+}
+
 static void refuse(const char *text, mode_t mode, enum covey_status status, const char *part)
 {
     struct tokens *tokens;
@@ -121,6 +149,7 @@ static void ulid_is_valid__others__not(void)
 static const struct test_case identities[] = {
     TEST_CASE(identity__unix_socket__tenant_is_the_uid),
     TEST_CASE(identity__tcp__only_with_a_token),
+    TEST_CASE(find_agent__not_trusted__needs_the_join_token),
     TEST_CASE(tokens_load__wrong_file__names_the_line),
     TEST_CASE(token_file_read__first_line__without_its_end),
     TEST_CASE(ulid_make__many_of_a_millisecond__sort_as_made),
