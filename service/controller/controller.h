@@ -40,7 +40,8 @@ struct controller_limits {
     int64_t stop_grace_ns;     /* between SIGTERM and SIGKILL */
     int64_t failure_grace_ns;  /* default of the option */
     int64_t keep_flares_ns;    /* after their end */
-    uint64_t keep_bytes;       /* of results and logs of ended flares */
+    uint64_t keep_count;       /* of ended flares */
+    uint64_t keep_bytes;       /* of ended flares, with their events, results and logs */
     int64_t keep_blobs_ns;     /* that no definition names */
     int64_t keep_nodes_ns;     /* that are down */
     int64_t age_limit_ns;      /* who waited this long goes first; 0: never */

@@ -118,9 +118,10 @@ struct controller {
     struct covey_list ended;       /* flares to be freed at the end of the turn */
     struct pending_event *pending; /* events that the journal has no room for, in order */
     struct pending_event *last_pending;
-    int64_t retry_journal_ns; /* when pending is tried again */
-    int64_t retention_ns;     /* when the next clean-up is due */
-    bool place;               /* something changed that may let a flare start */
+    int64_t retry_journal_ns;  /* when pending is tried again */
+    int64_t retention_ns;      /* when the next clean-up is due */
+    int64_t retention_step_ns; /* the same, where more is kept than may be */
+    bool place;                /* something changed that may let a flare start */
     bool draining;
     bool refuse_append; /* a fault point: the next append fails */
 };
@@ -399,5 +400,6 @@ enum covey_status replay_view(struct controller *controller, const struct store_
 void tick_run(struct controller *controller);
 int64_t tick_deadline_ns(const struct controller *controller);
 void retention_run(struct controller *controller);
+int64_t retention_deadline_ns(const struct controller *controller);
 
 #endif

@@ -36,7 +36,6 @@ static enum covey_status keep(struct controller *controller, const char *flare,
     memcpy(bytes, event->body.data, event->body.length_bytes);
     memcpy(bytes + event->body.length_bytes, event->delta.data, event->delta.length_bytes);
     pending->event = *event;
-    pending->event.request = (struct store_bytes){NULL, 0};
     pending->event.body.data = bytes;
     pending->event.delta.data = bytes + event->body.length_bytes;
     (void)snprintf(pending->flare, sizeof pending->flare, "%s", flare);

@@ -20,6 +20,7 @@ void controller_limits_init(struct controller_limits *limits)
         .stop_grace_ns = 1 * COVEY_NS_PER_S,
         .failure_grace_ns = 2 * COVEY_NS_PER_S,
         .keep_flares_ns = 7LL * 24 * 3600 * COVEY_NS_PER_S,
+        .keep_count = 1000000,
         .keep_bytes = 1ULL << 30,
         .keep_blobs_ns = 24LL * 3600 * COVEY_NS_PER_S,
         .keep_nodes_ns = 3600 * COVEY_NS_PER_S,

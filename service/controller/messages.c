@@ -64,6 +64,19 @@ Google__Protobuf__Timestamp message_time(int64_t wall_ns)
     return time;
 }
 
+event_message *message_event(const struct store_event *row)
+{
+    event_message *event = message_unpack(&covey__v1__event__descriptor, row->body);
+    if (!event)
+        return NULL;
+    event->sequence = row->sequence;
+    event->state = (Covey__V1__FlareState)row->state;
+    if (message_set_time(&event->at, row->at_ns))
+        return event;
+    message_free(event);
+    return NULL;
+}
+
 bool message_set_time(Google__Protobuf__Timestamp **field, int64_t wall_ns)
 {
     Google__Protobuf__Timestamp *time = *field;

@@ -40,6 +40,10 @@ bool message_set_string(char **field, const char *text);
 /* A new, owned, empty message. */
 void *message_new(const ProtobufCMessageDescriptor *descriptor);
 
+/* An event as users see it, owned: its body with what only its row has. NULL: damaged, or no
+ * memory. */
+event_message *message_event(const struct store_event *row);
+
 /* Set an owned field, making it where it is NULL. */
 bool message_set_time(Google__Protobuf__Timestamp **field, int64_t wall_ns);
 bool message_set_duration(Google__Protobuf__Duration **field, int64_t duration_ns);

@@ -12,7 +12,7 @@
 static enum covey_status unpack(const struct store_event *row, enum flare_event *event,
                                 flare_message **delta)
 {
-    event_message *body = message_unpack(&covey__v1__event__descriptor, row->body);
+    event_message *body = message_event(row);
     *delta = message_unpack(&covey__v1__flare__descriptor, row->delta);
     bool good = body && *delta && flare_event_parse(body->type, event) && row->state < FLARE_STATES;
     message_free(body);
@@ -87,6 +87,28 @@ struct replay {
     enum covey_status status;
     struct covey_error *error;
 };
+
+/* Gives a flare back what its workers are to be given. */
+static bool add_parameters(struct store_bytes bytes, void *data)
+{
+    struct replay *replay = data;
+    Covey__V1__FlareRequest *given = message_unpack(&covey__v1__flare_request__descriptor, bytes);
+    Covey__V1__FlareRequest *request = replay->flare->request;
+    bool good = given && (given->n_parameters == 0 ||
+                          given->n_parameters == replay->flare->view->workers_total);
+    if (!good)
+        replay->status = COVEY_EPROTO;
+    if (good && (given->n_parameters || given->parameter.len)) {
+        request->n_parameters = given->n_parameters;
+        request->parameters = given->parameters;
+        request->parameter = given->parameter;
+        given->n_parameters = 0;
+        given->parameters = NULL;
+        given->parameter = (ProtobufCBinaryData){0, NULL};
+    }
+    message_free(given);
+    return false;
+}
 
 static bool apply_to_flare(const struct store_event *row, void *data)
 {
@@ -245,7 +267,9 @@ static bool add_flare(const struct store_flare *row, void *data)
     }
     replay->flare = flare;
     enum covey_status status =
-        store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
+        store_parameters(controller->store, row->id, add_parameters, replay, replay->error);
+    if (!status && !replay->status)
+        status = store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
     if (!status && (replay->status || !flare->view->options)) {
         replay->status = covey_error_set(replay->error, COVEY_EIO,
                                          "the journal's events of flare %s are damaged", row->id);

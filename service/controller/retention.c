@@ -3,58 +3,46 @@
 #include "base/log.h"
 #include "service/controller/internal.h"
 
-#include <stdio.h>
-
 #define INTERVAL_NS (60 * COVEY_NS_PER_S)
-#define BATCH       64 /* flares a run: the loop must not stand still */
+/* Flares a step, and between steps: the loop must not stand still, and 3,000 flares may end in a
+ * second. */
+#define STEP_FLARES 64
+#define STEP_NS     (20 * COVEY_NS_PER_MS)
+#define RETRY_NS    (5 * COVEY_NS_PER_S)
 
-struct sweep {
-    int64_t before_ns;
-    uint64_t keep_bytes;
-    uint64_t spool_bytes; /* of all ended flares, less those chosen */
-    size_t count;
-    char ids[BATCH][ULID_BYTES];
-};
-
-/* The longest ended come first: too old, or too much while younger ones remain. */
-static bool choose(const struct store_ended *ended, void *data)
+static bool is_over(const struct controller *controller)
 {
-    struct sweep *sweep = data;
-    if (ended->ended_ns >= sweep->before_ns && sweep->spool_bytes <= sweep->keep_bytes)
-        return false;
-    sweep->spool_bytes -= ended->spool_bytes;
-    (void)snprintf(sweep->ids[sweep->count++], ULID_BYTES, "%s", ended->id);
-    return sweep->count < BATCH;
+    const struct store_kept kept = store_kept(controller->store);
+    return kept.flares > controller->limits.keep_count ||
+           kept.bytes > controller->limits.keep_bytes;
 }
 
-static enum covey_status sweep_flares(struct controller *controller, size_t *removed,
-                                      struct covey_error *error)
+int64_t retention_deadline_ns(const struct controller *controller)
 {
-    struct sweep sweep = {.before_ns = wall_of(controller) - controller->limits.keep_flares_ns,
-                          .keep_bytes = controller->limits.keep_bytes};
-    enum covey_status status = store_ended_bytes(controller->store, &sweep.spool_bytes, error);
-    if (!status)
-        status = store_flares_ended(controller->store, choose, &sweep, error);
-    for (size_t i = 0; !status && i < sweep.count; i++)
-        status = store_flare_remove(controller->store, sweep.ids[i], error);
-    *removed = sweep.count;
-    return status;
+    return is_over(controller) ? controller->retention_step_ns : controller->retention_ns;
 }
 
 void retention_run(struct controller *controller)
 {
+    const struct controller_limits *limits = &controller->limits;
+    const struct store_keep keep = {.after_ns = wall_of(controller) - limits->keep_flares_ns,
+                                    .flares = limits->keep_count,
+                                    .bytes = limits->keep_bytes};
     struct covey_error error = {0};
-    size_t flares = 0;
+    uint32_t flares = 0;
     uint32_t blobs = 0;
-    enum covey_status status = sweep_flares(controller, &flares, &error);
-    if (!status)
-        status = store_blobs_expire(controller->store,
-                                    wall_of(controller) - controller->limits.keep_blobs_ns, &blobs,
-                                    &error);
+    int64_t now_ns = now_of(controller);
+    enum covey_status status = store_expire(controller->store, &keep, STEP_FLARES, &flares, &error);
+    if (!status && controller->retention_ns <= now_ns)
+        status = store_blobs_expire(controller->store, wall_of(controller) - limits->keep_blobs_ns,
+                                    &blobs, &error);
     if (status)
         log_error("old flares and blobs are not removed: %s", error.message);
-    else if (flares || blobs)
-        log_info("removed what was kept long enough flares=%zu blobs=%u", flares, blobs);
-    controller->retention_ns =
-        now_of(controller) + (flares == BATCH ? COVEY_NS_PER_S : INTERVAL_NS);
+    else if (blobs)
+        log_info("removed blobs that nothing names blobs=%u", blobs);
+    controller->retention_step_ns = now_ns + (status ? RETRY_NS : STEP_NS);
+    if (status || flares == STEP_FLARES)
+        controller->retention_ns = controller->retention_step_ns;
+    else if (controller->retention_ns <= now_ns)
+        controller->retention_ns = now_ns + INTERVAL_NS;
 }

@@ -70,7 +70,9 @@ static const struct config_option options[] = {
     DURATION("preempt-grace", preempt_grace_ns, 0, 3600 * S,
              "Between SIGTERM and SIGKILL of a flare that is preempted"),
     DURATION("keep-flares", keep_flares_ns, 0, 3650 * DAY, "Ended flares are kept this long"),
-    BYTES("keep-bytes", keep_bytes, 0, 1ULL << 50, "Results and logs of ended flares, in all"),
+    NUMBER("keep-count", limits.keep_count, 0, 1LL << 40, "Ended flares are at most this many"),
+    BYTES("keep-bytes", keep_bytes, 0, 1ULL << 50,
+          "Ended flares with their events, results and logs, in all"),
     DURATION("keep-blobs", keep_blobs_ns, 0, 3650 * DAY, "Blobs that no definition names"),
     DURATION("keep-nodes", keep_nodes_ns, 0, 3650 * DAY, "Nodes that are down"),
 };

@@ -63,7 +63,7 @@ struct batch {
 static bool take_event(const struct store_event *row, void *data)
 {
     struct batch *batch = data;
-    event_message *event = message_unpack(&covey__v1__event__descriptor, row->body);
+    event_message *event = message_event(row);
     if (!event)
         return false;
     batch->events[batch->count++] = event;

@@ -13,11 +13,7 @@ static enum covey_status describe(struct flare *flare, const struct transition *
 {
     static const flare_message nothing = COVEY__V1__FLARE__INIT;
     const flare_message *delta = transition->delta ? transition->delta : &nothing;
-    Google__Protobuf__Timestamp at = message_time(at_ns);
-    event_message event = COVEY__V1__EVENT__INIT;
-    event.sequence = flare->sequence + 1;
-    event.at = &at;
-    event.state = (Covey__V1__FlareState)state;
+    event_message event = COVEY__V1__EVENT__INIT; /* less what its row has: message_event */
     event.type = (char *)(uintptr_t)flare_event_name(transition->event);
     event.message = (char *)(uintptr_t)(transition->message ? transition->message : "");
     event.workers_started = flare->workers_started;
@@ -32,7 +28,7 @@ static enum covey_status describe(struct flare *flare, const struct transition *
         event.workers_started += change->started_at && !worker->started_at;
         event.workers_ended += worker_has_ended(change) && !worker_has_ended(worker);
     }
-    *row = (struct store_event){.sequence = event.sequence,
+    *row = (struct store_event){.sequence = flare->sequence + 1,
                                 .at_ns = at_ns,
                                 .state = state,
                                 .terminal = flare_state_is_final(state)};
@@ -41,20 +37,8 @@ static enum covey_status describe(struct flare *flare, const struct transition *
     return row->body.data && row->delta.data ? COVEY_OK : COVEY_ENOMEM;
 }
 
-/* Parameters are of no use to a flare that has ended. */
-static void strip_request(const struct flare *flare, struct store_event *row)
-{
-    Covey__V1__FlareRequest request = *flare->request;
-    request.workers = flare->view->workers_total;
-    request.n_parameters = 0;
-    request.parameters = NULL;
-    request.parameter = (ProtobufCBinaryData){0, NULL};
-    row->request = message_pack(&request.base);
-}
-
 static void free_row(struct store_event *row)
 {
-    free((void *)(uintptr_t)row->request.data);
     free((void *)(uintptr_t)row->body.data);
     free((void *)(uintptr_t)row->delta.data);
 }
@@ -120,9 +104,7 @@ enum covey_status flare_transition(struct controller *controller, struct flare *
     enum covey_status status = describe(flare, transition, state, at_ns, &row);
     if (status)
         (void)covey_error_set(error, status, "no memory for an event");
-    else if (row.terminal)
-        strip_request(flare, &row);
-    if (!status)
+    else
         status = journal_append(controller, flare->id, &row, transition->must, error);
     free_row(&row);
     if (status)
@@ -143,6 +125,22 @@ bool flare_must(struct controller *controller, struct flare *flare, enum flare_e
     return applied;
 }
 
+/* A request in two: what users are shown of a flare, and what only its workers are given. */
+static void pack_request(const struct flare *flare, struct store_flare *row)
+{
+    Covey__V1__FlareRequest shown = *flare->request;
+    Covey__V1__FlareRequest given = COVEY__V1__FLARE_REQUEST__INIT;
+    given.n_parameters = shown.n_parameters;
+    given.parameters = shown.parameters;
+    given.parameter = shown.parameter;
+    shown.workers = flare->view->workers_total;
+    shown.n_parameters = 0;
+    shown.parameters = NULL;
+    shown.parameter = (ProtobufCBinaryData){0, NULL};
+    row->request = message_pack(&shown.base);
+    row->parameters = message_pack(&given.base);
+}
+
 /* Journals what was applied already: a flare that cannot be kept in memory is not accepted. */
 static enum covey_status journal_accepted(struct controller *controller, const struct flare *flare,
                                           const struct store_event *row, struct covey_error *error)
@@ -153,10 +151,10 @@ static enum covey_status journal_accepted(struct controller *controller, const s
                                    .accepted_ns = row->at_ns,
                                    .state = FLARE_QUEUED,
                                    .code_sha256 = flare->definition->code_sha256,
-                                   .request = message_pack(&flare->request->base),
                                    .definition = message_pack(&flare->definition->base)};
+    pack_request(flare, &accepted);
     enum covey_status status = COVEY_OK;
-    if (!accepted.request.data || !accepted.definition.data)
+    if (!accepted.request.data || !accepted.parameters.data || !accepted.definition.data)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
     else if (!journal_is_whole(controller))
         status = covey_error_set(error, COVEY_ENOSPACE,
@@ -165,6 +163,7 @@ static enum covey_status journal_accepted(struct controller *controller, const s
     else
         status = store_flare_add(controller->store, &accepted, row, error);
     free((void *)(uintptr_t)accepted.request.data);
+    free((void *)(uintptr_t)accepted.parameters.data);
     free((void *)(uintptr_t)accepted.definition.data);
     return status;
 }

@@ -19,7 +19,31 @@ enum covey_status store_event_insert(struct store *store, const char *flare,
     store_bind_u64(insert, 5, event->terminal);
     store_bind_bytes(insert, 6, event->body);
     store_bind_bytes(insert, 7, event->delta);
-    return store_run(store, insert, "append an event", error);
+    enum covey_status status = store_run(store, insert, "append an event", error);
+    if (!status && sqlite3_changes(store->database) == 0)
+        status = covey_error_set(error, COVEY_ENOTFOUND, "the journal has no flare %s", flare);
+    return status;
+}
+
+/* A flare's last event: what it needs no more goes, what it has left is counted. */
+static enum covey_status end_flare(struct store *store, const char *flare,
+                                   const struct store_event *event, struct covey_error *error)
+{
+    sqlite3_stmt *remove = store_statement(store, STORE_INPUT_REMOVE);
+    store_bind_text(remove, 1, flare);
+    enum covey_status status = store_run(store, remove, "end a flare", error);
+    if (status)
+        return status;
+    sqlite3_stmt *end = store_statement(store, STORE_FLARE_END);
+    store_bind_text(end, 1, flare);
+    store_bind_u64(end, 2, event->state);
+    store_bind_u64(end, 3, (uint64_t)event->at_ns);
+    store_bind_u64(end, 4, store_spool_bytes(store, flare));
+    if (sqlite3_step(end) == SQLITE_ROW) {
+        store->change.flares++;
+        store->change.bytes += store_column_u64(end, 0);
+    }
+    return store_run(store, end, "end a flare", error);
 }
 
 enum covey_status store_event_append(struct store *store, const char *flare,
@@ -29,16 +53,8 @@ enum covey_status store_event_append(struct store *store, const char *flare,
     if (status)
         return status;
     status = store_event_insert(store, flare, event, error);
-    if (!status) {
-        sqlite3_stmt *update = store_statement(store, STORE_FLARE_STATE);
-        store_bind_text(update, 1, flare);
-        store_bind_u64(update, 2, event->state);
-        store_bind_u64(update, 3, event->terminal ? (uint64_t)event->at_ns : 0);
-        store_bind_u64(update, 5, event->terminal ? store_spool_bytes(store, flare) : 0);
-        if (event->request.length_bytes)
-            store_bind_bytes(update, 4, event->request);
-        status = store_run(store, update, "append an event", error);
-    }
+    if (!status && event->terminal)
+        status = end_flare(store, flare, event, error);
     return store_end(store, status, error);
 }
 

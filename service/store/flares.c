@@ -15,8 +15,14 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
     store_bind_u64(insert, 5, flare->state);
     store_bind_bytes(insert, 6, flare->request);
     store_bind_bytes(insert, 7, flare->definition);
-    store_bind_text(insert, 8, flare->code_sha256);
     status = store_run(store, insert, "accept a flare", error);
+    if (!status) {
+        sqlite3_stmt *input = store_statement(store, STORE_INPUT_ADD);
+        store_bind_text(input, 1, flare->id);
+        store_bind_text(input, 2, flare->code_sha256);
+        store_bind_bytes(input, 3, flare->parameters);
+        status = store_run(store, input, "accept a flare", error);
+    }
     if (!status)
         status = store_event_insert(store, flare->id, event, error);
     return store_end(store, status, error);
@@ -66,6 +72,21 @@ enum covey_status store_flare_by_key(struct store *store, const char *tenant, co
     return walk(store, select, each, data, error);
 }
 
+enum covey_status store_parameters(struct store *store, const char *id, store_bytes_fn each,
+                                   void *data, struct covey_error *error)
+{
+    sqlite3_stmt *select = store_statement(store, STORE_INPUT_GET);
+    store_bind_text(select, 1, id);
+    int result = sqlite3_step(select);
+    if (result == SQLITE_ROW)
+        (void)each(store_column_bytes(select, 0), data);
+    enum covey_status status = result == SQLITE_ROW || result == SQLITE_DONE
+                                   ? COVEY_OK
+                                   : store_fail(store, result, "read parameters", error);
+    (void)sqlite3_reset(select);
+    return status;
+}
+
 enum covey_status store_flares_live(struct store *store, store_flare_fn each, void *data,
                                     struct covey_error *error)
 {
@@ -81,52 +102,4 @@ enum covey_status store_flares_before(struct store *store, const char *tenant, c
     if (tenant)
         store_bind_text(select, 2, tenant);
     return walk(store, select, each, data, error);
-}
-
-enum covey_status store_flares_ended(struct store *store, store_ended_fn each, void *data,
-                                     struct covey_error *error)
-{
-    sqlite3_stmt *select = store_statement(store, STORE_FLARES_ENDED);
-    int result;
-    while ((result = sqlite3_step(select)) == SQLITE_ROW) {
-        struct store_ended ended = {store_column_text(select, 0),
-                                    (int64_t)store_column_u64(select, 1),
-                                    store_column_u64(select, 2)};
-        if (!each(&ended, data)) {
-            result = SQLITE_DONE;
-            break;
-        }
-    }
-    enum covey_status status =
-        result == SQLITE_DONE ? COVEY_OK : store_fail(store, result, "read flares", error);
-    (void)sqlite3_reset(select);
-    return status;
-}
-
-enum covey_status store_ended_bytes(struct store *store, uint64_t *bytes, struct covey_error *error)
-{
-    sqlite3_stmt *select = store_statement(store, STORE_FLARES_SPOOL);
-    int result = sqlite3_step(select);
-    enum covey_status status = COVEY_OK;
-    if (result == SQLITE_ROW)
-        *bytes = store_column_u64(select, 0);
-    else
-        status = store_fail(store, result, "read flares", error);
-    (void)sqlite3_reset(select);
-    return status;
-}
-
-enum covey_status store_flare_remove(struct store *store, const char *id, struct covey_error *error)
-{
-    enum covey_status status = store_begin(store, error);
-    if (status)
-        return status;
-    static const enum store_statement removals[] = {STORE_EVENTS_REMOVE, STORE_FLARE_REMOVE};
-    for (size_t i = 0; !status && i < 2; i++) {
-        sqlite3_stmt *statement = store_statement(store, removals[i]);
-        store_bind_text(statement, 1, id);
-        status = store_run(store, statement, "forget a flare", error);
-    }
-    status = store_end(store, status, error);
-    return status ? status : store_spool_remove(store, id, error);
 }

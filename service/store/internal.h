@@ -5,7 +5,6 @@
 #include "service/store/store.h"
 
 #include <sqlite3.h>
-#include <stdatomic.h>
 
 /* Every statement, prepared at open. */
 #define STORE_STATEMENT_MAP(X)                                                                     \
@@ -13,24 +12,31 @@
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(FLARE_ADD, "INSERT INTO "                                                                    \
-                 "flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition," \
-                 "code_sha256) VALUES(?1,?2,?3,?4,0,?5,?6,?7,?8)")                                 \
-    X(FLARE_STATE, "UPDATE flares SET state=?2, ended_ns=?3, request=coalesce(?4, request), "      \
-                   "spool_bytes=?5 WHERE id=?1")                                                   \
+                 "flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,kept_bytes,request," \
+                 "definition) VALUES(?1,?2,?3,?4,0,?5,0,?6,?7)")                                   \
+    X(INPUT_ADD, "INSERT INTO inputs(flare,code_sha256,parameters) "                               \
+                 "SELECT number,?2,?3 FROM flares WHERE id=?1")                                    \
+    X(INPUT_GET, "SELECT parameters FROM inputs WHERE flare=" STORE_NUMBER)                        \
+    X(INPUT_REMOVE, "DELETE FROM inputs WHERE flare=" STORE_NUMBER)                                \
+    X(FLARE_END, "UPDATE flares SET state=?2, ended_ns=?3, kept_bytes=?4+256+length(request)+"     \
+                 "length(definition)+(SELECT coalesce(sum(32+length(body)+length(delta)),0) "      \
+                 "FROM events WHERE flare=number) WHERE id=?1 RETURNING kept_bytes")               \
     X(EVENT_ADD, "INSERT INTO events(flare,sequence,at_ns,state,terminal,body,delta) "             \
-                 "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                                   \
+                 "SELECT number,?2,?3,?4,?5,?6,?7 FROM flares WHERE id=?1")                        \
     X(EVENTS, "SELECT sequence,at_ns,state,terminal,body,delta FROM events "                       \
-              "WHERE flare=?1 AND sequence>=?2 ORDER BY sequence")                                 \
+              "WHERE flare=" STORE_NUMBER " AND sequence>=?2 ORDER BY sequence")                   \
     X(FLARE_GET, STORE_FLARE_COLUMNS "WHERE id=?1")                                                \
     X(FLARE_BY_KEY, STORE_FLARE_COLUMNS "WHERE tenant=?1 AND idempotency_key=?2")                  \
-    X(FLARES_LIVE, STORE_FLARE_COLUMNS "WHERE ended_ns=0 ORDER BY id")                             \
+    X(FLARES_LIVE, STORE_FLARE_COLUMNS "JOIN inputs ON flare=number ORDER BY number")              \
     X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
     X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
     X(FLARES_ENDED,                                                                                \
-      "SELECT id,ended_ns,spool_bytes FROM flares WHERE ended_ns>0 ORDER BY ended_ns")             \
-    X(FLARES_SPOOL, "SELECT coalesce(sum(spool_bytes),0) FROM flares WHERE ended_ns>0")            \
+      "SELECT id,ended_ns,kept_bytes FROM flares WHERE ended_ns>0 ORDER BY ended_ns")              \
+    X(FLARES_KEPT, "SELECT count(*),coalesce(sum(kept_bytes),0) FROM flares WHERE ended_ns>0")     \
     X(FLARE_REMOVE, "DELETE FROM flares WHERE id=?1")                                              \
-    X(EVENTS_REMOVE, "DELETE FROM events WHERE flare=?1")                                          \
+    X(EVENTS_REMOVE, "DELETE FROM events WHERE flare=" STORE_NUMBER)                               \
+    X(FREE_PAGES, "PRAGMA freelist_count")                                                         \
+    X(PAGES, "PRAGMA page_count")                                                                  \
     X(DEFINITION_ADD, "INSERT INTO definitions(tenant,name,version,sha256,body) "                  \
                       "VALUES(?1,?2,?3,?4,?5)")                                                    \
     X(DEFINITION_COUNT, "INSERT INTO definition_versions(tenant,name,version) VALUES(?1,?2,?3) "   \
@@ -62,9 +68,11 @@
     X(BLOBS, "SELECT sha256,size_bytes FROM blobs")                                                \
     X(BLOBS_UNUSED,                                                                                \
       "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN (SELECT sha256 FROM " \
-      "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM flares WHERE ended_ns=0)")          \
+      "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM inputs)")                           \
     X(BLOB_REMOVE, "DELETE FROM blobs WHERE sha256=?1")                                            \
     X(BLOB_DISOWN, "DELETE FROM blob_tenants WHERE sha256=?1")
+
+#define STORE_NUMBER "(SELECT number FROM flares WHERE id=?1)"
 
 #define STORE_FLARE_COLUMNS                                                                        \
     "SELECT id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition FROM flares "
@@ -78,16 +86,29 @@ enum store_statement {
 
 #define STORE_SYNC_FILES 64
 
+/* The write-ahead log, as checkpoint.c keeps it short. A frame is a page with a header. */
+struct store_log {
+    int fd;                 /* to sync it; -1: not opened yet */
+    sqlite3 *mover;         /* moves it into the database; the syncing thread's */
+    char begin_sql[48];     /* a write that changes nothing */
+    uint32_t frames;        /* its length at the last commit */
+    uint32_t moved_frames;  /* that are in the database */
+    uint32_t result_frames; /* what the sync under way makes of moved_frames */
+    bool move;              /* the sync under way moves it */
+    bool begin_again;       /* and begins it again */
+};
+
 struct store {
     char *folder;
     char *path; /* of the journal */
     int lock_fd;
-    int wal_fd;
     sqlite3 *database;
     sqlite3_stmt *statements[STORE_STATEMENTS];
+    struct store_kept kept;   /* as of the last commit */
+    struct store_kept change; /* what the write that is open makes of it */
+    bool batch;               /* a write of many calls is open */
     bool dirty;
-    bool large_wal;                  /* worth a checkpoint */
-    bool checkpoint;                 /* the sync under way makes one */
+    struct store_log log;
     int new_files[STORE_SYNC_FILES]; /* blobs that are not synced yet */
     size_t new_file_count;
     int syncing_files[STORE_SYNC_FILES];
@@ -95,6 +116,9 @@ struct store {
 };
 
 /* statement.c */
+
+/* What an SQLite result means. */
+enum covey_status store_status_of(sqlite3 *database, int result);
 
 /* The status of an SQLite result, with error filled in: "cannot ACTION: ..." */
 enum covey_status store_fail(struct store *store, int result, const char *action,
@@ -127,9 +151,25 @@ enum covey_status store_migrate(struct store *store, struct covey_error *error);
 /* Takes a descriptor that the next group commit syncs and closes. */
 void store_sync_file(struct store *store, int take_fd);
 
+/* checkpoint.c */
+
+/* Begins to note each commit's length of the log. ENOMEM. */
+enum covey_status store_log_open(struct store *store) COVEY_MUST_USE;
+void store_log_close(struct store *store);
+/* Decides whether the sync that begins moves the log; done when it has ended. */
+void store_log_plan(struct store *store);
+void store_log_done(struct store *store);
+/* On the syncing thread: makes the log safe, and moves it as planned. */
+enum covey_status store_log_sync(struct store *store) COVEY_MUST_USE;
+/* After a commit: where the log is longer than it may ever be, moves it here and now. */
+void store_log_bound(struct store *store);
+
 /* blobs.c: after an unclean end, forgets blobs whose file is not whole, and removes files of none.
  */
 enum covey_status store_blobs_check(struct store *store, struct covey_error *error);
+
+/* expire.c: counts what there is. */
+enum covey_status store_kept_load(struct store *store, struct covey_error *error) COVEY_MUST_USE;
 
 /* events.c */
 enum covey_status store_event_insert(struct store *store, const char *flare,

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "service/store/internal.h"
 
+#include <stdio.h>
+
 static const char *const steps[] = {
     /* 0 -> 1 */
     "CREATE TABLE flares("
@@ -41,9 +43,44 @@ static const char *const steps[] = {
     " sha256 TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY(sha256, tenant)) WITHOUT ROWID;",
     /* 1 -> 2 */
     "ALTER TABLE nodes ADD COLUMN drain_until_ns INTEGER NOT NULL DEFAULT 0;",
+    /* 2 -> 3: flares are numbered, which makes short keys of events that follow each other on the
+     * same pages; what a flare needs until it ends has a table of its own. */
+    "ALTER TABLE flares RENAME TO old_flares;"
+    "ALTER TABLE events RENAME TO old_events;"
+    "CREATE TABLE flares("
+    " number INTEGER PRIMARY KEY, id TEXT NOT NULL, tenant TEXT NOT NULL,"
+    " idempotency_key TEXT NOT NULL, accepted_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, kept_bytes INTEGER NOT NULL, request BLOB NOT NULL,"
+    " definition BLOB NOT NULL);"
+    "INSERT INTO flares(id, tenant, idempotency_key, accepted_ns, ended_ns, state, kept_bytes,"
+    " request, definition)"
+    " SELECT id, tenant, idempotency_key, accepted_ns, ended_ns, state, spool_bytes, request,"
+    " definition FROM old_flares ORDER BY id;"
+    "CREATE UNIQUE INDEX flares_by_id ON flares(id);"
+    "CREATE TABLE inputs("
+    " flare INTEGER PRIMARY KEY, code_sha256 TEXT NOT NULL, parameters BLOB NOT NULL);"
+    "INSERT INTO inputs SELECT number, code_sha256, x'' FROM old_flares JOIN flares USING(id)"
+    " WHERE old_flares.ended_ns = 0;"
+    "CREATE TABLE events("
+    " flare INTEGER NOT NULL, sequence INTEGER NOT NULL, at_ns INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, terminal INTEGER NOT NULL, body BLOB NOT NULL, delta BLOB NOT NULL,"
+    " PRIMARY KEY(flare, sequence)) WITHOUT ROWID;"
+    "INSERT INTO events SELECT number, sequence, at_ns, old_events.state, terminal, body, delta"
+    " FROM old_events JOIN flares ON flares.id = old_events.flare ORDER BY number, sequence;"
+    "DROP TABLE old_events; DROP TABLE old_flares;"
+    "UPDATE flares SET kept_bytes = kept_bytes + 256 + length(request) + length(definition) +"
+    " (SELECT coalesce(sum(32 + length(body) + length(delta)), 0) FROM events"
+    " WHERE flare = number) WHERE ended_ns > 0;"
+    "CREATE UNIQUE INDEX flares_by_key ON flares(tenant, idempotency_key)"
+    " WHERE idempotency_key <> '';"
+    "CREATE INDEX flares_by_tenant ON flares(tenant, id);"
+    "CREATE INDEX flares_by_end ON flares(ended_ns, kept_bytes) WHERE ended_ns > 0;",
 };
 
 #define NEWEST (int)(sizeof steps / sizeof *steps)
+
+/* The first version whose files can give free pages back. */
+#define INCREMENTAL_SINCE 3
 
 static int version_of(struct store *store, int *version)
 {
@@ -79,6 +116,7 @@ enum covey_status store_migrate(struct store *store, struct covey_error *error)
                                "the journal %s has schema version %d, and this program knows none "
                                "above %d: use the newer program that wrote it",
                                store->path, version, NEWEST);
+    bool had_fixed_size = version > 0 && version < INCREMENTAL_SINCE;
     for (; version < NEWEST; version++) {
         result = run_step(store, version);
         if (result == SQLITE_OK)
@@ -88,5 +126,11 @@ enum covey_status store_migrate(struct store *store, struct covey_error *error)
             (void)sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
+    /* Where the disk has no room for it the file only never becomes shorter. */
+    if (had_fixed_size)
+        (void)sqlite3_exec(store->database, "PRAGMA auto_vacuum=INCREMENTAL; VACUUM;", NULL, NULL,
+                           NULL);
+    (void)snprintf(store->log.begin_sql, sizeof store->log.begin_sql, "PRAGMA user_version=%d",
+                   NEWEST);
     return COVEY_OK;
 }

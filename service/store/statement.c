@@ -4,9 +4,9 @@
 
 #include <errno.h>
 
-static enum covey_status status_of(struct store *store, int result)
+enum covey_status store_status_of(sqlite3 *database, int result)
 {
-    int number = sqlite3_system_errno(store->database);
+    int number = sqlite3_system_errno(database);
     if (number == 0)
         number = errno; /* SQLite has cleared its own by rolling back */
     switch (result & 0xff) {
@@ -29,7 +29,7 @@ static enum covey_status status_of(struct store *store, int result)
 enum covey_status store_fail(struct store *store, int result, const char *action,
                              struct covey_error *error)
 {
-    enum covey_status status = status_of(store, result);
+    enum covey_status status = store_status_of(store->database, result);
     const char *text = sqlite3_errmsg(store->database);
     if (status == COVEY_EPROTO)
         return covey_error_set(error, status,
@@ -103,18 +103,49 @@ enum covey_status store_run(struct store *store, sqlite3_stmt *statement, const 
     return COVEY_OK;
 }
 
-enum covey_status store_begin(struct store *store, struct covey_error *error)
+static enum covey_status begin(struct store *store, struct covey_error *error)
 {
+    store->change = (struct store_kept){0, 0};
     return store_run(store, store_statement(store, STORE_BEGIN), "write", error);
 }
 
-enum covey_status store_end(struct store *store, enum covey_status status,
-                            struct covey_error *error)
+static enum covey_status end(struct store *store, enum covey_status status,
+                             struct covey_error *error)
 {
     if (!status)
         status = store_run(store, store_statement(store, STORE_COMMIT), "write", error);
     /* A full disk may have rolled back by itself. */
     if (status && !sqlite3_get_autocommit(store->database))
         (void)sqlite3_step(store_statement(store, STORE_ROLLBACK));
+    if (status)
+        return status;
+    store->kept.flares += store->change.flares;
+    store->kept.bytes += store->change.bytes;
+    store_log_bound(store);
+    return COVEY_OK;
+}
+
+enum covey_status store_begin(struct store *store, struct covey_error *error)
+{
+    return store->batch ? COVEY_OK : begin(store, error);
+}
+
+enum covey_status store_end(struct store *store, enum covey_status status,
+                            struct covey_error *error)
+{
+    return store->batch ? status : end(store, status, error);
+}
+
+enum covey_status store_batch_begin(struct store *store, struct covey_error *error)
+{
+    enum covey_status status = begin(store, error);
+    store->batch = status == COVEY_OK;
     return status;
+}
+
+enum covey_status store_batch_end(struct store *store, enum covey_status status,
+                                  struct covey_error *error)
+{
+    store->batch = false;
+    return end(store, status, error);
 }

@@ -11,22 +11,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Past this length of the write-ahead log the group commit moves it into the database. */
-#define CHECKPOINT_PAGES 1024
-
 static const char *const statement_texts[] = {
 #define STORE_STATEMENT_TEXT(id, sql) [STORE_##id] = (sql),
     STORE_STATEMENT_MAP(STORE_STATEMENT_TEXT)
 #undef STORE_STATEMENT_TEXT
 };
-
-static int on_wal(void *data, sqlite3 *database, const char *name, int pages)
-{
-    (void)database;
-    (void)name;
-    ((struct store *)data)->large_wal = pages > CHECKPOINT_PAGES;
-    return SQLITE_OK;
-}
 
 static enum covey_status lock_folder(struct store *store, struct covey_error *error)
 {
@@ -73,14 +62,17 @@ static enum covey_status open_database(struct store *store, struct covey_error *
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_exec(store->database,
-                              "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                              "PRAGMA wal_autocheckpoint=0; PRAGMA trusted_schema=OFF;",
+                              "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+                              "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
+                              "PRAGMA trusted_schema=OFF;",
                               NULL, NULL, NULL);
     if (result != SQLITE_OK)
         return store_fail(store, result, "open the database", error);
     (void)sqlite3_busy_timeout(store->database, 2000);
-    (void)sqlite3_wal_hook(store->database, on_wal, store);
-    enum covey_status status = store_migrate(store, error);
+    enum covey_status status = store_log_open(store);
+    if (status)
+        return covey_error_set(error, status, "no memory to open the store");
+    status = store_migrate(store, error);
     for (int i = 0; !status && i < STORE_STATEMENTS; i++) {
         result = sqlite3_prepare_v3(store->database, statement_texts[i], -1,
                                     SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
@@ -97,7 +89,7 @@ enum covey_status store_open(const char *folder, struct store **store, struct co
     if (!made)
         return covey_error_set(error, COVEY_ENOMEM, "no memory to open the store");
     made->lock_fd = -1;
-    made->wal_fd = -1;
+    made->log.fd = -1;
     made->folder = covey_strdup(folder);
     made->path = covey_asprintf("%s/journal.db", folder);
     enum covey_status status =
@@ -108,6 +100,8 @@ enum covey_status store_open(const char *folder, struct store **store, struct co
         status = make_folders(folder, error);
     if (!status)
         status = open_database(made, error);
+    if (!status)
+        status = store_kept_load(made, error);
     if (!status)
         status = store_blobs_check(made, error);
     if (status) {
@@ -130,8 +124,8 @@ void store_close(struct store *store)
         covey_close(&store->new_files[i]);
     for (int i = 0; i < STORE_STATEMENTS; i++)
         (void)sqlite3_finalize(store->statements[i]);
+    store_log_close(store);
     (void)sqlite3_close(store->database);
-    covey_close(&store->wal_fd);
     covey_close(&store->lock_fd);
     free(store->path);
     free(store->folder);

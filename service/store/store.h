@@ -51,6 +51,22 @@ void store_sync_begin(struct store *store);
 enum covey_status store_sync(struct store *store) COVEY_MUST_USE;
 void store_sync_done(struct store *store, enum covey_status status);
 
+/*
+ * The log is about to begin again from its start, which a write now would put off: what can wait
+ * for the sync under way does.
+ */
+bool store_is_moving(const struct store *store);
+
+/* ---- many writes in one ---- */
+
+/*
+ * Until store_batch_end, writes of flares and events are one: the first that fails spoils them all.
+ * With COVEY_OK they are committed, otherwise undone; returns what came of it.
+ */
+enum covey_status store_batch_begin(struct store *store, struct covey_error *error) COVEY_MUST_USE;
+enum covey_status store_batch_end(struct store *store, enum covey_status status,
+                                  struct covey_error *error);
+
 /* ---- flares and their events ---- */
 
 struct store_flare {
@@ -60,16 +76,17 @@ struct store_flare {
     int64_t accepted_ns;
     int64_t ended_ns; /* 0: it has not */
     uint32_t state;
-    const char *code_sha256; /* kept while it has not ended; not read back */
-    struct store_bytes request;
+    struct store_bytes request; /* without what its workers are given */
     struct store_bytes definition;
+    /* These two are kept until it ends, and not read back with it. */
+    const char *code_sha256;
+    struct store_bytes parameters; /* store_parameters */
 };
 
-/* What is left of an ended flare. */
-struct store_ended {
-    const char *id;
-    int64_t ended_ns;
-    uint64_t spool_bytes; /* of its results and log */
+/* What ended flares take: rows, events, results and logs. */
+struct store_kept {
+    uint64_t flares;
+    uint64_t bytes;
 };
 
 /* One row of the event log. */
@@ -80,8 +97,6 @@ struct store_event {
     bool terminal;            /* the flare's last */
     struct store_bytes body;  /* what users see */
     struct store_bytes delta; /* what it changed */
-    struct store_bytes
-        request; /* of the terminal one: replaces the flare's request; not read back */
 };
 
 /* Adds a flare with its first event, both or neither. EEXISTS: the id or the idempotency key is
@@ -90,15 +105,15 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
                                   const struct store_event *event,
                                   struct covey_error *error) COVEY_MUST_USE;
 
-/* Appends an event. EEXISTS: its sequence is there. */
+/* Appends an event. EEXISTS: its sequence is there. ENOTFOUND: its flare is not. */
 enum covey_status store_event_append(struct store *store, const char *flare,
                                      const struct store_event *event,
                                      struct covey_error *error) COVEY_MUST_USE;
 
 /* Rows are borrowed during the call; returning false ends the walk. */
 typedef bool (*store_event_fn)(const struct store_event *event, void *data);
-typedef bool (*store_ended_fn)(const struct store_ended *ended, void *data);
 typedef bool (*store_flare_fn)(const struct store_flare *flare, void *data);
+typedef bool (*store_bytes_fn)(struct store_bytes bytes, void *data);
 
 /* The events of a flare from a sequence on. */
 enum covey_status store_events(struct store *store, const char *flare, uint64_t from_sequence,
@@ -114,6 +129,10 @@ enum covey_status store_flare_by_key(struct store *store, const char *tenant, co
                                      store_flare_fn each, void *data,
                                      struct covey_error *error) COVEY_MUST_USE;
 
+/* The parameters of a flare that has not ended, or nothing. */
+enum covey_status store_parameters(struct store *store, const char *id, store_bytes_fn each,
+                                   void *data, struct covey_error *error) COVEY_MUST_USE;
+
 /* Flares that have not ended, in order of acceptance. */
 enum covey_status store_flares_live(struct store *store, store_flare_fn each, void *data,
                                     struct covey_error *error) COVEY_MUST_USE;
@@ -123,17 +142,21 @@ enum covey_status store_flares_before(struct store *store, const char *tenant, c
                                       store_flare_fn each, void *data,
                                       struct covey_error *error) COVEY_MUST_USE;
 
-/* Ended flares, the longest ended first. */
-enum covey_status store_flares_ended(struct store *store, store_ended_fn each, void *data,
-                                     struct covey_error *error) COVEY_MUST_USE;
+/* What all ended flares take. */
+struct store_kept store_kept(const struct store *store);
 
-/* Bytes of results and logs of all ended flares. */
-enum covey_status store_ended_bytes(struct store *store, uint64_t *bytes,
-                                    struct covey_error *error) COVEY_MUST_USE;
+/* What may stay of ended flares. */
+struct store_keep {
+    int64_t after_ns; /* those that ended before it go */
+    uint64_t flares;
+    uint64_t bytes;
+};
 
-/* Forgets a flare, its events, results and log. */
-enum covey_status store_flare_remove(struct store *store, const char *id,
-                                     struct covey_error *error) COVEY_MUST_USE;
+/* Forgets at most max_flares ended flares that are more than may stay, the longest ended first, and
+ * gives some of the room that they leave back to the disk. */
+enum covey_status store_expire(struct store *store, const struct store_keep *keep,
+                               uint32_t max_flares, uint32_t *removed,
+                               struct covey_error *error) COVEY_MUST_USE;
 
 /* ---- definitions ---- */
 

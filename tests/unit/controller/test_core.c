@@ -564,30 +564,62 @@ static bool is_known(const char *flare)
     return controller_find(core.controller, &core.caller, flare, &ended, &core.error) == COVEY_OK;
 }
 
+static void restart_with_nodes(void)
+{
+    core_restart(&core);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+}
+
 static void retention__by_age_and_size__oldest_go_first(void)
 {
     char first[ULID_BYTES];
     char second[ULID_BYTES];
     core_start(&core);
     core.options.limits.keep_flares_ns = 3600 * S;
-    core.options.limits.keep_bytes = 100;
-    core_restart(&core);
-    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
-    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+    restart_with_nodes();
     succeed();
     memcpy(first, id, sizeof first);
-    live(1 * S);
+    const struct store_kept one = store_kept(core.store);
+    TEST_EQUAL(one.flares, 1);
+    TEST_TRUE(one.bytes > 40 + 500); /* its log, and what it is and was */
+    core.options.limits.keep_bytes = 2 * one.bytes + one.bytes / 2;
+    restart_with_nodes();
+    TEST_EQUAL(store_kept(core.store).bytes, one.bytes);
     succeed();
     memcpy(second, id, sizeof second);
-    live(61 * S);
-    TEST_TRUE(is_known(first) && is_known(second)); /* 80 bytes */
+    live(1 * S);
+    TEST_TRUE(is_known(first) && is_known(second));
     succeed();
-    live(61 * S);
+    live(1 * S);
     TEST_TRUE(!is_known(first) && is_known(second) && is_known(id));
     TEST_EQUAL(store_log_size(core.store, first), 0);
     TEST_EQUAL(store_log_size(core.store, second), 40);
     core_pass(&core, 3700 * S);
     TEST_TRUE(!is_known(second) && !is_known(id));
+    TEST_EQUAL(store_kept(core.store).bytes, 0);
+    core_stop(&core);
+}
+
+/* More than one step of the clean-up has to go. */
+static void retention__by_count__keeps_pace(void)
+{
+    char first[ULID_BYTES];
+    core_start(&core);
+    restart_with_nodes();
+    for (unsigned i = 0; i < 150; i++) {
+        succeed();
+        if (i == 0)
+            memcpy(first, id, sizeof first);
+    }
+    TEST_TRUE(is_known(first));
+    TEST_EQUAL(store_kept(core.store).flares, 150);
+    core.options.limits.keep_count = 10;
+    restart_with_nodes();
+    for (unsigned turn = 0; turn < 3; turn++)
+        live(20 * MS);
+    TEST_EQUAL(store_kept(core.store).flares, 10);
+    TEST_TRUE(!is_known(first) && is_known(id));
     core_stop(&core);
 }
 
@@ -599,6 +631,7 @@ static const struct test_case times[] = {
     TEST_CASE(workers__all_end_after_a_failure__no_grace_is_waited),
     TEST_CASE(time_limit__over_a_restart__counts_from_start),
     TEST_CASE(retention__by_age_and_size__oldest_go_first),
+    TEST_CASE(retention__by_count__keeps_pace),
     {0}};
 
 static const struct test_case faults[] = {
