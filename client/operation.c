@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "client/internal.h"
+#include "proto/strings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,17 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
 static const struct rpc_call_events call_events = {
     .on_message = on_message, .on_writable = on_writable, .on_end = on_end};
 
+/* The request holds a string that is no text. */
+static void blame_text(struct covey_operation *operation, const ProtobufCMessage *request)
+{
+    char field[PROTO_FIELD_BYTES];
+    proto_strings_find_bad(request, field);
+    covey_error_set(&operation->failure, COVEY_EINVAL,
+                    "%s of the request is not UTF-8: the API takes no other text; bytes can go "
+                    "into a parameter or a file",
+                    *field ? field : "a string");
+}
+
 enum covey_status operation_call(struct covey_operation *operation,
                                  const struct operation_stage *stage,
                                  const ProtobufCMessage *request, struct covey_error *error)
@@ -202,6 +214,8 @@ enum covey_status operation_call(struct covey_operation *operation,
                             "the request of %zu bytes is longer than a message may be; use fewer "
                             "or shorter parameters",
                             protobuf_c_message_get_packed_size(request));
+        else if (status == COVEY_EINVAL)
+            blame_text(operation, request);
         else if (status)
             covey_error_set(&operation->failure, status, "cannot send the request: %s",
                             covey_status_text(status));

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "proto/strings.h"
 #include "rpc/code.h"
 #include "rpc/connection.h"
 
@@ -353,10 +354,19 @@ static void refuse_message(struct rpc_call *call, enum covey_status status)
     }
 }
 
-/* Decodes one frame. NULL: the call has been refused. */
+/* The call goes on where its owner can do without the message. */
+static void skip_or_refuse(struct rpc_call *call, enum covey_status status, const uint8_t *bytes,
+                           size_t length_bytes)
+{
+    bool can_skip = status != COVEY_ENOMEM && call->events && call->events->on_bad_message;
+    if (!can_skip || !call->events->on_bad_message(call, status, bytes, length_bytes, call->data))
+        refuse_message(call, status);
+}
+
+/* Decodes one frame. NULL: it could not be, and the call is refused or goes on without it. */
 static ProtobufCMessage *decode_frame(struct rpc_call *call, const struct rpc_frame *frame)
 {
-    const uint8_t *bytes = frame->bytes;
+    uint8_t *bytes = call->in.data + (frame->bytes - call->in.data); /* ours, to be mended */
     size_t length_bytes = frame->length_bytes;
     struct covey_buffer inflated = {0};
     enum covey_status status = COVEY_OK;
@@ -370,23 +380,26 @@ static ProtobufCMessage *decode_frame(struct rpc_call *call, const struct rpc_fr
         length_bytes = inflated.length_bytes;
     }
     ProtobufCMessage *message = NULL;
+    if (!status && call->mends_text)
+        (void)proto_strings_mend(call->receives, bytes, length_bytes);
     if (!status)
         status = rpc_decode(call->receives, bytes, length_bytes, call->limits->decode_budget_bytes,
                             &message);
+    if (status)
+        skip_or_refuse(call, status, bytes, length_bytes);
     covey_buffer_free(&inflated);
-    if (status) {
-        refuse_message(call, status);
-        return NULL;
-    }
     return message;
 }
 
-ProtobufCMessage *rpc_call_next_message(struct rpc_call *call)
+/* NULL: there is no whole message, or it could not be decoded; then *skipped says whether the next
+ * may be looked for. */
+static ProtobufCMessage *take_message(struct rpc_call *call, bool *skipped)
 {
     struct rpc_frame frame;
     enum covey_status status =
         rpc_frame_parse(call->in.data + call->in_offset, call->in.length_bytes - call->in_offset,
                         call->limits->message_bytes, &frame);
+    *skipped = status == COVEY_OK;
     if (status == COVEY_EAGAIN)
         return NULL;
     if (status) {
@@ -395,6 +408,12 @@ ProtobufCMessage *rpc_call_next_message(struct rpc_call *call)
     }
     call->in_offset += RPC_FRAME_HEADER_BYTES + frame.length_bytes;
     return decode_frame(call, &frame);
+}
+
+ProtobufCMessage *rpc_call_next_message(struct rpc_call *call)
+{
+    bool skipped;
+    return take_message(call, &skipped);
 }
 
 static bool may_deliver(const struct rpc_call *call)
@@ -412,10 +431,13 @@ static void deliver(struct rpc_call *call)
             rpc_call_due(call);
             break;
         }
+        bool skipped = false;
         ProtobufCMessage *message = call->first;
         call->first = NULL;
         if (!message && call->in.length_bytes > call->in_offset)
-            message = rpc_call_next_message(call);
+            message = take_message(call, &skipped);
+        if (!message && skipped)
+            continue;
         if (!message)
             break;
         call->arrive_by_ns = COVEY_NEVER_NS;
@@ -536,6 +558,11 @@ void rpc_call_on_connection_lost(struct rpc_call *call, const char *reason)
     /* What had arrived whole still counts, unless the owner has stopped reading. */
     rpc_call_conclude(call, call->is_server ? RPC_CANCELLED : RPC_UNAVAILABLE, text,
                       !call->is_server && !call->paused);
+}
+
+void rpc_call_mend_text(struct rpc_call *call)
+{
+    call->mends_text = true;
 }
 
 void rpc_call_set_data(struct rpc_call *call, void *data)

@@ -36,6 +36,7 @@ struct rpc_call {
     const struct rpc_call_events *events;
     void *data;
     const ProtobufCMessageDescriptor *receives;
+    bool mends_text;
     struct rpc_deadline watch; /* for the first of the three below, or earlier */
     int64_t deadline_ns;       /* of the whole call */
     int64_t arrive_by_ns;      /* server: of the next message */

@@ -1,4 +1,6 @@
 /* The sending half of a call: its queue, how much may be in it, and how nghttp2 takes from it. */
+#include "base/log.h"
+#include "proto/strings.h"
 #include "rpc/call.h"
 #include "rpc/connection.h"
 
@@ -16,6 +18,25 @@ void rpc_call_wake(struct rpc_call *call)
     rpc_connection_due(call->connection);
 }
 
+/* Nobody takes a message with a string that is no text: the one just queued, after before_bytes. */
+static enum covey_status settle_text(struct rpc_call *call,
+                                     const ProtobufCMessageDescriptor *descriptor,
+                                     size_t before_bytes)
+{
+    size_t start = before_bytes + RPC_FRAME_HEADER_BYTES;
+    uint8_t *bytes = call->out.data + start;
+    size_t length_bytes = call->out.length_bytes - start;
+    if (call->is_server || call->mends_text) {
+        if (proto_strings_mend(descriptor, bytes, length_bytes) > 0)
+            log_warn("a message held text that is not UTF-8: mended type=%s", descriptor->name);
+        return COVEY_OK;
+    }
+    if (proto_strings_check(descriptor, bytes, length_bytes) == COVEY_OK)
+        return COVEY_OK;
+    call->out.length_bytes = before_bytes;
+    return COVEY_EINVAL;
+}
+
 enum covey_status rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
 {
     if (call->closed || call->over)
@@ -26,6 +47,8 @@ enum covey_status rpc_call_send(struct rpc_call *call, const ProtobufCMessage *m
     }
     size_t before_bytes = call->out.length_bytes;
     enum covey_status status = rpc_frame_append(&call->out, message, call->limits->message_bytes);
+    if (!status)
+        status = settle_text(call, message->descriptor, before_bytes);
     if (status)
         return status;
     if (!rpc_call_charge(call) && call->is_server && !call->account->is_urgent) {

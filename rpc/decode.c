@@ -5,14 +5,11 @@
  * counted while it decodes.
  */
 #include "base/memory.h"
-#include "base/text.h"
+#include "proto/strings.h"
 #include "rpc/rpc.h"
-#include "rpc/wire.h"
 
 #include <malloc.h>
 #include <stdlib.h>
-
-#define MAX_DEPTH 64
 
 /* What an allocation costs beside its bytes: the heap's header and rounding. */
 #define ALLOCATION_OVERHEAD_BYTES 16
@@ -22,32 +19,6 @@ struct budget {
     bool exceeded;
     bool out_of_memory;
 };
-
-static enum covey_status check_message(const ProtobufCMessageDescriptor *descriptor,
-                                       struct rpc_wire wire, unsigned depth)
-{
-    if (depth > MAX_DEPTH)
-        return COVEY_ELIMIT;
-    struct rpc_wire_field found;
-    while (rpc_wire_next(&wire, &found)) {
-        if (found.type != RPC_WIRE_BYTES)
-            continue;
-        const ProtobufCFieldDescriptor *field =
-            protobuf_c_message_descriptor_get_field(descriptor, found.number);
-        if (!field)
-            continue;
-        if (field->type == PROTOBUF_C_TYPE_STRING &&
-            !covey_text_valid(found.bytes, found.length_bytes))
-            return COVEY_EPROTO;
-        if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-            continue;
-        struct rpc_wire inner = rpc_wire_over(found.bytes, found.length_bytes);
-        enum covey_status status = check_message(field->descriptor, inner, depth + 1);
-        if (status)
-            return status;
-    }
-    return wire.at == wire.end ? COVEY_OK : COVEY_EPROTO;
-}
 
 static void *allocate(void *data, size_t size_bytes)
 {
@@ -79,7 +50,7 @@ static void release(void *data, void *memory)
 enum covey_status rpc_decode(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
                              size_t length_bytes, size_t budget_bytes, ProtobufCMessage **message)
 {
-    enum covey_status status = check_message(descriptor, rpc_wire_over(bytes, length_bytes), 0);
+    enum covey_status status = proto_strings_check(descriptor, bytes, length_bytes);
     if (status)
         return status;
     struct budget budget = {.left_bytes = budget_bytes};

@@ -1,7 +1,7 @@
 #include "rpc/descriptors.h"
 
 #include "base/memory.h"
-#include "rpc/wire.h"
+#include "proto/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,31 +33,31 @@ struct walk {
 };
 
 /* A string field of a descriptor; empty where it has none. */
-static struct rpc_wire_field find_string(struct rpc_wire wire, uint32_t number)
+static struct proto_wire_field find_string(struct proto_wire wire, uint32_t number)
 {
-    struct rpc_wire_field field;
-    while (rpc_wire_next(&wire, &field)) {
-        if (field.number == number && field.type == RPC_WIRE_BYTES)
+    struct proto_wire_field field;
+    while (proto_wire_next(&wire, &field)) {
+        if (field.number == number && field.type == PROTO_WIRE_BYTES)
             return field;
     }
-    return (struct rpc_wire_field){.bytes = (const uint8_t *)""};
+    return (struct proto_wire_field){.bytes = (const uint8_t *)""};
 }
 
-static char *join(const char *scope, const struct rpc_wire_field *name)
+static char *join(const char *scope, const struct proto_wire_field *name)
 {
     return covey_asprintf("%s%s%.*s", scope, *scope && name->length_bytes ? "." : "",
                           (int)name->length_bytes, (const char *)name->bytes);
 }
 
-static enum covey_status walk_children(const struct walk *walk, struct rpc_wire wire,
+static enum covey_status walk_children(const struct walk *walk, struct proto_wire wire,
                                        enum kind kind, const char *scope, unsigned depth);
 
-static enum covey_status walk_one(const struct walk *walk, struct rpc_wire wire, enum kind kind,
+static enum covey_status walk_one(const struct walk *walk, struct proto_wire wire, enum kind kind,
                                   const char *scope, unsigned depth)
 {
     if (depth > MAX_NESTING)
         return COVEY_EPROTO;
-    struct rpc_wire_field name = find_string(wire, NAME_NUMBER);
+    struct proto_wire_field name = find_string(wire, NAME_NUMBER);
     char *full_name = join(scope, &name);
     if (!full_name)
         return COVEY_ENOMEM;
@@ -73,16 +73,16 @@ static enum covey_status walk_one(const struct walk *walk, struct rpc_wire wire,
     return status;
 }
 
-static enum covey_status walk_children(const struct walk *walk, struct rpc_wire wire,
+static enum covey_status walk_children(const struct walk *walk, struct proto_wire wire,
                                        enum kind kind, const char *scope, unsigned depth)
 {
-    struct rpc_wire_field field;
-    while (rpc_wire_next(&wire, &field)) {
+    struct proto_wire_field field;
+    while (proto_wire_next(&wire, &field)) {
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             if (parts[i].parent != kind || parts[i].number != field.number ||
-                field.type != RPC_WIRE_BYTES)
+                field.type != PROTO_WIRE_BYTES)
                 continue;
-            struct rpc_wire inner = rpc_wire_over(field.bytes, field.length_bytes);
+            struct proto_wire inner = proto_wire_over(field.bytes, field.length_bytes);
             enum covey_status status = walk_one(walk, inner, parts[i].child, scope, depth);
             if (status)
                 return status;
@@ -92,11 +92,11 @@ static enum covey_status walk_children(const struct walk *walk, struct rpc_wire 
 }
 
 static enum covey_status add_file(struct rpc_descriptors *descriptors,
-                                  const struct rpc_wire_field *bytes)
+                                  const struct proto_wire_field *bytes)
 {
-    struct rpc_wire wire = rpc_wire_over(bytes->bytes, bytes->length_bytes);
-    struct rpc_wire_field name = find_string(wire, NAME_NUMBER);
-    struct rpc_wire_field package = find_string(wire, PACKAGE_NUMBER);
+    struct proto_wire wire = proto_wire_over(bytes->bytes, bytes->length_bytes);
+    struct proto_wire_field name = find_string(wire, NAME_NUMBER);
+    struct proto_wire_field package = find_string(wire, PACKAGE_NUMBER);
     struct rpc_descriptor_file *file = covey_calloc(1, sizeof *file);
     if (!file)
         return COVEY_ENOMEM;
@@ -124,10 +124,10 @@ static enum covey_status add_file(struct rpc_descriptors *descriptors,
 enum covey_status rpc_descriptors_add(struct rpc_descriptors *descriptors, const uint8_t *bytes,
                                       size_t length_bytes)
 {
-    struct rpc_wire wire = rpc_wire_over(bytes, length_bytes);
-    struct rpc_wire_field field;
-    while (rpc_wire_next(&wire, &field)) {
-        if (field.number != 1 || field.type != RPC_WIRE_BYTES)
+    struct proto_wire wire = proto_wire_over(bytes, length_bytes);
+    struct proto_wire_field field;
+    while (proto_wire_next(&wire, &field)) {
+        if (field.number != 1 || field.type != PROTO_WIRE_BYTES)
             continue;
         enum covey_status status = add_file(descriptors, &field);
         if (status)
@@ -137,7 +137,7 @@ enum covey_status rpc_descriptors_add(struct rpc_descriptors *descriptors, const
 }
 
 static struct rpc_descriptor_file *find_dependency(const struct rpc_descriptors *descriptors,
-                                                   const struct rpc_wire_field *name)
+                                                   const struct proto_wire_field *name)
 {
     char text[512];
     if (name->length_bytes >= sizeof text)
@@ -159,10 +159,10 @@ size_t rpc_descriptors_closure(struct rpc_descriptors *descriptors,
     file->marked = true;
     files[count++] = file;
     for (size_t i = 0; i < count; i++) {
-        struct rpc_wire wire = rpc_wire_over(files[i]->bytes, files[i]->length_bytes);
-        struct rpc_wire_field field;
-        while (rpc_wire_next(&wire, &field) && count < size) {
-            if (field.number != DEPENDENCY_NUMBER || field.type != RPC_WIRE_BYTES)
+        struct proto_wire wire = proto_wire_over(files[i]->bytes, files[i]->length_bytes);
+        struct proto_wire_field field;
+        while (proto_wire_next(&wire, &field) && count < size) {
+            if (field.number != DEPENDENCY_NUMBER || field.type != PROTO_WIRE_BYTES)
                 continue;
             struct rpc_descriptor_file *found = find_dependency(descriptors, &field);
             if (!found || found->marked)

@@ -166,7 +166,10 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
 
 static const struct rpc_call_events *on_call(struct rpc_call *call, void *service_data, void **data)
 {
-    static const struct rpc_call_events events = {on_message, on_half_close, on_writable, on_end};
+    static const struct rpc_call_events events = {.on_message = on_message,
+                                                  .on_half_close = on_half_close,
+                                                  .on_writable = on_writable,
+                                                  .on_end = on_end};
     (void)call;
     *data = service_data;
     return &events;

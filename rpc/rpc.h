@@ -54,6 +54,10 @@ struct rpc_channel;
 struct rpc_call_events {
     /* One whole message, decoded and checked (budget, UTF-8). It is freed after the callback. */
     void (*on_message)(struct rpc_call *call, const ProtobufCMessage *message, void *data);
+    /* In place of on_message, a message that cannot be decoded; why is EPROTO or ELIMIT. True: the
+     * call goes on without it. False, or no such function: it ends the call. */
+    bool (*on_bad_message)(struct rpc_call *call, enum covey_status why, const uint8_t *bytes,
+                           size_t length_bytes, void *data);
     /* Server side: the client will send no more. */
     void (*on_half_close)(struct rpc_call *call, void *data);
     /* The call is writable, after rpc_call_writable was false or rpc_call_schedule. */
@@ -69,6 +73,8 @@ struct rpc_call_events {
  * for one message, so a stream asks rpc_call_writable before each and else waits for on_writable.
  * ELIMIT: longer than the peer's or our limit, or all that waits for this caller would be more than
  * it may hold. EPRECONDITION: the sending side is closed. ENOMEM.
+ * A server's message, and one of a call that mends text, is made valid where a string is not UTF-8;
+ * EINVAL: any other is refused (proto/strings.h can name the field).
  */
 enum covey_status rpc_call_send(struct rpc_call *call,
                                 const ProtobufCMessage *message) COVEY_MUST_USE;
@@ -89,6 +95,13 @@ void rpc_call_schedule(struct rpc_call *call);
  */
 void rpc_call_pause(struct rpc_call *call);
 void rpc_call_resume(struct rpc_call *call);
+
+/*
+ * From now on a string that is not UTF-8 is mended ('?' for each bad byte) in what comes and in
+ * what is sent, and not refused: for what people read, where a message with a bad text is worth
+ * more than none. Call it before messages come: in on_call, or after rpc_channel_call.
+ */
+void rpc_call_mend_text(struct rpc_call *call);
 
 /* The user's pointer, as given to every callback. */
 void rpc_call_set_data(struct rpc_call *call, void *data);

@@ -26,6 +26,7 @@ add_custom_command(
   DEPENDS ${rpc_unit_dir}/tree.proto
   VERBATIM)
 
+covey_unit_test(proto strings DEPENDS covey_wire covey_test_tree)
 covey_unit_test(rpc text DEPENDS covey_rpc)
 covey_unit_test(rpc deadlines DEPENDS covey_rpc)
 covey_unit_test(rpc framing DEPENDS covey_rpc covey_test_tree)

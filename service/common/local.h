@@ -47,11 +47,11 @@ enum covey_status local_send(int socket, const local_message *message, const int
                              size_t fd_count) COVEY_MUST_USE;
 
 /* Receives one record. EUNAVAILABLE where the peer has closed; EAGAIN where nothing is there;
- * EPROTO on what is no message, has no known body or a string that is not UTF-8. */
+ * EPROTO on what is no message or has no known body. Bad text costs only itself: it is mended. */
 enum covey_status local_receive(int socket, struct local_record *record) COVEY_MUST_USE;
 
-/* Decodes a record's bytes, with the checks of local_receive. */
-enum covey_status local_decode(const void *bytes, size_t length_bytes,
+/* Decodes a record's bytes, which it mends, with the checks of local_receive. */
+enum covey_status local_decode(void *bytes, size_t length_bytes,
                                local_message **message) COVEY_MUST_USE;
 
 /* Takes a descriptor out of a record; -1 where there is none. */

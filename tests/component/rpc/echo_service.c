@@ -183,6 +183,25 @@ ON_CALL(on_split_call, .on_message = on_split, .on_writable = split_on)
 ON_CALL(on_join_call, .on_message = on_join, .on_half_close = on_join_end)
 ON_CALL(on_chat_call, .on_message = on_chat, .on_half_close = on_chat_end, .on_writable = chat_on)
 
+static bool on_bad_note(struct rpc_call *call, enum covey_status why, const uint8_t *bytes,
+                        size_t length_bytes, void *data)
+{
+    (void)bytes;
+    (void)data;
+    note answer = echo_note("malformed", (uint32_t)length_bytes, 0);
+    return why == COVEY_EPROTO && rpc_call_send(call, &answer.base) == COVEY_OK;
+}
+
+ON_CALL(on_mending_call, .on_message = on_chat, .on_bad_message = on_bad_note,
+        .on_half_close = on_chat_end, .on_writable = chat_on)
+
+static const struct rpc_call_events *on_mend_call(struct rpc_call *call, void *service_data,
+                                                  void **data)
+{
+    rpc_call_mend_text(call);
+    return on_mending_call(call, service_data, data);
+}
+
 #define NOTES .request = &covey__test__note__descriptor, .response = &covey__test__note__descriptor
 
 static const struct rpc_method methods[] = {
@@ -194,6 +213,12 @@ static const struct rpc_method methods[] = {
      .client_streaming = true,
      .server_streaming = true,
      .on_call = on_chat_call},
+    {.name = "Mend",
+     NOTES,
+     .client_streaming = true,
+     .server_streaming = true,
+     .on_call = on_mend_call},
 };
 
-const struct rpc_service echo_service = {"covey.test.Echo", methods, 4};
+const struct rpc_service echo_service = {"covey.test.Echo", methods,
+                                         sizeof methods / sizeof *methods};

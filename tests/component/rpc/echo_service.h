@@ -5,7 +5,8 @@
  * nothing and finishes OK, "large" is answered by more than the limit, "work" after 5 ms of work).
  * Split sends count notes of payload's size (as fast as flow control allows). Join answers with the
  * number of notes and the sum of their payloads; "fail" ends it, "pause" stops its reading. Chat
- * answers each note; "pause" stops its reading.
+ * answers each note; "pause" stops its reading. Mend is a Chat that mends texts and answers
+ * "malformed", with the length, to what it cannot decode.
  */
 #ifndef ECHO_SERVICE_H
 #define ECHO_SERVICE_H

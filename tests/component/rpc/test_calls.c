@@ -254,6 +254,89 @@ static void call__unary_with_no_message_or_two__never_reaches_the_method(void)
     TEST_EQUAL(fixture.echo.calls_ended, 0);
 }
 
+/* A string that is none goes out neither from a client nor, unless it is mended, from anybody. */
+static void call__with_text_that_is_not_utf8__is_refused_where_it_is_made(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Unary", NULL), COVEY_OK);
+    TEST_EQUAL(client_send(&client, "caf\xe9", 1, 100), COVEY_EINVAL);
+    /* The call is as it was. */
+    TEST_EQUAL(client_send(&client, "caf\xc3\xa9", 2, 100), COVEY_OK);
+    rpc_call_half_close(client.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL(client.messages, 1);
+    TEST_EQUAL(client.last_count, 2);
+
+    struct client mending = {0};
+    TEST_EQUAL(client_start(&fixture, &mending, "Unary", NULL), COVEY_OK);
+    rpc_call_mend_text(mending.call);
+    TEST_EQUAL(client_send(&mending, "caf\xe9", 0, 0), COVEY_OK);
+    rpc_call_half_close(mending.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &mending));
+    TEST_EQUAL_STRING(mending.last_text, "caf?");
+    fixture_stop(&fixture);
+}
+
+static bool has_all(void *data)
+{
+    const struct client *client = data;
+    return client->messages == client->to_send || client->ended;
+}
+
+static void send_raw(struct client *client, const ProtobufCMessage *message)
+{
+    TEST_EQUAL(rpc_call_send(client->call, message), COVEY_OK);
+    client->to_send++;
+}
+
+/* What a method can do without costs the message, and not the call; for the others it is as ever.
+ */
+static void call__with_a_message_that_cannot_be_read__goes_on_where_it_may(void)
+{
+    struct fixture fixture;
+    struct client client = {0};
+    uint8_t bad_text[] = "a\xff\xe2\x82";
+    Covey__Test__RawNote raw = COVEY__TEST__RAW_NOTE__INIT;
+    Covey__Test__WrongNote wrong = COVEY__TEST__WRONG_NOTE__INIT;
+    raw.text = (ProtobufCBinaryData){4, bad_text};
+    wrong.text = 300;
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(client_start(&fixture, &client, "Mend", NULL), COVEY_OK);
+    send_raw(&client, &raw.base);
+    TEST_TRUE(fixture_run(&fixture, has_all, &client));
+    TEST_EQUAL_STRING(client.last_text, "a\?\?\?");
+    send_raw(&client, &wrong.base);
+    TEST_TRUE(fixture_run(&fixture, has_all, &client));
+    TEST_EQUAL_STRING(client.last_text, "malformed");
+    TEST_EQUAL(client.last_count, 3);
+    /* Several at once, the bad ones among good ones. */
+    Covey__Test__Note good = echo_note("good", 7, 0);
+    for (size_t i = 0; i < 20; i++) {
+        send_raw(&client, &wrong.base);
+        send_raw(&client, &good.base);
+    }
+    TEST_TRUE(fixture_run(&fixture, has_all, &client));
+    TEST_EQUAL(client.messages, 42);
+    TEST_EQUAL_STRING(client.last_text, "good");
+    rpc_call_half_close(client.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &client));
+    TEST_EQUAL(client.code, RPC_OK);
+
+    for (size_t i = 0; i < 2; i++) {
+        struct client strict = {0};
+        TEST_EQUAL(client_start(&fixture, &strict, "Chat", NULL), COVEY_OK);
+        send_raw(&strict, i ? &wrong.base : &raw.base);
+        TEST_TRUE(fixture_run(&fixture, client_ended, &strict));
+        TEST_EQUAL(strict.code, RPC_INVALID_ARGUMENT);
+    }
+    fixture_stop(&fixture);
+}
+
 static void call__ended_early_by_the_server__stops_the_client(void)
 {
     struct fixture fixture;
@@ -309,6 +392,8 @@ static const struct test_case cases[] = {
     TEST_CASE(call__with_a_message_over_a_limit__fails_where_it_is_seen),
     TEST_CASE(call__with_bad_arguments__is_refused_at_once),
     TEST_CASE(call__unary_with_no_message_or_two__never_reaches_the_method),
+    TEST_CASE(call__with_text_that_is_not_utf8__is_refused_where_it_is_made),
+    TEST_CASE(call__with_a_message_that_cannot_be_read__goes_on_where_it_may),
     TEST_CASE(call__ended_early_by_the_server__stops_the_client),
     TEST_CASE(call__given_other_data__tells_the_new_owner),
     {0},

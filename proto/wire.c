@@ -1,8 +1,8 @@
-#include "rpc/wire.h"
+#include "proto/wire.h"
 
 #define MAX_FIELD_NUMBER 536870911
 
-static bool read_varint(struct rpc_wire *wire, uint64_t *value)
+static bool read_varint(struct proto_wire *wire, uint64_t *value)
 {
     *value = 0;
     for (unsigned shift = 0; shift < 70 && wire->at < wire->end; shift += 7) {
@@ -15,7 +15,7 @@ static bool read_varint(struct rpc_wire *wire, uint64_t *value)
     return false;
 }
 
-static bool skip(struct rpc_wire *wire, uint64_t length_bytes)
+static bool skip(struct proto_wire *wire, uint64_t length_bytes)
 {
     if (length_bytes > (uint64_t)(wire->end - wire->at))
         return false;
@@ -23,17 +23,17 @@ static bool skip(struct rpc_wire *wire, uint64_t length_bytes)
     return true;
 }
 
-static bool read_value(struct rpc_wire *wire, struct rpc_wire_field *field)
+static bool read_value(struct proto_wire *wire, struct proto_wire_field *field)
 {
     uint64_t value;
     switch (field->type) {
-    case RPC_WIRE_VARINT:
-        return read_varint(wire, &value);
-    case RPC_WIRE_64BIT:
+    case PROTO_WIRE_VARINT:
+        return read_varint(wire, &field->value);
+    case PROTO_WIRE_64BIT:
         return skip(wire, 8);
-    case RPC_WIRE_32BIT:
+    case PROTO_WIRE_32BIT:
         return skip(wire, 4);
-    case RPC_WIRE_BYTES:
+    case PROTO_WIRE_BYTES:
         if (!read_varint(wire, &value))
             return false;
         field->bytes = wire->at;
@@ -44,14 +44,14 @@ static bool read_value(struct rpc_wire *wire, struct rpc_wire_field *field)
     }
 }
 
-bool rpc_wire_next(struct rpc_wire *wire, struct rpc_wire_field *field)
+bool proto_wire_next(struct proto_wire *wire, struct proto_wire_field *field)
 {
     if (wire->at == wire->end || !wire->at)
         return false;
     uint64_t tag;
     if (read_varint(wire, &tag) && tag >> 3 >= 1 && tag >> 3 <= MAX_FIELD_NUMBER) {
         field->number = (uint32_t)(tag >> 3);
-        field->type = (enum rpc_wire_type)(tag & 7);
+        field->type = (enum proto_wire_type)(tag & 7);
         if (read_value(wire, field))
             return true;
     }
