@@ -10,6 +10,9 @@
 #include "bench/series.h"
 #include "bench/user.h"
 
+#include "base/clock.h"
+#include "base/quantity.h"
+
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -25,7 +28,7 @@ struct settings {
     int workers;
     int runs;
     int warm_ups;
-    int gap_ms;
+    int64_t gap_ns;
     int peer_runs;
     bool cold;
     bool json;
@@ -49,9 +52,9 @@ static const struct argp_option options[] = {
     {"workers", 'n', "N", 0, "Workers in a flare (default: 48)", 0},
     {"runs", KEY_RUNS, "N", 0, "Flares that are measured (default: 20)", 0},
     {"warm-ups", KEY_WARM_UPS, "N", 0, "Flares before them that are not (default: 2)", 0},
-    {"gap", KEY_GAP, "MS", 0,
-     "Milliseconds between the end of a flare and the next call, in which the nodes start what "
-     "they keep warm (default: 300)",
+    {"gap", KEY_GAP, "TIME", 0,
+     "Time between the end of a flare and the next call, in which the nodes start what "
+     "they keep warm (default: 300ms)",
      0},
     {"cold", KEY_COLD, NULL, 0, "Nodes that keep no hosts and packs warm", 0},
     {"peer", KEY_PEER, "NAME", 0,
@@ -75,7 +78,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         settings->warm_ups = bench_whole_number(text, 0, most, state);
         return 0;
     case KEY_GAP:
-        settings->gap_ms = bench_whole_number(text, 0, most, state);
+        if (covey_parse_time(text, &settings->gap_ns))
+            argp_error(state, "--gap must be " COVEY_TIME_EXAMPLES ", not \"%s\"", text);
         return 0;
     case KEY_PEER_RUNS:
         settings->peer_runs = bench_whole_number(text, 1, most, state);
@@ -158,9 +162,9 @@ static int run_flare(struct covey_client *client, const struct settings *setting
     return failed;
 }
 
-static void pause_ms(int gap_ms)
+static void pause_ns(int64_t gap_ns)
 {
-    struct timespec gap = {.tv_sec = gap_ms / 1000, .tv_nsec = gap_ms % 1000 * 1000000L};
+    struct timespec gap = {.tv_sec = gap_ns / COVEY_NS_PER_S, .tv_nsec = gap_ns % COVEY_NS_PER_S};
     nanosleep(&gap, NULL);
 }
 
@@ -176,7 +180,7 @@ static int run_flares(struct covey_client *client, const struct settings *settin
         }
         if (run_flare(client, settings, run < 0 ? NULL : figures))
             return -1;
-        pause_ms(settings->gap_ms);
+        pause_ns(settings->gap_ns);
     }
     return 0;
 }
@@ -275,7 +279,7 @@ static void print_text(const struct settings *settings, const struct figures *fi
 int bench_startup(int argc, char **argv)
 {
     struct settings settings = {
-        .workers = 48, .runs = 20, .warm_ups = 2, .gap_ms = 300, .peer_runs = 5};
+        .workers = 48, .runs = 20, .warm_ups = 2, .gap_ns = 300000000, .peer_runs = 5};
     const struct argp argp = {
         .options = options,
         .parser = parse,

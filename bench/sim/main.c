@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/quantity.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -22,7 +23,7 @@ static const size_t trace_limit_bytes = (size_t)1 << 30;
 struct settings {
     struct sim_shape shape; /* 0: not given */
     struct sim_workload workload;
-    uint64_t hold_s;
+    int64_t hold_ns;
     const struct sim_policy *policies[policies_max];
     uint32_t policy_count;
     const char *trace;
@@ -69,8 +70,8 @@ static const struct argp_option options[] = {
     {0, 0, 0, 0, "The simulation", 3},
     {"policy", KEY_POLICY, "NAME", 0,
      "covey, fifo, first-fit, faas or all (default); again for more", 0},
-    {"hold", KEY_HOLD, "SECONDS", 0,
-     "How long a worker of faas waits for the others of its job (default: 300)", 0},
+    {"hold", KEY_HOLD, "TIME", 0,
+     "How long a worker of faas waits for the others of its job (default: 5m)", 0},
     {0, 0, 0, 0, "What comes out", 4},
     {"json", KEY_JSON, NULL, 0, "One JSON object", 0},
     {"svg", KEY_SVG, "FILE", 0, "Draw utilisation over time, and waits", 0},
@@ -177,7 +178,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         add_policies(settings, text, state);
         return 0;
     case KEY_HOLD:
-        settings->hold_s = whole(text, 1, 1000000, state);
+        if (covey_parse_time(text, &settings->hold_ns) || settings->hold_ns == 0)
+            argp_error(state, "--hold must be " COVEY_TIME_EXAMPLES ", not \"%s\"", text);
         return 0;
     case KEY_TRACE:
         settings->trace = text;
@@ -301,8 +303,7 @@ static enum covey_status simulate(const struct settings *settings, const struct 
     enum covey_status status = COVEY_OK;
     for (uint32_t i = 0; i < settings->policy_count && !status; i++) {
         const struct sim_policy *policy = settings->policies[i];
-        struct sim_run run = {.hold_ns = (int64_t)settings->hold_s * COVEY_NS_PER_S,
-                              .seed = settings->workload.seed};
+        struct sim_run run = {.hold_ns = settings->hold_ns, .seed = settings->workload.seed};
         status = sim_run_trace(&run, policy, trace, &settings->shape, error);
         if (!status) {
             status = sim_report_fill(&run, policy->name, &reports[i]);
@@ -330,7 +331,7 @@ static enum covey_status report(const struct settings *settings, const struct si
     const struct sim_subject subject = {
         .source = settings->trace ? settings->trace : "generator",
         .seed = settings->workload.seed,
-        .hold_s = (double)settings->hold_s,
+        .hold_s = (double)settings->hold_ns / (double)COVEY_NS_PER_S,
         .trace = trace,
         .shape = &settings->shape,
     };
@@ -353,7 +354,7 @@ int main(int argc, char **argv)
 {
     struct settings settings = {
         .workload = {.seed = 1, .jobs = 1000, .load = 0.8, .tenants = 16, .bursty = true},
-        .hold_s = 300,
+        .hold_ns = 300 * COVEY_NS_PER_S,
     };
     const struct argp argp = {
         .options = options,

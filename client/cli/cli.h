@@ -66,9 +66,8 @@ uint32_t cli_parse_count(const struct argp_state *state, const char *option, con
                          uint32_t least, uint32_t most);
 int32_t cli_parse_integer(const struct argp_state *state, const char *option, const char *text,
                           int32_t least, int32_t most);
-/* "512", "64K", "1.5G": powers of 1024. */
+/* Sizes and times as base/quantity.h has them, above 0. */
 uint64_t cli_parse_size(const struct argp_state *state, const char *option, const char *text);
-/* "500ms", "30s", "5m", "1h"; a plain number is seconds. */
 int64_t cli_parse_duration(const struct argp_state *state, const char *option, const char *text);
 /* "key=value" cut into the pair; text is changed and kept. */
 struct covey_pair cli_parse_pair(const struct argp_state *state, const char *option, char *text);

@@ -1,12 +1,12 @@
 /* Values of options, and how values are shown. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "client/cli/cli.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,38 +38,18 @@ uint32_t cli_parse_count(const struct argp_state *state, const char *option, con
 
 uint64_t cli_parse_size(const struct argp_state *state, const char *option, const char *text)
 {
-    static const char units[] = "KMGT";
-    char *end;
-    double value = strtod(text, &end);
-    double scale = 1;
-    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    if (unit) {
-        scale = ldexp(1, (int)(unit - units + 1) * 10);
-        end++;
-        if (end[0] == 'i' && end[1] == 'B')
-            end += 2;
-    }
-    if (end == text || *end || !isfinite(value) || value <= 0 || value * scale >= 0x1p63)
-        argp_error(state, "%s must be a size like 512M or 2G, not \"%s\"", option, text);
-    return (uint64_t)(value * scale);
+    uint64_t bytes = 0;
+    if (covey_parse_size(text, &bytes) || bytes == 0 || bytes > INT64_MAX)
+        argp_error(state, "%s must be " COVEY_SIZE_EXAMPLES ", not \"%s\"", option, text);
+    return bytes;
 }
 
 int64_t cli_parse_duration(const struct argp_state *state, const char *option, const char *text)
 {
-    static const struct {
-        const char *name;
-        double scale_ns;
-    } units[] = {{"", 1e9}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
-    char *end;
-    double value = strtod(text, &end);
-    double scale_ns = 0;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].name) == 0)
-            scale_ns = units[i].scale_ns;
-    double duration_ns = value * scale_ns;
-    if (end == text || !isfinite(value) || duration_ns < 1 || duration_ns >= 0x1p62)
-        argp_error(state, "%s must be a time like 500ms, 30s, 5m or 1h, not \"%s\"", option, text);
-    return (int64_t)duration_ns;
+    int64_t duration_ns = 0;
+    if (covey_parse_time(text, &duration_ns) || duration_ns == 0 || duration_ns > INT64_MAX / 2)
+        argp_error(state, "%s must be " COVEY_TIME_EXAMPLES ", not \"%s\"", option, text);
+    return duration_ns;
 }
 
 struct covey_pair cli_parse_pair(const struct argp_state *state, const char *option, char *text)

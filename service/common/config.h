@@ -23,8 +23,8 @@ enum config_type {
     CONFIG_STRING,  /* char *, owned or NULL */
     CONFIG_STRINGS, /* struct config_strings; in the environment separated by commas */
     CONFIG_NUMBER,  /* uint64_t */
-    CONFIG_BYTES,   /* uint64_t; "64MiB", "1GiB", "4096" */
-    CONFIG_DURATION /* int64_t of nanoseconds; "250ms", "10s", "5m", "24h", "7d" */
+    CONFIG_BYTES,   /* uint64_t; a size as base/quantity.h has it */
+    CONFIG_DURATION /* int64_t of nanoseconds; a time as there */
 };
 
 struct config_option {
@@ -57,8 +57,6 @@ enum covey_status config_load(const struct config_program *program, int argc, ch
 void config_free(const struct config_program *program, void *settings);
 
 /* The value of a text; EINVAL, with the result untouched, for one that has none. */
-enum covey_status config_parse_duration(const char *text, int64_t *duration_ns) COVEY_MUST_USE;
-enum covey_status config_parse_bytes(const char *text, uint64_t *bytes) COVEY_MUST_USE;
 enum covey_status config_parse_number(const char *text, uint64_t *number) COVEY_MUST_USE;
 
 #endif

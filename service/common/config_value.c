@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "service/common/config_internal.h"
 
@@ -10,61 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-/* A decimal number and one of the units. */
-static enum covey_status parse(const char *text, const struct unit *units, size_t count,
-                               uint64_t *value)
-{
-    char *end;
-    if (!isdigit((unsigned char)*text))
-        return COVEY_EINVAL;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno)
-        return COVEY_EINVAL;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(end, units[i].name) == 0)
-            return __builtin_mul_overflow(number, units[i].factor, value) ? COVEY_EINVAL : COVEY_OK;
-    return COVEY_EINVAL;
-}
-
 enum covey_status config_parse_number(const char *text, uint64_t *number)
 {
-    static const struct unit units[] = {{"", 1}};
-    uint64_t value;
-    enum covey_status status = parse(text, units, 1, &value);
-    if (!status)
-        *number = value;
-    return status;
-}
-
-enum covey_status config_parse_bytes(const char *text, uint64_t *bytes)
-{
-    static const struct unit units[] = {{"", 1},           {"B", 1},          {"KiB", 1U << 10},
-                                        {"MiB", 1U << 20}, {"GiB", 1U << 30}, {"TiB", 1ULL << 40}};
-    uint64_t value;
-    enum covey_status status = parse(text, units, sizeof units / sizeof *units, &value);
-    if (!status)
-        *bytes = value;
-    return status;
-}
-
-enum covey_status config_parse_duration(const char *text, int64_t *duration_ns)
-{
-    static const struct unit units[] = {{"ms", COVEY_NS_PER_MS},
-                                        {"s", COVEY_NS_PER_S},
-                                        {"m", 60ULL * COVEY_NS_PER_S},
-                                        {"h", 3600ULL * COVEY_NS_PER_S},
-                                        {"d", 24 * 3600ULL * COVEY_NS_PER_S}};
-    uint64_t value;
-    enum covey_status status = parse(text, units, sizeof units / sizeof *units, &value);
-    if (status || value > INT64_MAX)
+    char *end;
+    errno = 0;
+    if (!isdigit((unsigned char)*text))
         return COVEY_EINVAL;
-    *duration_ns = (int64_t)value;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || *end)
+        return COVEY_EINVAL;
+    *number = value;
     return COVEY_OK;
 }
 
@@ -97,18 +53,17 @@ static enum covey_status set_strings(struct config_strings *strings, char *const
 static enum covey_status set_value(const struct config_option *option, void *settings,
                                    const char *text, const char *where, struct covey_error *error)
 {
-    static const char *const expected[] = {
-        [CONFIG_NUMBER] = "a whole number",
-        [CONFIG_BYTES] = "a size such as 4096, 64KiB, 16MiB or 1GiB",
-        [CONFIG_DURATION] = "a duration such as 250ms, 10s, 5m, 24h or 7d"};
+    static const char *const expected[] = {[CONFIG_NUMBER] = "a whole number",
+                                           [CONFIG_BYTES] = COVEY_SIZE_EXAMPLES,
+                                           [CONFIG_DURATION] = COVEY_TIME_EXAMPLES};
     uint64_t value = 0;
     int64_t duration_ns;
     enum covey_status status = COVEY_OK;
     if (option->type == CONFIG_DURATION) {
-        status = config_parse_duration(text, &duration_ns);
+        status = covey_parse_time(text, &duration_ns);
         value = status ? 0 : (uint64_t)duration_ns;
     } else {
-        status = option->type == CONFIG_BYTES ? config_parse_bytes(text, &value)
+        status = option->type == CONFIG_BYTES ? covey_parse_size(text, &value)
                                               : config_parse_number(text, &value);
     }
     if (status)

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "service/common/config.h"
 #include "service/controller/internal.h"
@@ -36,7 +37,7 @@ static enum covey_status take_word(struct controller *controller, char *word,
     *value++ = '\0';
     enum covey_status status = COVEY_OK;
     if (strcmp(word, "memory") == 0) {
-        status = config_parse_bytes(value, &quota->most.amount[SCHED_MEMORY_BYTES]);
+        status = covey_parse_size(value, &quota->most.amount[SCHED_MEMORY_BYTES]);
         return status || quota->most.amount[SCHED_MEMORY_BYTES] == 0 ? COVEY_EINVAL : COVEY_OK;
     }
     if (strcmp(word, "slots") == 0)

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/io.h"
+#include "base/quantity.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -50,7 +51,7 @@ static const struct argp_option rows[] = {
     {"ca-file", KEY_CA_FILE, "FILE", 0, "Certificates to trust: TLS to the controller", 0},
     {"warm-hosts", KEY_WARM_HOSTS, "N", 0, "Hosts kept ready (default: 1)", 0},
     {"warm-packs", KEY_WARM_PACKS, "N", 0, "Packs kept ready (default: 2)", 0},
-    {"cache-bytes", KEY_CACHE_BYTES, "BYTES", 0, "Bound of the code cache (default: 4G)", 0},
+    {"cache-bytes", KEY_CACHE_BYTES, "SIZE", 0, "Bound of the code cache (default: 4G)", 0},
     {"lifeline-fd", KEY_LIFELINE_FD, "N", 0,
      "End, with everything, when the other end of this descriptor closes", 0},
     {"isolation", KEY_ISOLATION, "KIND", 0,
@@ -58,31 +59,12 @@ static const struct argp_option rows[] = {
     {0},
 };
 
-bool node_parse_bytes(const char *text, uint64_t *bytes)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    errno = 0;
-    if (*text < '0' || *text > '9')
-        return false;
-    unsigned long long number = strtoull(text, &end, 10);
-    unsigned shift = 0;
-    if (*end) {
-        const char *unit = strchr(units, *end);
-        if (!unit || end[1])
-            return false;
-        shift = 10 * (unsigned)(unit - units + 1);
-    }
-    if (errno != 0 || number > UINT64_MAX >> shift)
-        return false;
-    *bytes = (uint64_t)number << shift;
-    return true;
-}
-
 static bool parse_count(const char *text, uint32_t least, uint32_t most, uint32_t *number)
 {
-    uint64_t value;
-    if (!node_parse_bytes(text, &value) || value < least || value > most)
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value < least || value > most)
         return false;
     *number = (uint32_t)value;
     return true;
@@ -158,9 +140,10 @@ static void add_resource(struct argp_state *state, struct node_options *options,
     struct node_amount *resource = &options->resources[options->resource_count];
     if (options->resource_count == NODE_PAIRS_MAX)
         argp_error(state, "--resource can be given %d times at most", NODE_PAIRS_MAX);
-    if (!node_parse_pair(text, &pair) || !node_parse_bytes(pair.value, &resource->amount)) {
-        argp_error(state, "--resource takes NAME=N, N a number, also as 4G, not '%s%s%s'", text,
-                   pair.key ? "=" : "", pair.key ? pair.value : "");
+    if (!node_parse_pair(text, &pair) || covey_parse_size(pair.value, &resource->amount)) {
+        argp_error(state,
+                   "--resource takes NAME=N, N a number or " COVEY_SIZE_EXAMPLES ", not '%s%s%s'",
+                   text, pair.key ? "=" : "", pair.key ? pair.value : "");
         return;
     }
     for (size_t i = 0; i < options->resource_count; i++)
@@ -223,8 +206,8 @@ static error_t parse_resource(int key, char *text, struct argp_state *state)
     case KEY_SLOTS:
         return parse_count_option(state, "--slots", text, 1, 65536, &options->slots);
     case KEY_MEMORY:
-        if (!node_parse_bytes(text, &options->memory_bytes) || options->memory_bytes == 0)
-            argp_error(state, "--memory takes a size, as 4G, not '%s'", text);
+        if (covey_parse_size(text, &options->memory_bytes) || options->memory_bytes == 0)
+            argp_error(state, "--memory must be " COVEY_SIZE_EXAMPLES ", not '%s'", text);
         return 0;
     case KEY_LABEL:
         add_pair(state, "--label", text, options->labels, &options->label_count);
@@ -238,8 +221,8 @@ static error_t parse_resource(int key, char *text, struct argp_state *state)
     case KEY_GPUS:
         return parse_count_option(state, "--gpus", text, 0, 65536, &options->gpus);
     case KEY_CACHE_BYTES:
-        if (!node_parse_bytes(text, &options->cache_bytes))
-            argp_error(state, "--cache-bytes takes a size, as 4G, not '%s'", text);
+        if (covey_parse_size(text, &options->cache_bytes))
+            argp_error(state, "--cache-bytes must be " COVEY_SIZE_EXAMPLES ", not '%s'", text);
         return 0;
     case KEY_WARM_HOSTS:
         return parse_count_option(state, "--warm-hosts", text, 0, 64, &options->warm_hosts);

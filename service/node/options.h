@@ -65,9 +65,6 @@ void node_options_parse(struct node_options *options, int argc, char **argv);
 /* "10-20" or "10". False, with nothing changed, on anything else. */
 bool node_parse_ports(const char *text, uint32_t *first, uint32_t *last);
 
-/* "512", "512M", "2G", "1T", "4K", powers of 1024. */
-bool node_parse_bytes(const char *text, uint64_t *bytes);
-
 /* Cuts "key=value" in two, within text. False, with text untouched, where that is no label: both
  * are 1 to 63 of [A-Za-z0-9._/-], the value may be empty. */
 bool node_parse_pair(char *text, struct node_pair *pair);

@@ -50,11 +50,22 @@ def number(low, high, what):
 
 
 def memory(text):
-    match = re.fullmatch(r"([0-9]{1,6})([MG]?)", text)
-    mib = int(match.group(1)) * (1024 if match.group(2) == "G" else 1) if match else 0
+    """A size as Covey's programs take it (covey(7)), in MiB."""
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]+)?)(?:([KMGTP])(?:IB)?|B)?", text.upper())
+    mib = int(float(match.group(1)) * 1024 ** " KMGTP".index(match.group(2) or " ") / 1024 ** 2) if match else 0
     if not 256 <= mib <= 65536:
-        raise argparse.ArgumentTypeError(f"\"{text}\" is no amount from 256M to 64G")
+        raise argparse.ArgumentTypeError(f"\"{text}\" is no size from 256M to 64G")
     return mib
+
+
+def duration(text):
+    """A time as Covey's programs take it (covey(7)), in whole seconds."""
+    units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]+)?)([a-z]*)", text)
+    seconds = int(float(match.group(1)) * units[match.group(2)]) if match and match.group(2) in units else 0
+    if not 1 <= seconds <= 604800:
+        raise argparse.ArgumentTypeError(f"\"{text}\" is no time from 1s to 7d")
+    return seconds
 
 
 def netem(text):
@@ -80,8 +91,8 @@ def add_machine_options(parser, limit_seconds):
     parser.add_argument("--guests", type=number(1, MAX_GUESTS, "guests"), default=2, metavar="N", help="default 2")
     parser.add_argument("--memory", type=memory, default=2048, metavar="M", help="of each, as 2048M or 2G (default)")
     parser.add_argument("--cpus", type=number(1, 64, "processors"), default=1, metavar="C", help="of each, default 1")
-    parser.add_argument("--time-limit", type=number(1, 604800, "seconds"), default=limit_seconds, metavar="S",
-                        help=f"seconds from the start of the guests to their end, whatever happens (default {limit_seconds})")
+    parser.add_argument("--time-limit", type=duration, default=limit_seconds, metavar="TIME",
+                        help=f"from the start of the guests to their end, whatever happens: 90s, 5m (default {limit_seconds}s)")
     parser.add_argument("--netem", type=netem, metavar="SPEC", help="for tc netem in each guest: \"loss 1%%\"")
     parser.add_argument("--out", default="lab-out", metavar="DIR",
                         help="where what is written under $LAB_OUT goes, in a folder per node (default lab-out)")

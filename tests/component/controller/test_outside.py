@@ -180,7 +180,7 @@ def test_refusals():
         "--config", write("c.yaml", "# settings\nheartbeat: 1s\nmax_workers: many\n"))
     assert "c.yaml:2: there is no setting 'colour'" in refused(
         "--config", write("c.yaml", "heartbeat: 1s\ncolour: red\n"))
-    assert "COVEY_HEARTBEAT: '1' is not a duration" in refused(COVEY_HEARTBEAT="1")
+    assert "COVEY_HEARTBEAT: '1w' is not a time such as 250ms" in refused(COVEY_HEARTBEAT="1w")
     assert "--max-workers: '0' is out of range" in refused("--max-workers", "0")
     assert "none.yaml" in refused("--config", path("none.yaml"))
     assert "chmod 600" in refused(*here, "--tokens-file", write("open", "a b user\n", 0o644))

@@ -24,7 +24,7 @@ def main():
         ([], "--controller is needed"),
         (to + ["--slots", "0"], "--slots takes a number from 1"),
         (to + ["--slots", "many"], "--slots takes a number from 1"),
-        (to + ["--memory", "4X"], "--memory takes a size"),
+        (to + ["--memory", "4X"], "--memory must be a size such as"),
         (to + ["--data-ports", "9-8"], "--data-ports takes FIRST-LAST"),
         (to + ["--name", "a/b"], "a node's name is"),
         (to + ["--isolation", "none"], "--isolation is auto"),

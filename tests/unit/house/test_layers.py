@@ -26,7 +26,7 @@ LAYERS = {
     "service": ({"base", "proto", "rpc", "scheduler", "transport/core", "transport/net", "worker", "service"},
                 {"protobuf-c", "uv", "openssl", "sqlite", "seccomp", "cap", "hwloc", "cyaml", "microhttpd"}),
     "client": ({"base", "proto", "rpc", "client"}, {"protobuf-c", "uv", "openssl", "cyaml"}),
-    "bench": ({PUBLIC, "scheduler", "bench", "bench/sim"}, {"mpi", "ucx", "rdma"}),
+    "bench": ({PUBLIC, "base", "scheduler", "bench", "bench/sim"}, {"mpi", "ucx", "rdma"}),
     "bench/sim": ({PUBLIC, "base", "scheduler", "bench/sim"}, {"zlib"}),
     "examples": ({PUBLIC, "examples"}, {"zlib"}),
     "tests": (None, None),
@@ -254,7 +254,7 @@ class MadeUpTree(unittest.TestCase):
                 ("worker/a.c", '#include "rpc/rpc.h"'), ("worker/a.c", '#include "transport/net/net.h"'),
                 ("worker/a.c", "#include <uv.h>"), ("client/a.c", '#include "scheduler/place.h"'),
                 ("client/a.c", '#include "service/x.h"'), ("service/a.c", '#include "client/x.h"'),
-                ("service/a.c", "#include <ucp/api/ucp.h>"), ("bench/a.c", '#include "base/log.h"'), ("bench/sim/a.c", '#include "rpc/rpc.h"'),
+                ("service/a.c", "#include <ucp/api/ucp.h>"), ("bench/a.c", '#include "rpc/rpc.h"'), ("bench/sim/a.c", '#include "rpc/rpc.h"'),
                 ("examples/a.c", '#include "base/log.h"'), ("examples/a.c", '#include "../rpc/rpc.h"'),
                 ("elsewhere/a.c", "#include <stdio.h>")]:
             self.assertNotEqual(self.problems(path, text), [], f"{path}: {text}")

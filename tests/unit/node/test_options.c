@@ -3,26 +3,6 @@
 
 #include <string.h>
 
-static void node_parse_bytes__table(void)
-{
-    static const struct {
-        const char *text;
-        uint64_t bytes;
-    } good[] = {{"0", 0},        {"512", 512},       {"4K", 4096},
-                {"3M", 3 << 20}, {"2G", 2ULL << 30}, {"16777215T", 16777215ULL << 40}};
-    static const char *const bad[] = {"",   "K",  "-1",        "+1",
-                                      " 1", "1k", "1KB",       "1.5",
-                                      "x",  "1 ", "16777216T", "99999999999999999999"};
-    uint64_t bytes = 7;
-    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-        TEST_TRUE(node_parse_bytes(good[i].text, &bytes));
-        TEST_EQUAL(bytes, good[i].bytes);
-    }
-    bytes = 7;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-        TEST_TRUE(!node_parse_bytes(bad[i], &bytes) && bytes == 7);
-}
-
 static void node_parse_ports__table(void)
 {
     static const char *const bad[] = {"",  "0",     "0-5",  "5-4", "65536", "1-65536",
@@ -69,7 +49,6 @@ static void node_parse_pair__table(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(node_parse_pair__table),
-    TEST_CASE(node_parse_bytes__table),
     TEST_CASE(node_parse_ports__table),
     TEST_CASE(node_name_valid__table),
     {0},
