@@ -7,6 +7,7 @@ foreach(object collectives failures messages)
 endforeach()
 
 covey_unit_test(transport hostile DEPENDS covey_transport_core)
+covey_unit_test(transport kill_points DEPENDS covey_transport_core)
 covey_unit_test(transport arena DEPENDS covey_transport_core)
 covey_unit_test(transport queues THREADS DEPENDS covey_transport_core)
 covey_unit_test(transport setup LABEL component DEPENDS covey_worker_static covey_worker_setup)

@@ -81,6 +81,25 @@ static void tell_ready(struct host *host)
 }
 
 /* A pack is gone, and with it its workers that had not ended. */
+/* It and all its workers are gone, since each of them had the lifeline open: nobody but the host is
+ * left to clean up after them. */
+static void pack_gone(struct host *host, const Covey__V1__LocalPack *pack)
+{
+    enum { AT_ONCE = 64 };
+    for (uint32_t start = 0; start < pack->workers; start += AT_ONCE) {
+        struct arena_end ends[AT_ONCE];
+        uint32_t ranks[AT_ONCE];
+        uint32_t count = 0;
+        for (; count < AT_ONCE && start + count < pack->workers; count++) {
+            ranks[count] = pack->first_rank + start + count;
+            ends[count] = (struct arena_end){
+                .rank = ranks[count], .state = ARENA_DIED, .reason = "its pack was killed"};
+        }
+        arena_mark_all_ended(host->arena, ends, count);
+        arena_reap(host->arena, ranks, count);
+    }
+}
+
 static void on_lifeline(uv_poll_t *poll, int status, int events)
 {
     struct host_lifeline *lifeline = poll->data;
@@ -95,10 +114,7 @@ static void on_lifeline(uv_poll_t *poll, int status, int events)
     uv_close((uv_handle_t *)poll, NULL);
     covey_close(&lifeline->fd);
     host->lifelines_open--;
-    for (uint32_t i = 0; i < pack->workers; i++) {
-        arena_mark_ended(host->arena, pack->first_rank + i, ARENA_DIED, "its pack was killed");
-        arena_reap(host->arena, pack->first_rank + i);
-    }
+    pack_gone(host, pack);
     if (host->lifelines_open == 0 && !host->agent)
         host_exit(host, 0);
 }

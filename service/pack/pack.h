@@ -175,9 +175,20 @@ struct worker_setup pack_worker_setup(const struct pack *pack, uint32_t index, i
 /* ---- reap.c ---- */
 
 void pack_signals_ready(struct pack *pack, struct pack_source *source, uint32_t events);
-/* A worker has ended: marks it in the arena, wakes whoever waits for it, and tells the agent. */
-void pack_worker_ended(struct pack *pack, struct pack_worker *worker, uint32_t exit_status,
-                       uint32_t signal);
+
+/* How a worker has ended. */
+struct pack_end {
+    struct pack_worker *worker;
+    uint32_t exit_status;
+    uint32_t signal;
+    bool still_runs; /* a thread that goes with the process: the host takes back what it held */
+};
+
+#define PACK_ENDS 64 /* that are dealt with at once */
+
+/* Workers that have not been told of as ended have: marks them in the arena, wakes whoever waits
+ * for them, and tells the agent. At most PACK_ENDS. */
+void pack_workers_ended(struct pack *pack, const struct pack_end *ends, size_t count);
 
 /* ---- stop.c ---- */
 

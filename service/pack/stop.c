@@ -58,8 +58,10 @@ void pack_stop(struct pack *pack, int64_t grace_ns, const char *reason)
 static void end_threads(struct pack *pack)
 {
     for (uint32_t i = 0; i < pack->here.workers; i++) {
-        if (pack->workers[i].pid == 0)
-            pack_worker_ended(pack, &pack->workers[i], 0, SIGKILL);
+        const struct pack_end end = {
+            .worker = &pack->workers[i], .signal = SIGKILL, .still_runs = true};
+        if (pack->workers[i].pid == 0 && !pack->workers[i].ended)
+            pack_workers_ended(pack, &end, 1);
     }
 }
 

@@ -78,7 +78,10 @@ void pack_threads_ready(struct pack *pack, struct pack_source *source, uint32_t 
     while (end) {
         struct thread_end *next = end->next;
         (void)pthread_join(end->worker->thread, NULL);
-        pack_worker_ended(pack, end->worker, (uint32_t)end->status & 0xff, 0);
+        const struct pack_end ended = {.worker = end->worker,
+                                       .exit_status = (uint32_t)end->status & 0xff};
+        if (!end->worker->ended)
+            pack_workers_ended(pack, &ended, 1);
         free(end);
         end = next;
     }

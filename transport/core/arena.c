@@ -39,8 +39,10 @@ void layout_compute(const struct layout_shape *shape, struct layout *layout)
     uint64_t inboxes_end = layout->inboxes + shape->local_count * layout->inbox_bytes +
                            slots_offset + LAYOUT_HOST_SLOTS * sizeof(struct layout_slot);
     layout->slab_table = align(inboxes_end, 4096);
-    layout->holders =
+    layout->touched_words = (shape->slab_count + 63) / 64;
+    layout->touched =
         align(layout->slab_table + shape->slab_count * sizeof(struct layout_slab), 4096);
+    layout->holders = align(layout->touched + endpoints * layout->touched_words * 8, 4096);
     layout->slabs = align(layout->holders + (uint64_t)shape->slab_count * LAYOUT_SLAB_BLOCKS *
                                                 layout->holder_words * 8,
                           4096);

@@ -142,13 +142,27 @@ void arena_rank_reason(const struct arena *arena, uint32_t rank, char reason[ARE
 /* Changes with every arena_mark_*ended and arena_mark_node_died that had an effect. */
 uint32_t arena_epoch(const struct arena *arena);
 
+/* One end among several. */
+struct arena_end {
+    uint32_t rank;
+    enum arena_rank_state state;
+    const char *reason;
+};
+
+/* As arena_mark_ended for each of them, with one call to wake for all. */
+void arena_mark_all_ended(struct arena *arena, const struct arena_end *ends, size_t count);
+
 /*
- * Takes back what the worker of a local rank held: queue slots, blocks, slabs. Only when its
- * process is gone (waited for) or, for a worker thread, when it makes no more calls; after
- * arena_mark_ended. The pack does both as soon as it has reaped the worker. Idempotent, and safe
- * beside anything the others do, another arena_reap included.
+ * Takes back what the workers of local ranks held: queue slots, blocks, slabs. Only when their
+ * processes are gone (waited for) or, for worker threads, when they make no more calls; after
+ * arena_mark_ended. Idempotent, and safe beside anything that others do, a reap of another pack's
+ * workers included. The ranks are of one pack, and one process at a time reaps for a pack: the pack
+ * as soon as it has waited for them, the host once the pack is gone.
+ *
+ * Costs a look at each slab's owner and at what these workers had to do with, once for all of them:
+ * give it as many as there are.
  */
-void arena_reap(struct arena *arena, uint32_t rank);
+void arena_reap(struct arena *arena, const uint32_t *ranks, size_t count);
 
 /* Wakes every local worker that sleeps, and the host. */
 void arena_wake_all(struct arena *arena);

@@ -33,7 +33,8 @@ bool inbox_ready(const struct inbox *inbox);
 bool inbox_post(const struct arena *arena, uint32_t from, uint32_t to,
                 const struct descriptor *descriptor);
 
-/* Frees the slots that a dead endpoint had claimed, in all inboxes. */
+/* Frees the slot that a dead endpoint had claimed: it had one at most, in the inbox it has noted.
+ */
 void inbox_reap(const struct arena *arena, uint32_t dead);
 
 #endif

@@ -10,12 +10,13 @@
 #include <stdint.h>
 
 #define LAYOUT_MAGIC        0x616e6572615f7643ull
-#define LAYOUT_VERSION      1u
+#define LAYOUT_VERSION      2u
 
 #define LAYOUT_WORKER_SLOTS 256u /* in an inbox; a power of two */
 #define LAYOUT_HOST_SLOTS   1024u
 #define LAYOUT_HOST_RESERVE 8u /* slabs */
 #define LAYOUT_MAX_SLABS    (1u << 20)
+#define LAYOUT_MAX_WORDS    ((ARENA_MAX_LOCAL + 1 + 63) / 64) /* of holders */
 
 /* Blocks of a slab: powers of two from 1 KiB to half a slab; anything larger has slabs of its own.
  */
@@ -69,15 +70,19 @@ struct layout_arrival {
     _Atomic uint64_t number;
 };
 
-/* A doorbell, and what others must know of an endpoint. */
+/*
+ * A doorbell, and what others must know of an endpoint. The lines are apart by who writes them how
+ * often: others ring; all look at what seldom changes; its own notes are read after its death.
+ */
 struct layout_endpoint {
     alignas(64) _Atomic uint32_t bell; /* a futex */
     _Atomic uint32_t sleeping;
     alignas(64) _Atomic uint32_t memory_wanted; /* ring when a block of its slabs is released */
     _Atomic uint32_t reaped;
     /* What it is about to make which endpoint a holder of; intent_to is endpoint + 1, or 0. */
-    _Atomic uint64_t intent_block; /* slab << 32 | block */
+    alignas(64) _Atomic uint64_t intent_block; /* slab << 32 | block */
     _Atomic uint32_t intent_to;
+    _Atomic uint32_t posting_to; /* endpoint + 1: the last inbox in which it claimed a slot */
     /* How far it has come in collectives, by communicator; for the text of timeouts only. */
     struct layout_arrival arrivals[LAYOUT_ARRIVALS];
 };
@@ -98,9 +103,10 @@ struct layout_inbox {
 /* enum values of the low half of layout_slab.owner; the high half counts the claims */
 #define LAYOUT_SLAB_FREE    0u
 #define LAYOUT_SLAB_OWNED   1u       /* + endpoint */
-#define LAYOUT_SLAB_FREEING 0x10000u /* + endpoint, or LAYOUT_REAPER */
+#define LAYOUT_SLAB_FREEING 0x10000u /* + endpoint, or who reaps */
 #define LAYOUT_SLAB_ORPHAN  0x20000u
-#define LAYOUT_REAPER       0xffffu
+/* + the first endpoint of a pack: whoever reaps that pack's workers */
+#define LAYOUT_REAPER 0x8000u
 
 /* layout_slab.kind: 0 undecided, 1 + class, or: */
 #define LAYOUT_KIND_FIRST 64u /* of the slabs of one large block; extent is how many */
@@ -109,7 +115,7 @@ struct layout_inbox {
 struct layout_slab {
     _Atomic uint64_t owner;
     _Atomic uint32_t kind;
-    _Atomic uint32_t extent;
+    _Atomic uint32_t extent; /* of small blocks: how many, from the first, were ever in use */
 };
 
 /* Offsets from the arena's start: always computed from the counts, never read. */
@@ -119,11 +125,13 @@ struct layout {
     uint64_t endpoints;
     uint64_t inboxes;
     uint64_t slab_table;
+    uint64_t touched;
     uint64_t holders;
     uint64_t slabs;
     uint64_t total_bytes;
     uint64_t inbox_bytes; /* of one worker's */
     uint32_t holder_words;
+    uint32_t touched_words; /* of one endpoint's */
 };
 
 /* A process's view. All but base's contents is private to the process. */
@@ -165,6 +173,14 @@ static inline struct layout_inbox *layout_inbox(const struct arena *arena, uint3
 static inline struct layout_slab *layout_slab(const struct arena *arena, uint32_t slab)
 {
     return (struct layout_slab *)(arena->base + arena->layout.slab_table) + slab;
+}
+
+/* A bit for each slab of others in which the endpoint was ever made a holder: where arena_reap has
+ * to look. */
+static inline _Atomic uint64_t *layout_touched(const struct arena *arena, uint32_t endpoint)
+{
+    return (_Atomic uint64_t *)(arena->base + arena->layout.touched) +
+           (uint64_t)endpoint * arena->layout.touched_words;
 }
 
 /* The holder bits of a block. */

@@ -90,6 +90,15 @@ void arena_mark_ended(struct arena *arena, uint32_t rank, enum arena_rank_state 
         arena_wake_all(arena);
 }
 
+void arena_mark_all_ended(struct arena *arena, const struct arena_end *ends, size_t count)
+{
+    bool news = false;
+    for (size_t i = 0; i < count; i++)
+        news |= mark_ended(arena, ends[i].rank, ends[i].state, ends[i].reason);
+    if (news)
+        arena_wake_all(arena);
+}
+
 void arena_mark_node_died(struct arena *arena, uint32_t node, const char *reason)
 {
     bool news = false;

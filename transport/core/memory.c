@@ -10,6 +10,7 @@
 #define NO_SLAB UINT32_MAX
 
 static void set_known(struct memory *memory, const struct descriptor_block *block);
+static void clear_suspect(struct memory *memory, const struct descriptor_block *block);
 
 static void free_lists(struct memory *memory)
 {
@@ -27,7 +28,8 @@ enum covey_status memory_open(struct arena *arena, uint32_t endpoint, struct mem
     memory->pressure_seen = atomic_load(&layout_header(arena)->pressure);
     memory->next = covey_calloc(arena->shape.slab_count, sizeof(uint32_t));
     memory->known = covey_calloc(arena->shape.slab_count, LAYOUT_SLAB_BLOCKS / 8);
-    memory->suspects = covey_calloc(arena->shape.local_count + 1ull, sizeof(*memory->suspects));
+    memory->suspect_room = arena->shape.local_count;
+    memory->suspects = covey_calloc(memory->suspect_room + 1ull, sizeof(*memory->suspects));
     if (!memory->next || !memory->known || !memory->suspects) {
         free_lists(memory);
         return COVEY_ENOMEM;
@@ -59,7 +61,7 @@ static bool allocate_in(struct memory *memory, uint32_t list, uint32_t class,
     for (uint32_t slab = memory->first[list]; slab != NO_SLAB; slab = memory->next[slab]) {
         for (uint32_t i = 0; i < blocks; i++) {
             if (slab_block_free(memory->arena, slab, i)) {
-                slab_hold(memory->arena, memory->endpoint, slab, i);
+                slab_hold_own(memory->arena, memory->endpoint, slab, i);
                 block->slab = slab;
                 block->block = i;
                 return true;
@@ -234,6 +236,8 @@ void *memory_accept(struct memory *memory, const struct descriptor_block *block)
         is_known(memory, block))
         return NULL;
     set_known(memory, block);
+    if (memory->suspect_count > 0)
+        clear_suspect(memory, block);
     return layout_slab_bytes(arena, block->slab) + place.offset_bytes + block->start;
 }
 
@@ -304,45 +308,63 @@ static bool is_being_granted(const struct memory *memory, uint64_t intent_block)
     return false;
 }
 
+static uint32_t suspect_at(const struct memory *memory, const struct descriptor_block *block)
+{
+    uint32_t i = 0;
+    while (i < memory->suspect_count &&
+           (memory->suspects[i].slab != block->slab || memory->suspects[i].block != block->block))
+        i++;
+    return i;
+}
+
+/* A message explains the hold. */
+static void clear_suspect(struct memory *memory, const struct descriptor_block *block)
+{
+    uint32_t i = suspect_at(memory, block);
+    if (i < memory->suspect_count)
+        memory->suspects[i] = memory->suspects[--memory->suspect_count];
+}
+
 /*
- * Why this is sound: the bit is set when we look first. Had a live endpoint set it, its intent
- * would show until its message is in our inbox, which is emptied before the end. And nobody can
- * set the bit again before we clear it.
+ * The note of a dead endpoint is looked at once, and then struck out: later the same block may be
+ * granted to us by somebody else.
+ *
+ * Why a suspect is one: the bit is set when we look first. Had a living endpoint set it, its note
+ * would show until its message is in our inbox; that is emptied before the end, and a message that
+ * explains the hold strikes it off the list, whatever becomes of the block afterwards. If none does
+ * the bit is the dead one's, and nobody can set it again before we clear it.
  */
-static bool find_suspect(const struct memory *memory, uint32_t dead, struct descriptor_block *block)
+static void look_at_note(struct memory *memory, uint32_t dead)
 {
     const struct arena *arena = memory->arena;
     struct layout_endpoint *of = layout_endpoint(arena, dead);
-    if (!atomic_load(&of->reaped) || atomic_load(&of->intent_to) != memory->endpoint + 1)
-        return false;
+    uint32_t me = memory->endpoint + 1;
+    if (!atomic_load(&of->reaped) || atomic_load(&of->intent_to) != me)
+        return;
     uint64_t word = atomic_load(&of->intent_block);
-    *block = (struct descriptor_block){.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
-    return block->slab < arena->shape.slab_count &&
-           slab_place(arena, block->slab, block->block).size_bytes > 0 &&
-           slab_holds(arena, memory->endpoint, block->slab, block->block) &&
-           !is_known(memory, block) && !is_being_granted(memory, word);
+    atomic_compare_exchange_strong(&of->intent_to, &me, 0);
+    struct descriptor_block block = {.slab = (uint32_t)(word >> 32), .block = (uint32_t)word};
+    if (block.slab < arena->shape.slab_count &&
+        slab_place(arena, block.slab, block.block).size_bytes > 0 &&
+        slab_holds(arena, memory->endpoint, block.slab, block.block) && !is_known(memory, &block) &&
+        !is_being_granted(memory, word) && suspect_at(memory, &block) == memory->suspect_count &&
+        memory->suspect_count < memory->suspect_room)
+        memory->suspects[memory->suspect_count++] = block;
 }
 
 bool memory_audit(struct memory *memory)
 {
     uint32_t reaps = atomic_load(&layout_header(memory->arena)->reaps);
     if (reaps == memory->reaps_seen)
-        return false;
+        return memory->suspect_count > 0;
     memory->reaps_seen = reaps;
-    memory->suspect_count = 0;
-    for (uint32_t dead = 0; dead < memory->arena->shape.local_count; dead++) {
-        struct descriptor_block block;
-        if (find_suspect(memory, dead, &block))
-            memory->suspects[memory->suspect_count++] = block;
-    }
+    for (uint32_t dead = 0; dead < memory->arena->shape.local_count; dead++)
+        look_at_note(memory, dead);
     return memory->suspect_count > 0;
 }
 
 void memory_audit_end(struct memory *memory)
 {
-    for (uint32_t i = 0; i < memory->suspect_count; i++) {
-        if (!is_known(memory, &memory->suspects[i]))
-            memory_release(memory, &memory->suspects[i]);
-    }
-    memory->suspect_count = 0;
+    while (memory->suspect_count > 0)
+        release(memory->arena, memory->endpoint, &memory->suspects[--memory->suspect_count]);
 }

@@ -27,6 +27,7 @@ struct memory {
     uint32_t *next;                     /* by slab */
     uint64_t *known;                    /* a bit for each block that this process knows it holds */
     struct descriptor_block *suspects;  /* between memory_audit and memory_audit_end */
+    uint32_t suspect_room;
     uint32_t suspect_count;
 };
 
@@ -84,8 +85,9 @@ bool memory_alone(const struct memory *memory, const struct descriptor_block *bl
 /*
  * A sender that died after it had made us a holder and before its message went out left us a hold
  * that we do not know of. After each arena_reap: memory_audit, then take everything out of the
- * inbox (memory_accept for each reference), then memory_audit_end gives up what is still unknown.
- * memory_audit is true when there is something to find out.
+ * inbox (memory_accept for each reference), then memory_audit_end gives up what no message has
+ * explained. A further memory_audit in between is fine. It is true when there is something to find
+ * out.
  */
 bool memory_audit(struct memory *memory);
 void memory_audit_end(struct memory *memory);

@@ -3,15 +3,30 @@
 #include "transport/core/memory.h"
 #include "transport/core/slab.h"
 
-void arena_reap(struct arena *arena, uint32_t rank)
+/*
+ * One pass for all of them: first the flags, so that who makes one of them a holder from now on
+ * sees it and takes the hold back.
+ */
+void arena_reap(struct arena *arena, const uint32_t *ranks, size_t count)
 {
-    uint32_t dead;
-    if (!arena_local_of(arena, rank, &dead))
+    uint64_t dead[LAYOUT_MAX_WORDS] = {0};
+    uint32_t reaper = UINT32_MAX;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t endpoint;
+        if (!arena_local_of(arena, ranks[i], &endpoint))
+            continue;
+        dead[endpoint / 64] |= UINT64_C(1) << endpoint % 64;
+        atomic_store(&layout_endpoint(arena, endpoint)->reaped, 1);
+        uint32_t first = arena_pack(arena, arena_pack_of(arena, ranks[i])).first_rank;
+        reaper = LAYOUT_REAPER + arena->rank_local[first];
+    }
+    if (reaper == UINT32_MAX)
         return;
-    /* The flag first: who makes it a holder from now on sees it, and takes the hold back. */
-    atomic_store(&layout_endpoint(arena, dead)->reaped, 1);
-    inbox_reap(arena, dead);
-    slab_reap(arena, dead);
+    for (uint32_t endpoint = 0; endpoint < arena->shape.local_count; endpoint++) {
+        if (dead[endpoint / 64] >> endpoint % 64 & 1)
+            inbox_reap(arena, endpoint);
+    }
+    slab_reap(arena, dead, reaper);
     atomic_fetch_add(&layout_header(arena)->reaps, 1);
     arena_wake_all(arena);
 }

@@ -64,6 +64,12 @@ bool slab_claim(const struct arena *arena, uint32_t endpoint, uint32_t count, ui
     return false;
 }
 
+static bool set_bit(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    uint64_t bit = UINT64_C(1) << endpoint % 64;
+    return !(atomic_fetch_or(&layout_holders(arena, slab, block)[endpoint / 64], bit) & bit);
+}
+
 /* kind of the first comes last: who sees it sees a whole extent, with its holder. */
 void slab_make_extent(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t count)
 {
@@ -71,7 +77,7 @@ void slab_make_extent(const struct arena *arena, uint32_t endpoint, uint32_t sla
         atomic_store(&layout_slab(arena, slab + i)->extent, slab);
         atomic_store(&layout_slab(arena, slab + i)->kind, LAYOUT_KIND_REST);
     }
-    slab_hold(arena, endpoint, slab, 0);
+    set_bit(arena, endpoint, slab, 0);
     atomic_store(&layout_slab(arena, slab)->extent, count);
     atomic_store(&layout_slab(arena, slab)->kind, LAYOUT_KIND_FIRST);
 }
@@ -115,6 +121,19 @@ struct slab_place slab_place(const struct arena *arena, uint32_t slab, uint32_t 
     return place;
 }
 
+/* Blocks beyond were never held. Of a slab of no kind yet, the first may be: it was to become an
+ * extent. */
+static uint32_t used_blocks(const struct arena *arena, uint32_t slab)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    uint32_t kind = atomic_load(&of->kind);
+    if (kind == 0)
+        return 1;
+    uint32_t count = block_count(kind);
+    uint32_t used = atomic_load(&of->extent);
+    return kind <= LAYOUT_CLASSES && used < count ? used : count;
+}
+
 bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block)
 {
     _Atomic uint64_t *holders = layout_holders(arena, slab, block);
@@ -127,7 +146,7 @@ bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block)
 
 bool slab_empty(const struct arena *arena, uint32_t slab)
 {
-    uint32_t blocks = block_count(atomic_load(&layout_slab(arena, slab)->kind));
+    uint32_t blocks = used_blocks(arena, slab);
     for (uint32_t i = 0; i < blocks; i++) {
         if (!slab_block_free(arena, slab, i))
             return false;
@@ -135,10 +154,21 @@ bool slab_empty(const struct arena *arena, uint32_t slab)
     return true;
 }
 
+void slab_hold_own(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    struct layout_slab *of = layout_slab(arena, slab);
+    if (block >= atomic_load_explicit(&of->extent, memory_order_relaxed))
+        atomic_store(&of->extent, block + 1);
+    set_bit(arena, endpoint, slab, block);
+}
+
 bool slab_hold(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
 {
-    uint64_t bit = UINT64_C(1) << endpoint % 64;
-    return !(atomic_fetch_or(&layout_holders(arena, slab, block)[endpoint / 64], bit) & bit);
+    _Atomic uint64_t *touched = &layout_touched(arena, endpoint)[slab / 64];
+    uint64_t bit = UINT64_C(1) << slab % 64;
+    if (!(atomic_load_explicit(touched, memory_order_relaxed) & bit))
+        atomic_fetch_or(touched, bit);
+    return set_bit(arena, endpoint, slab, block);
 }
 
 bool slab_holds(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
@@ -213,11 +243,15 @@ static void try_free(const struct arena *arena, uint32_t endpoint, uint32_t slab
         try_free_extent(arena, endpoint, first);
 }
 
-void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+static bool clear_bit(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
 {
     uint64_t bit = UINT64_C(1) << endpoint % 64;
-    _Atomic uint64_t *word = &layout_holders(arena, slab, block)[endpoint / 64];
-    if (!(atomic_fetch_and(word, ~bit) & bit))
+    return atomic_fetch_and(&layout_holders(arena, slab, block)[endpoint / 64], ~bit) & bit;
+}
+
+void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block)
+{
+    if (!clear_bit(arena, endpoint, slab, block))
         return;
     uint32_t kind = atomic_load(&layout_slab(arena, slab)->kind);
     uint32_t state = state_of(atomic_load(&layout_slab(arena, slab)->owner));
@@ -225,16 +259,74 @@ void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, u
         try_free(arena, endpoint, slab);
 }
 
-static void clear_dead_bits(const struct arena *arena, uint32_t slab)
+/* ---- after deaths ---- */
+
+static bool is_dead(const uint64_t *dead, uint32_t endpoint)
 {
-    uint32_t blocks = block_count(atomic_load(&layout_slab(arena, slab)->kind));
-    for (uint32_t endpoint = 0; endpoint <= arena->shape.local_count; endpoint++) {
-        if (!atomic_load(&layout_endpoint(arena, endpoint)->reaped))
-            continue;
-        for (uint32_t block = 0; block < blocks; block++) {
-            if (slab_holds(arena, endpoint, slab, block))
-                slab_release(arena, endpoint, slab, block);
+    return endpoint <= ARENA_MAX_LOCAL && dead[endpoint / 64] >> endpoint % 64 & 1;
+}
+
+/* Whose claim on a slab is void: a dead owner, or one that was freeing it, as was whoever reaped
+ * here before and was killed at that. */
+static bool is_abandoned(const uint64_t *dead, uint32_t reaper, uint32_t state)
+{
+    if (is_owned(state))
+        return is_dead(dead, state - LAYOUT_SLAB_OWNED);
+    return state == LAYOUT_SLAB_FREEING + reaper ||
+           (state >= LAYOUT_SLAB_FREEING && state < LAYOUT_SLAB_ORPHAN &&
+            is_dead(dead, state - LAYOUT_SLAB_FREEING));
+}
+
+static void clear_dead_bits(const struct arena *arena, uint32_t slab, const uint64_t *dead)
+{
+    uint32_t blocks = used_blocks(arena, slab);
+    for (uint32_t block = 0; block < blocks; block++) {
+        _Atomic uint64_t *holders = layout_holders(arena, slab, block);
+        for (uint32_t i = 0; i < arena->layout.holder_words; i++) {
+            if (dead[i] && (atomic_load(&holders[i]) & dead[i]))
+                atomic_fetch_and(&holders[i], ~dead[i]);
         }
+    }
+}
+
+/* Clears the bits in what the dead owned, and in what they had touched of others. */
+static void clear_all_dead_bits(const struct arena *arena, const uint64_t *dead, uint32_t reaper)
+{
+    for (uint32_t word = 0; word < arena->layout.touched_words; word++) {
+        uint64_t touched = 0;
+        for (uint32_t i = 0; i < arena->layout.holder_words; i++) {
+            for (uint64_t left = dead[i]; left; left &= left - 1) {
+                uint32_t endpoint = i * 64 + (uint32_t)__builtin_ctzll(left);
+                touched |= atomic_load(&layout_touched(arena, endpoint)[word]);
+            }
+        }
+        for (uint32_t k = 0; k < 64 && word * 64 + k < arena->shape.slab_count; k++) {
+            uint32_t slab = word * 64 + k;
+            uint32_t state = state_of(atomic_load(&layout_slab(arena, slab)->owner));
+            if (state != LAYOUT_SLAB_FREE &&
+                (touched >> k & 1 || is_abandoned(dead, reaper, state)))
+                clear_dead_bits(arena, slab, dead);
+        }
+    }
+}
+
+/*
+ * The dead had made somebody a holder who was dead already, and had not got to see that. Where the
+ * other one is reaped only after this look, its own reap finds the bit.
+ */
+static void undo_grants_to_dead(const struct arena *arena, const uint64_t *dead)
+{
+    for (uint32_t from = 0; from < arena->shape.local_count; from++) {
+        if (!is_dead(dead, from))
+            continue;
+        struct layout_endpoint *of = layout_endpoint(arena, from);
+        uint32_t to = atomic_load(&of->intent_to) - 1;
+        uint64_t word = atomic_load(&of->intent_block);
+        uint32_t slab = (uint32_t)(word >> 32);
+        uint32_t block = (uint32_t)word;
+        if (to < arena->shape.local_count && atomic_load(&layout_endpoint(arena, to)->reaped) &&
+            slab < arena->shape.slab_count && slab_place(arena, slab, block).size_bytes > 0)
+            clear_bit(arena, to, slab, block);
     }
 }
 
@@ -253,40 +345,38 @@ static bool is_stray(const struct arena *arena, uint32_t slab)
            slab - first >= atomic_load(&layout_slab(arena, first)->extent);
 }
 
-static void settle(const struct arena *arena, uint32_t dead, uint32_t slab)
+/* What was being freed is freed; what was owned is freed, or orphaned while others hold it. */
+static void settle_abandoned(const struct arena *arena, uint32_t reaper, uint32_t slab,
+                             uint64_t word)
 {
     struct layout_slab *of = layout_slab(arena, slab);
-    uint64_t word = atomic_load(&of->owner);
-    uint32_t state = state_of(word);
-    if (state == LAYOUT_SLAB_FREEING + dead) {
-        if (atomic_load(&of->kind) == LAYOUT_KIND_FIRST)
-            free_extent(arena, LAYOUT_REAPER, slab);
-        else
-            make_free(arena, slab);
+    bool stray = !is_owned(state_of(word)) || is_stray(arena, slab);
+    if (!stray && atomic_load(&of->kind) > LAYOUT_CLASSES)
+        return; /* an extent goes with its last holder */
+    uint32_t to = stray ? LAYOUT_SLAB_FREEING + reaper : LAYOUT_SLAB_ORPHAN;
+    if (!atomic_compare_exchange_strong(&of->owner, &word, with_state(word, to)) || !stray)
         return;
-    }
-    if (state == LAYOUT_SLAB_OWNED + dead) {
-        uint32_t kind = atomic_load(&of->kind);
-        bool stray = is_stray(arena, slab);
-        if (!stray && kind > LAYOUT_CLASSES) {
-            try_free(arena, LAYOUT_REAPER, slab);
-            return;
-        }
-        uint32_t to = stray ? LAYOUT_SLAB_FREEING + LAYOUT_REAPER : LAYOUT_SLAB_ORPHAN;
-        if (!atomic_compare_exchange_strong(&of->owner, &word, with_state(word, to)))
-            return;
-        if (stray)
-            make_free(arena, slab);
-    }
-    try_free_orphan(arena, LAYOUT_REAPER, slab);
+    if (atomic_load(&of->kind) == LAYOUT_KIND_FIRST)
+        free_extent(arena, reaper, slab);
+    else
+        make_free(arena, slab);
 }
 
-void slab_reap(const struct arena *arena, uint32_t dead)
+/*
+ * Also looks at what nobody holds and the living own: its last holder may have been one of the
+ * dead, or may have died between letting go and freeing it.
+ */
+void slab_reap(const struct arena *arena, const uint64_t *dead, uint32_t reaper)
 {
+    undo_grants_to_dead(arena, dead);
+    clear_all_dead_bits(arena, dead, reaper);
     for (uint32_t slab = 0; slab < arena->shape.slab_count; slab++) {
-        if (state_of(atomic_load(&layout_slab(arena, slab)->owner)) != LAYOUT_SLAB_FREE)
-            clear_dead_bits(arena, slab);
+        uint64_t word = atomic_load(&layout_slab(arena, slab)->owner);
+        if (state_of(word) == LAYOUT_SLAB_FREE)
+            continue;
+        if (is_abandoned(dead, reaper, state_of(word)))
+            settle_abandoned(arena, reaper, slab, word);
+        if (atomic_load(&layout_slab(arena, slab)->kind) != LAYOUT_KIND_REST)
+            try_free(arena, reaper, slab);
     }
-    for (uint32_t slab = 0; slab < arena->shape.slab_count; slab++)
-        settle(arena, dead, slab);
 }

@@ -32,7 +32,9 @@ struct slab_place slab_place(const struct arena *arena, uint32_t slab, uint32_t 
 bool slab_block_free(const struct arena *arena, uint32_t slab, uint32_t block);
 bool slab_empty(const struct arena *arena, uint32_t slab);
 
-/* Sets the endpoint's bit; false where it was set. */
+/* Sets the endpoint's bit; false where it was set. slab_hold_own: of a free block of a slab that
+ * the endpoint owns. */
+void slab_hold_own(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
 bool slab_hold(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
 bool slab_holds(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
 bool slab_alone(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
@@ -41,7 +43,12 @@ bool slab_alone(const struct arena *arena, uint32_t endpoint, uint32_t slab, uin
  * orphan. */
 void slab_release(const struct arena *arena, uint32_t endpoint, uint32_t slab, uint32_t block);
 
-/* Clears the bits of all reaped endpoints, and frees or orphans the slabs of the dead one. */
-void slab_reap(const struct arena *arena, uint32_t dead);
+/*
+ * Takes back what dead endpoints held and owned, and finishes what they were in the middle of: dead
+ * is a bit for each of them, reaper is what whoever does this calls itself (LAYOUT_REAPER + a
+ * pack's first endpoint; one process at a time). Costs a look at every slab's owner, and at the
+ * blocks of the slabs that they owned or had touched, once for all of them.
+ */
+void slab_reap(const struct arena *arena, const uint64_t *dead, uint32_t reaper);
 
 #endif

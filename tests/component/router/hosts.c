@@ -122,7 +122,7 @@ static void reap(struct host *host, uint32_t local)
         snprintf(reason, sizeof reason, "killed by signal %d", WTERMSIG(status));
     host->bad |= (int)rank == host->hosts->killed_worker ? !WIFSIGNALED(status) : !well;
     arena_mark_ended(host->arena, rank, well ? ARENA_DONE : ARENA_DIED, reason);
-    arena_reap(host->arena, rank);
+    arena_reap(host->arena, &rank, 1);
     atomic_fetch_add(&host->shared->ended_workers, 1);
 }
 

@@ -222,7 +222,8 @@ static void ended(struct run *run, int rank, bool well, const char *reason)
     struct arena *arena = arenas[arena_node_of(arenas[0], (uint32_t)rank)];
     enum arena_rank_state state = well ? ARENA_DONE : ARENA_DIED;
     arena_mark_ended(arena, (uint32_t)rank, state, reason);
-    arena_reap(arena, (uint32_t)rank);
+    const uint32_t dead = (uint32_t)rank;
+    arena_reap(arena, &dead, 1);
     relay_mark_ended(run->relay, (uint32_t)rank, state, reason);
 }
 

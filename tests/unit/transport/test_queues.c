@@ -134,6 +134,7 @@ static void inbox__owner_died_between__is_stepped_over_and_freed(void)
     inbox_open(arena, 0, &inbox);
     /* Endpoint 1 has claimed the first slot, and goes no further. */
     struct layout_slot *slot = &layout_inbox(arena, 0)->slots[0];
+    atomic_store(&layout_endpoint(arena, 1)->posting_to, 1);
     atomic_store(&slot->state, UINT64_C(1) << 16 | 1);
     TEST_TRUE(!inbox_take(arena, &inbox, &descriptor));
     TEST_TRUE(inbox_post(arena, 0, 0, &descriptor));
@@ -144,7 +145,7 @@ static void inbox__owner_died_between__is_stepped_over_and_freed(void)
     }
     TEST_TRUE(!inbox_post(arena, 0, 0, &descriptor));
     arena_mark_ended(arena, 1, ARENA_DIED, "");
-    arena_reap(arena, 1);
+    arena_reap(arena, &(uint32_t){1}, 1);
     for (int i = 0; i < 3 * (int)LAYOUT_WORKER_SLOTS; i++) {
         TEST_TRUE(inbox_post(arena, 0, 0, &descriptor));
         TEST_TRUE(inbox_take(arena, &inbox, &descriptor));
@@ -270,7 +271,7 @@ static void reap__killed_at_random__everything_comes_back(void)
         kill(pid, SIGKILL);
         TEST_EQUAL(waitpid(pid, NULL, 0), pid);
         arena_mark_ended(arena, i, ARENA_DIED, "killed");
-        arena_reap(arena, i);
+        arena_reap(arena, &i, 1);
         memory_audit(&memory);
         TEST_TRUE(consume_until(arena, &inbox, &memory, covey_now_ns() + 1));
         struct descriptor descriptor;
@@ -288,7 +289,41 @@ static void reap__killed_at_random__everything_comes_back(void)
     arena_destroy(arena);
 }
 
+/* A flare's node dies: one after another, and all at once. Where the cost of a death grew with
+ * those before it this would not end before the test's time is up. */
+static void reap__a_thousand_that_held_something__ends(void)
+{
+    enum { MANY = ARENA_MAX_LOCAL };
+    for (uint32_t at_once = 1; at_once <= MANY; at_once += MANY - 1) {
+        struct arena *arena = one_node(MANY, 0);
+        static uint32_t ranks[MANY];
+        for (uint32_t i = 0; i < MANY; i++) {
+            struct memory memory;
+            struct descriptor_block block;
+            ranks[i] = i;
+            TEST_REQUIRE(memory_open(arena, i, &memory) == COVEY_OK);
+            TEST_REQUIRE(memory_allocate(&memory, 100, MEMORY_OWNED, &block));
+            TEST_EQUAL(memory_grant(&memory, (i + 1) % MANY, &block), MEMORY_GRANTED);
+            free(memory.next);
+            free(memory.known);
+            free(memory.suspects);
+        }
+        for (uint32_t i = 0; i < MANY; i += at_once) {
+            struct arena_end end = {.rank = i, .state = ARENA_DIED, .reason = "killed"};
+            arena_mark_all_ended(arena, &end, 1);
+            arena_reap(arena, ranks + i, at_once);
+        }
+        struct arena_usage usage;
+        arena_count_usage(arena, &usage);
+        TEST_EQUAL(usage.blocks_held, 0);
+        TEST_EQUAL(usage.slabs_orphaned, 0);
+        TEST_EQUAL(usage.slabs_owned, LAYOUT_HOST_RESERVE);
+        arena_destroy(arena);
+    }
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(reap__a_thousand_that_held_something__ends),
     TEST_CASE(inbox__many_producers__loses_and_doubles_nothing),
     TEST_CASE(memory__blocks_by_reference__arrive_whole),
     TEST_CASE(inbox__owner_died_between__is_stepped_over_and_freed),
