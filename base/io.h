@@ -61,4 +61,10 @@ enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
 /* Closes a descriptor that is not -1, and makes it -1. errno is preserved. */
 void covey_close(int *fd);
 
+/*
+ * Raises this process's soft limit of descriptors to the hard one. For programs that have thousands
+ * of connections and do not call select(); whoever they execute inherits it.
+ */
+void covey_raise_fd_limit(void);
+
 #endif

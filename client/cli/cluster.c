@@ -19,12 +19,22 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define START_TIMEOUT_NS (30 * COVEY_NS_PER_S)
 #define STOP_TIMEOUT_NS  (10 * COVEY_NS_PER_S)
-#define POLL_NODES_MS    10
-#define MAX_ARGUMENTS    24
+/* What each node adds to these: all of them share this machine. */
+#define START_TIMEOUT_NODE_NS (COVEY_NS_PER_S / 2)
+#define STOP_TIMEOUT_NODE_NS  (COVEY_NS_PER_S / 10)
+/* Between two looks at the nodes; longer each time, since each look takes cpus from their start. */
+#define POLL_FIRST_NS (10 * COVEY_NS_PER_MS)
+#define POLL_MOST_NS  (100 * COVEY_NS_PER_MS)
+/* Up to so many nodes the controller's own defaults, 250 ms and 5 s, are right. */
+#define NODES_FEW         50
+#define HEARTBEAT_NODE_MS 5
+#define PREPARE_NODE_MS   100
+#define MAX_ARGUMENTS     24
 
 static const char *const programs[] = {"coveyd", "covey-node", "covey-host", "covey-pack"};
 
@@ -71,6 +81,12 @@ int cli_process_open(const struct cli_process *process)
     return fd;
 }
 
+void cli_process_log(const struct cli_cluster *cluster, const struct cli_process *process,
+                     char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.4000s/%s.log", cluster->state, process->name);
+}
+
 static bool wait_readable(int fd, int64_t deadline_ns)
 {
     for (;;) {
@@ -97,7 +113,9 @@ static void become(const struct cli_cluster *cluster, const struct cli_process *
     if (cluster->detached)
         setsid();
     int null = open("/dev/null", O_RDWR);
-    int log = open(process->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    char path[PATH_MAX];
+    cli_process_log(cluster, process, path);
+    int log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     /* Kept over exec: these two, by their numbers, and nothing that covey was started with. */
@@ -144,8 +162,6 @@ static enum covey_status spawn(struct cli_cluster *cluster, const char *program,
 {
     struct cli_process *process = &cluster->processes[cluster->process_count];
     snprintf(process->name, sizeof process->name, "%s", name);
-    if (snprintf(process->log, sizeof process->log, "%.4000s/%s.log", cluster->state, name) < 0)
-        return covey_error_set(error, COVEY_EINTERNAL, "cannot name a log");
     enum covey_status status = COVEY_OK;
     if (arguments->failed)
         status = covey_error_set(error, COVEY_ENOMEM, "out of memory");
@@ -182,11 +198,13 @@ static void last_line(const char *path, char *line, size_t line_bytes)
     (void)covey_text_print(line, line_bytes, "%s", newline ? newline + 1 : text);
 }
 
-static enum covey_status say_ended(const struct cli_process *process, struct covey_error *error)
+static enum covey_status say_ended(const struct cli_cluster *cluster,
+                                   const struct cli_process *process, struct covey_error *error)
 {
-    char line[320];
+    char line[320], log[PATH_MAX];
     int ended = 0;
-    last_line(process->log, line, sizeof line);
+    cli_process_log(cluster, process, log);
+    last_line(log, line, sizeof line);
     /* Exit status 2 is theirs for bad input, as it is ours: an address that is taken. */
     bool refused = waitpid(process->pid, &ended, 0) == process->pid && WIFEXITED(ended) &&
                    WEXITSTATUS(ended) == 2;
@@ -195,11 +213,22 @@ static enum covey_status say_ended(const struct cli_process *process, struct cov
                            line);
 }
 
+/* Many nodes on one machine make each other slow: what is late is not lost yet. */
+static void add_patience(struct arguments *arguments, uint32_t nodes)
+{
+    if (nodes <= NODES_FEW)
+        return;
+    add_argument(arguments, covey_strdup("--heartbeat"));
+    add_argument(arguments, covey_asprintf("%" PRIu32 "ms", HEARTBEAT_NODE_MS * nodes));
+    add_argument(arguments, covey_strdup("--prepare-timeout"));
+    add_argument(arguments, covey_asprintf("%" PRIu32 "ms", PREPARE_NODE_MS * nodes));
+}
+
 static enum covey_status start_controller(struct cli_cluster *cluster, struct covey_error *error)
 {
     struct arguments arguments = {0};
     int ready[2];
-    char byte;
+    char byte, log[PATH_MAX];
     if (pipe2(ready, O_CLOEXEC))
         return covey_error_set_errno(error, errno, "cannot make a pipe");
     add_argument(&arguments, covey_strdup(cli_path_program("coveyd")));
@@ -211,15 +240,17 @@ static enum covey_status start_controller(struct cli_cluster *cluster, struct co
     add_number(&arguments, "--ready-fd", ready[1]);
     if (cluster->racks)
         add_option(&arguments, "--topology", "rack");
+    add_patience(&arguments, cluster->nodes);
     if (cluster->lifeline_fd >= 0)
         add_number(&arguments, "--lifeline-fd", cluster->lifeline_fd);
     enum covey_status status = spawn(cluster, "coveyd", "coveyd", &arguments, ready[1], error);
     covey_close(&ready[1]);
+    cli_process_log(cluster, &cluster->processes[0], log);
     if (!status && !wait_readable(ready[0], covey_now_ns() + START_TIMEOUT_NS))
-        status = covey_error_set(error, COVEY_ETIMEOUT, "coveyd was not ready in time; see %s",
-                                 cluster->processes[0].log);
+        status =
+            covey_error_set(error, COVEY_ETIMEOUT, "coveyd was not ready in time; see %.400s", log);
     else if (!status && read(ready[0], &byte, 1) != 1)
-        status = say_ended(&cluster->processes[0], error);
+        status = say_ended(cluster, &cluster->processes[0], error);
     covey_close(&ready[0]);
     return status;
 }
@@ -274,27 +305,24 @@ static size_t count_up(const struct cli_cluster *cluster, const struct covey_nod
     return up;
 }
 
-/* EUNAVAILABLE where one of the processes has ended; waits a little otherwise. */
-static enum covey_status watch_processes(struct cli_cluster *cluster, struct covey_error *error)
+/* EUNAVAILABLE where one of the processes has ended. */
+static enum covey_status check_running(const struct cli_cluster *cluster, struct covey_error *error)
 {
-    struct pollfd fds[CLI_MAX_NODES + 1];
-    enum covey_status status = COVEY_OK;
-    for (size_t i = 0; i < cluster->process_count; i++)
-        fds[i] = (struct pollfd){.fd = cli_process_open(&cluster->processes[i]), .events = POLLIN};
-    (void)poll(fds, cluster->process_count, POLL_NODES_MS);
     for (size_t i = 0; i < cluster->process_count; i++) {
-        if (!status && (fds[i].fd < 0 || fds[i].revents))
-            status = say_ended(&cluster->processes[i], error);
-        covey_close(&fds[i].fd);
+        const struct cli_process *process = &cluster->processes[i];
+        if (cli_process_start_time(process->pid) != process->start_time)
+            return say_ended(cluster, process, error);
     }
-    return status;
+    return COVEY_OK;
 }
 
 enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_client *client,
                                    struct covey_error *error)
 {
-    int64_t deadline_ns = covey_now_ns() + START_TIMEOUT_NS;
-    for (;;) {
+    int64_t deadline_ns =
+        covey_now_ns() + START_TIMEOUT_NS + cluster->nodes * START_TIMEOUT_NODE_NS;
+    for (int64_t nap_ns = POLL_FIRST_NS;;
+         nap_ns = 2 * nap_ns < POLL_MOST_NS ? 2 * nap_ns : POLL_MOST_NS) {
         struct covey_node_list *nodes;
         enum covey_status status = covey_client_list_nodes(client, 0, &nodes, error);
         if (status)
@@ -307,40 +335,43 @@ enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_cli
             return covey_error_set(error, COVEY_ETIMEOUT,
                                    "%zu of %" PRIu32 " nodes are ready; see the logs in %s", up,
                                    cluster->nodes, cluster->state);
-        status = watch_processes(cluster, error);
+        status = check_running(cluster, error);
         if (status)
             return status;
+        (void)nanosleep(&(struct timespec){.tv_nsec = nap_ns}, NULL);
     }
 }
 
 /* ---- stopping ---- */
 
-static void stop_process(struct cli_process *process, int fd)
+/* Waits for a process that was told to end; it is killed where it takes too long. */
+static void stop_process(struct cli_process *process, int64_t deadline_ns)
 {
-    if (fd < 0)
-        return;
-    if (!wait_readable(fd, covey_now_ns() + STOP_TIMEOUT_NS)) {
+    int fd = cli_process_open(process);
+    if (fd >= 0 && !wait_readable(fd, deadline_ns)) {
         (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
         (void)wait_readable(fd, covey_now_ns() + STOP_TIMEOUT_NS);
     }
+    covey_close(&fd);
     /* Where it is a child, it is reaped. */
-    (void)waitpid(process->pid, NULL, WNOHANG);
+    if (process->pid > 0)
+        (void)waitpid(process->pid, NULL, WNOHANG);
+    process->pid = 0;
 }
 
-/* Ends processes [first, end) together. */
+/* Ends processes [first, end) together. One descriptor at a time: there may be a thousand. */
 static void stop_range(struct cli_cluster *cluster, size_t first, size_t end)
 {
-    int fds[CLI_MAX_NODES + 1];
     for (size_t i = first; i < end; i++) {
-        fds[i] = cli_process_open(&cluster->processes[i]);
-        if (fds[i] >= 0)
-            (void)syscall(SYS_pidfd_send_signal, fds[i], SIGTERM, NULL, 0);
+        int fd = cli_process_open(&cluster->processes[i]);
+        if (fd >= 0)
+            (void)syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+        covey_close(&fd);
     }
-    for (size_t i = first; i < end; i++) {
-        stop_process(&cluster->processes[i], fds[i]);
-        covey_close(&fds[i]);
-        cluster->processes[i].pid = 0;
-    }
+    int64_t deadline_ns =
+        covey_now_ns() + STOP_TIMEOUT_NS + (int64_t)(end - first) * STOP_TIMEOUT_NODE_NS;
+    for (size_t i = first; i < end; i++)
+        stop_process(&cluster->processes[i], deadline_ns);
 }
 
 void cli_cluster_stop(struct cli_cluster *cluster)

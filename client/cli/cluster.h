@@ -12,14 +12,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CLI_MAX_NODES       64
+#define CLI_MAX_NODES       1000
 #define CLI_MAX_NODE_LABELS 8
 
 struct cli_process {
     char name[32];       /* "coveyd", "node-1" */
     pid_t pid;           /* 0: not started */
     uint64_t start_time; /* of /proc/PID/stat: tells a process from a later one with its pid */
-    char log[PATH_MAX];  /* where its standard error goes */
 };
 
 struct cli_cluster {
@@ -59,5 +58,9 @@ uint64_t cli_process_start_time(pid_t pid);
 
 /* A descriptor of it that is readable when it has ended; -1 where it does not run. */
 int cli_process_open(const struct cli_process *process);
+
+/* The file that its standard error goes to. */
+void cli_process_log(const struct cli_cluster *cluster, const struct cli_process *process,
+                     char path[PATH_MAX]);
 
 #endif

@@ -118,8 +118,10 @@ static enum covey_status format(const struct cli_cluster *cluster, struct covey_
             out,
             "%s\n  {\"name\":\"%s\",\"pid\":%ld,\"start_time\":%" PRIu64 ",\"log\":", i ? "," : "",
             process->name, (long)process->pid, process->start_time);
+        char log[PATH_MAX];
+        cli_process_log(cluster, process, log);
         if (!status)
-            status = cli_quote(out, process->log);
+            status = cli_quote(out, log);
         if (!status)
             status = covey_buffer_printf(out, "}");
     }
@@ -152,7 +154,6 @@ static void fill(struct cli_cluster *cluster, const struct run_file *file)
     for (unsigned i = 0; i < file->processes_count; i++) {
         struct cli_process *process = &cluster->processes[i];
         snprintf(process->name, sizeof process->name, "%s", file->processes[i].name);
-        snprintf(process->log, sizeof process->log, "%s", file->processes[i].log);
         process->pid = (pid_t)file->processes[i].pid;
         process->start_time = file->processes[i].start_time;
     }

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define STOP_GRACE_NS (2 * COVEY_NS_PER_S)
@@ -187,17 +186,6 @@ static enum covey_status start(struct daemon *daemon, struct covey_error *error)
     return status;
 }
 
-/* Nothing here selects by descriptor sets, so as many as the system allows do no harm. */
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warn("the limit of open files stays as it is: %s", strerror(errno));
-}
-
 static void set_log_level(const struct settings *settings)
 {
     enum covey_log_level level;
@@ -218,7 +206,7 @@ int main(int argc, char **argv)
         return EXIT_BAD;
     }
     set_log_level(&daemon.settings);
-    raise_descriptors();
+    covey_raise_fd_limit();
     if (uv_loop_init(&daemon.loop) != 0) {
         log_error("the event loop cannot be made");
         return EXIT_BAD;

@@ -1,6 +1,7 @@
 /* covey-host RUNTIME_FOLDER SOCKET_NAME: started by covey-node only, with its listening socket on
  * descriptor 3. */
 #include "base/fault.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "service/host/host.h"
 
@@ -24,6 +25,7 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)setrlimit(RLIMIT_CORE, &core);
+    covey_raise_fd_limit(); /* two connections for each node of its flare */
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     /* A Ctrl-C at the terminal is the agent's to answer. */
     (void)signal(SIGINT, SIG_IGN);

@@ -30,9 +30,25 @@ static void on_transport(void *data, const char *carrier)
     host_tell_transport(network->host);
 }
 
+/* Whether a rank of the node has not ended yet. */
+static bool is_missed(const struct host *host, unsigned node)
+{
+    for (size_t i = 0; i < host->flare->n_packs; i++) {
+        const Covey__V1__LocalPack *pack = host->flare->packs[i];
+        for (uint32_t k = 0; pack->node_index == node && k < pack->workers; k++) {
+            if (arena_rank_state(host->arena, pack->first_rank + k) < ARENA_DONE)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void on_node_lost(void *data, unsigned node, enum covey_status status, const char *reason)
 {
     const struct host_network *network = data;
+    /* Hosts go one by one when their flare has ended: that is no news. */
+    if (!is_missed(network->host, node))
+        return;
     log_warn("a node cannot be reached flare=%s node=%s status=%s reason=\"%s\"",
              network->host->flare->flare_id,
              node < network->host->flare->n_nodes ? network->host->flare->nodes[node] : "?",
@@ -170,7 +186,9 @@ enum covey_status host_network_warm(struct covey_error *error)
     struct net *net;
     net_limits_init(&options.limits);
     enum covey_status status = net_create(&options, &net, error);
-    if (!status)
-        net_destroy(net);
+    if (status)
+        return status;
+    status = net_wake(net, error);
+    net_destroy(net);
     return status;
 }

@@ -46,7 +46,8 @@ static const struct argp_option rows[] = {
     {"state-dir", KEY_STATE_DIR, "DIR", 0, "Code cache and identity", 0},
     {"runtime-dir", KEY_RUNTIME_DIR, "DIR", 0, "Sockets of hosts and packs", 0},
     {"data-address", KEY_DATA_ADDRESS, "IP", 0, "Where hosts listen (default: 127.0.0.1)", 0},
-    {"data-ports", KEY_DATA_PORTS, "FIRST-LAST", 0, "Ports of hosts (default: 8500-8599)", 0},
+    {"data-ports", KEY_DATA_PORTS, "FIRST-LAST", 0, "Ports of hosts (default: any that are free)",
+     0},
     {"join-token-file", KEY_JOIN_TOKEN_FILE, "FILE", 0, "The cluster's join token", 0},
     {"ca-file", KEY_CA_FILE, "FILE", 0, "Certificates to trust: TLS to the controller", 0},
     {"warm-hosts", KEY_WARM_HOSTS, "N", 0, "Hosts kept ready (default: 1)", 0},
@@ -319,12 +320,8 @@ static void set_folders(struct node_options *options)
 
 static void set_defaults(struct node_options *options)
 {
-    *options = (struct node_options){.port_first = 8500,
-                                     .port_last = 8599,
-                                     .warm_hosts = 1,
-                                     .warm_packs = 2,
-                                     .cache_bytes = 4ULL << 30,
-                                     .lifeline_fd = -1};
+    *options = (struct node_options){
+        .warm_hosts = 1, .warm_packs = 2, .cache_bytes = 4ULL << 30, .lifeline_fd = -1};
     (void)snprintf(options->data_address, sizeof(options->data_address), "127.0.0.1");
     if (gethostname(options->name, sizeof(options->name) - 1) < 0 ||
         !node_name_valid(options->name))

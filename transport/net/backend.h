@@ -78,6 +78,8 @@ struct net_backend_ops {
     const char *name;
     enum covey_status (*create)(const struct net_backend_options *options,
                                 struct net_backend **backend, struct covey_error *error);
+    /* Opens at once what is otherwise opened when it is needed first. */
+    enum covey_status (*wake)(struct net_backend *backend, struct covey_error *error);
     /* Closes every link; when it returns every done was called and no device touches memory. */
     void (*destroy)(struct net_backend *backend);
     const char *(*address)(const struct net_backend *backend);

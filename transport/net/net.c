@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* What each node of a flare adds to the time that a connection may take. */
+#define NODE_ALLOWANCE_NS (50 * COVEY_NS_PER_MS)
+
 void net_limits_init(struct net_limits *limits)
 {
     *limits = (struct net_limits){.eager_bytes = 8192,
@@ -49,6 +52,16 @@ static enum covey_status check_options(const struct net_options *options, struct
     return COVEY_OK;
 }
 
+/* In a flare of many nodes all may greet one at once, and each is slower for the others. */
+static void scale_limits(struct net_limits *limits, unsigned node_count)
+{
+    int64_t more_ns = node_count * NODE_ALLOWANCE_NS;
+    limits->connect_timeout_ns = covey_deadline_ns(limits->connect_timeout_ns, more_ns);
+    limits->hello_timeout_ns = covey_deadline_ns(limits->hello_timeout_ns, more_ns);
+    if (limits->strangers < node_count)
+        limits->strangers = node_count;
+}
+
 static struct net *make_net(const struct net_options *options)
 {
     struct net *net = covey_calloc(1, sizeof *net);
@@ -66,6 +79,7 @@ static struct net *make_net(const struct net_options *options)
     net->options = *options;
     net->options.backend = net->options.flare_id = net->options.bind_address = NULL;
     net->options.secret = NULL;
+    scale_limits(&net->options.limits, options->node_count);
     memcpy(net->secret, options->secret, NET_SECRET_BYTES);
     struct net_sha256 hash;
     net_sha256_begin(&hash);
@@ -109,6 +123,11 @@ enum covey_status net_create(const struct net_options *options, struct net **out
     }
     *out = net;
     return COVEY_OK;
+}
+
+enum covey_status net_wake(struct net *net, struct covey_error *error)
+{
+    return net->ops->wake(net->backend, error);
 }
 
 static struct peer *find_peer(const struct net *net, unsigned node)
@@ -307,7 +326,7 @@ void net_peer_lose(struct net *net, struct peer *peer, enum covey_status status,
     if (status == COVEY_OK)
         log_debug("peer left node=%u", peer_node(net, peer));
     else
-        log_info("peer lost node=%u status=%s reason=\"%s\"", peer_node(net, peer),
+        log_debug("peer lost node=%u status=%s reason=\"%s\"", peer_node(net, peer),
                  covey_status_name(status), kept);
     net->options.events->on_peer_down(net->options.data, peer_node(net, peer), status, kept);
 }

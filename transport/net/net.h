@@ -74,9 +74,11 @@ struct net_limits {
     size_t eager_bytes;         /* payloads up to this travel with the header; default 8 KiB */
     uint32_t pending_sends;     /* per node, accepted and not complete; default 4096 */
     uint32_t held_messages;     /* per node, with verdict NET_HOLD; default 4096 */
-    uint32_t strangers;         /* connections that have not proved who they are; default 64 */
+    uint32_t strangers;         /* connections that have not proved who they are; default 64, and
+                                   at least one for each node of the flare */
     int64_t connect_timeout_ns; /* from the first send until the connection is up; default 5 s */
     int64_t hello_timeout_ns;   /* for a stranger's first frame; default 2 s */
+    /* To both times net_create adds 50 ms for each node: all may connect at once. */
 };
 
 void net_limits_init(struct net_limits *limits);
@@ -98,11 +100,15 @@ struct net_options {
 #define NET_NODES_MAX 65536
 
 /*
- * Opens the network and listens. EINVAL: an option is wrong. EUNAVAILABLE: every port of the range
- * is taken, or no device has the address. ENOMEM, EIO. error says which, for a person.
+ * Listens, on one port; what carries messages, which takes a second, is opened with the first
+ * connection or region. EINVAL: an option is wrong. EUNAVAILABLE: every port of the range is taken,
+ * or no device has the address. ENOMEM, EIO. error says which, for a person.
  */
 enum covey_status net_create(const struct net_options *options, struct net **net,
                              struct covey_error *error) COVEY_MUST_USE;
+
+/* Opens at once what would be opened later; errors as net_create. */
+enum covey_status net_wake(struct net *net, struct covey_error *error) COVEY_MUST_USE;
 
 /*
  * Says goodbye where it can at once, and closes everything. When it returns, nothing in flight

@@ -22,6 +22,7 @@ static enum covey_status ucx_create(const struct net_backend_options *options,
     ucx->epoll = ucx->listener = -1;
     snprintf(ucx->ip, sizeof ucx->ip, "%s", options->bind_address);
     covey_list_init(&ucx->links);
+    covey_list_init(&ucx->news);
     covey_list_init(&ucx->doomed);
     covey_list_init(&ucx->pending);
     covey_list_init(&ucx->spare);
@@ -35,17 +36,21 @@ static enum covey_status ucx_create(const struct net_backend_options *options,
     return COVEY_OK;
 }
 
-static void ucx_destroy(struct net_backend *ucx)
+static void close_links(struct net_backend *ucx, struct covey_list *links)
 {
-    while (!covey_list_empty(&ucx->links)) {
-        struct ucx_link *link = covey_container_of(ucx->links.next, struct ucx_link, node);
+    while (!covey_list_empty(links)) {
+        struct ucx_link *link = covey_container_of(links->next, struct ucx_link, node);
         ucx_close(ucx, &link->link);
     }
-    if (ucx->worker) {
-        ucx_links_progress(ucx);
-        for (int round = 0; round < ROUNDS && !covey_list_empty(&ucx->pending); round++)
-            ucp_worker_progress(ucx->worker);
-    }
+}
+
+static void ucx_destroy(struct net_backend *ucx)
+{
+    close_links(ucx, &ucx->links);
+    close_links(ucx, &ucx->news);
+    ucx_links_progress(ucx);
+    for (int round = 0; round < ROUNDS && !covey_list_empty(&ucx->pending); round++)
+        ucp_worker_progress(ucx->worker);
     ucx_shut(ucx);
     /* With the worker gone no device and no part of UCX has their memory. */
     while (!covey_list_empty(&ucx->pending))
@@ -68,7 +73,7 @@ static const char *ucx_address(const struct net_backend *ucx)
 static bool ucx_progress(struct net_backend *ucx)
 {
     unsigned rounds = 0;
-    while (rounds < ROUNDS && ucp_worker_progress(ucx->worker))
+    while (rounds < ROUNDS && ucx->worker && ucp_worker_progress(ucx->worker))
         rounds++;
     ucx->since_door += rounds + 1;
     if ((rounds == 0 && ucx->door_due) || ucx->since_door >= ROUNDS) {
@@ -90,10 +95,10 @@ static bool ucx_arm(struct net_backend *ucx)
         ucx->door_due = true;
         return false;
     }
-    if (!ucx_links_idle(ucx) || ucp_worker_arm(ucx->worker) != UCS_OK)
+    if (!ucx_links_idle(ucx) || (ucx->worker && ucp_worker_arm(ucx->worker) != UCS_OK))
         return false;
     /* What completed before rxe was armed gives no event. */
-    if (ucp_worker_progress(ucx->worker))
+    if (ucx->worker && ucp_worker_progress(ucx->worker))
         return false;
     ucx->door_due = true;
     return true;
@@ -102,6 +107,7 @@ static bool ucx_arm(struct net_backend *ucx)
 const struct net_backend_ops net_ucx_ops = {
     .name = "ucx",
     .create = ucx_create,
+    .wake = ucx_wake,
     .destroy = ucx_destroy,
     .address = ucx_address,
     .connect = ucx_connect,

@@ -23,11 +23,12 @@ struct net_backend {
     uint16_t data_port; /* of UCX's own TCP listener; 0: any, or none */
     int epoll;          /* of all that follows, and of UCX's own descriptor */
     int listener;
-    ucp_context_h context;
+    ucp_context_h context; /* this and the worker: NULL until ucx_wake */
     ucp_worker_h worker;
     ucp_address_t *worker_address;
     size_t worker_address_bytes;
-    struct covey_list links;   /* every link that is not closed */
+    struct covey_list links;   /* every link that is not closed, nor in news */
+    struct covey_list news;    /* links that broke, until the owner is told */
     struct covey_list doomed;  /* closed by the owner, not yet given back */
     struct covey_list pending; /* operations that UCX has */
     struct covey_list regions;
@@ -39,7 +40,7 @@ struct net_backend {
 struct ucx_link {
     struct net_link link; /* first: a net_link is one */
     struct net_backend *ucx;
-    struct covey_list node; /* on links or doomed */
+    struct covey_list node; /* on links, news or doomed */
     int socket;             /* the control channel */
     bool connected;         /* the socket is */
     bool settled;           /* by the owner: our worker's address went out */
@@ -78,7 +79,12 @@ static inline struct ucx_link *ucx_link_of(struct net_link *link)
 enum covey_status ucx_status(ucs_status_t status);
 
 /* ucx_setup.c: the configuration, the context and the worker. */
+
+/* Opens the door, and nothing of UCX: most of what UCX needs is of no use before there is a peer.
+ */
 enum covey_status ucx_open(struct net_backend *ucx, struct covey_error *error) COVEY_MUST_USE;
+/* Opens UCX, on a port of its own, when it is needed first: for memory or for a peer. */
+enum covey_status ucx_wake(struct net_backend *ucx, struct covey_error *error) COVEY_MUST_USE;
 void ucx_shut(struct net_backend *ucx);
 /*
  * The i-th port to try for a use, and how many there are (1 where any will do: port 0). Doors have

@@ -1,5 +1,6 @@
 #include "transport/net/ucx.h"
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -168,6 +169,12 @@ void ucx_release(struct net_backend *ucx, void *handle)
 enum covey_status ucx_region_add(struct net_backend *ucx, void *address, size_t length_bytes,
                                  struct net_region **region)
 {
+    struct covey_error error = {0};
+    enum covey_status awake = ucx_wake(ucx, &error);
+    if (awake != COVEY_OK) {
+        log_error("%s", error.message);
+        return awake;
+    }
     struct net_region *added = covey_calloc(1, sizeof *added);
     if (!added)
         return COVEY_ENOMEM;

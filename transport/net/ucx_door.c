@@ -232,7 +232,7 @@ static void handle_records(struct ucx_link *link)
         covey_buffer_consume(&link->in, at);
 }
 
-static void read_in(struct ucx_link *link)
+static void read_all(struct ucx_link *link)
 {
     while (!link->broken && !link->closed) {
         if (covey_buffer_reserve(&link->in, RECORD_HEAD_BYTES + UCX_RECORD_BYTES) != COVEY_OK) {
@@ -252,6 +252,14 @@ static void read_in(struct ucx_link *link)
             break_by_errno(link, errno);
         }
     }
+}
+
+/* There may be thousands of links that say little: none keeps an empty buffer. */
+static void read_in(struct ucx_link *link)
+{
+    read_all(link);
+    if (link->in.length_bytes == 0)
+        covey_buffer_free(&link->in);
 }
 
 static void serve(struct ucx_link *link, uint32_t events)

@@ -1,6 +1,7 @@
 /* Endpoints, and the end of links. */
 #include "transport/net/ucx.h"
 
+#include "base/error.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -9,10 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The owner is to be told, once, by ucx_links_progress. */
+static void make_news(struct ucx_link *link)
+{
+    if (link->closed || link->reported)
+        return;
+    covey_list_remove(&link->node);
+    covey_list_push_back(&link->ucx->news, &link->node);
+}
+
 void ucx_link_break(struct ucx_link *link, enum covey_status why, const char *reason)
 {
     if (link->broken)
         return;
+    make_news(link);
     link->broken = true;
     link->why = why;
     (void)covey_text_print(link->reason, sizeof link->reason, "%s", reason);
@@ -23,13 +34,22 @@ static void note_error(void *argument, ucp_ep_h endpoint, ucs_status_t status)
 {
     struct ucx_link *link = argument;
     (void)endpoint;
-    if (link->failure == UCS_OK)
-        link->failure = status;
+    if (link->failure != UCS_OK)
+        return;
+    link->failure = status;
+    make_news(link);
 }
 
 enum covey_status ucx_settle(struct net_backend *ucx, struct net_link *settled)
 {
     struct ucx_link *link = ucx_link_of(settled);
+    struct covey_error error = {0};
+    enum covey_status status = ucx_wake(ucx, &error);
+    if (status != COVEY_OK) {
+        log_error("%s", error.message);
+        ucx_link_break(link, status, error.message);
+        return COVEY_OK; /* the owner hears of it with the reason */
+    }
     link->settled = true;
     return ucx_record_send(link, UCX_RECORD_ADDRESS, ucx->worker_address, ucx->worker_address_bytes,
                            NULL, 0);
@@ -140,29 +160,27 @@ static void give_back(struct net_backend *ucx, struct ucx_link *link)
     free(link);
 }
 
-static bool has_news(const struct ucx_link *link)
+/* One link at a time: the owner may close any other when it is told. */
+static void tell_owner(struct net_backend *ucx)
 {
-    return (link->broken || link->failure != UCS_OK) && !link->reported;
+    struct ucx_link *link = covey_container_of(ucx->news.next, struct ucx_link, node);
+    /* A goodbye, or how it ended, is better news than an endpoint's error. */
+    if (!link->broken)
+        ucx_door_hear_out(link);
+    if (link->closed)
+        return;
+    ucx_link_break(link, COVEY_EPEER, ucs_status_string(link->failure));
+    link->reported = true;
+    covey_list_remove(&link->node);
+    covey_list_push_back(&ucx->links, &link->node);
+    ucx->options.events->on_broken(ucx->options.owner, &link->link, link->why, link->reason);
 }
 
 bool ucx_links_progress(struct net_backend *ucx)
 {
-    bool did = false;
-    covey_list_for_each (node, &ucx->links) {
-        struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
-        if (!has_news(link))
-            continue;
-        did = true;
-        /* A goodbye, or how it ended, is better news than an endpoint's error. */
-        if (!link->broken)
-            ucx_door_hear_out(link);
-        if (link->closed)
-            break;
-        ucx_link_break(link, COVEY_EPEER, ucs_status_string(link->failure));
-        link->reported = true;
-        ucx->options.events->on_broken(ucx->options.owner, &link->link, link->why, link->reason);
-        break; /* the owner may have closed any other: the rest comes with the next call */
-    }
+    bool did = !covey_list_empty(&ucx->news);
+    if (did)
+        tell_owner(ucx);
     for (struct covey_list *node; (node = covey_list_pop_front(&ucx->doomed));) {
         did = true;
         give_back(ucx, covey_container_of(node, struct ucx_link, node));
@@ -172,10 +190,5 @@ bool ucx_links_progress(struct net_backend *ucx)
 
 bool ucx_links_idle(const struct net_backend *ucx)
 {
-    covey_list_for_each (node, &ucx->links) {
-        const struct ucx_link *link = covey_container_of(node, struct ucx_link, node);
-        if (has_news(link))
-            return false;
-    }
-    return covey_list_empty(&ucx->doomed);
+    return covey_list_empty(&ucx->news) && covey_list_empty(&ucx->doomed);
 }

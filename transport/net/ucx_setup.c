@@ -178,9 +178,24 @@ uint16_t ucx_port(const struct net_backend *ucx, enum ucx_port_use use, unsigned
 enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error *error)
 {
     return covey_error_set(error, COVEY_EUNAVAILABLE,
-                           "no two ports are free on %s from %u to %u: raise the node's range, or "
+                           "no port is free on %s from %u to %u: raise the node's range, or "
                            "end what uses it",
                            ucx->ip, ucx->options.port_first, ucx->options.port_last);
+}
+
+static void close_worker(struct net_backend *ucx)
+{
+    if (ucx->worker_address)
+        ucp_worker_release_address(ucx->worker, ucx->worker_address);
+    ucx->worker_address = NULL;
+    if (ucx->worker)
+        ucp_worker_destroy(ucx->worker);
+    ucx->worker = NULL;
+    while (!covey_list_empty(&ucx->regions))
+        ucx_region_remove(ucx, covey_container_of(ucx->regions.next, struct net_region, node));
+    if (ucx->context)
+        ucp_cleanup(ucx->context);
+    ucx->context = NULL;
 }
 
 /*
@@ -190,6 +205,7 @@ enum covey_status ucx_no_port(const struct net_backend *ucx, struct covey_error 
  */
 static enum covey_status open_on_data_port(struct net_backend *ucx, struct covey_error *error)
 {
+    prepare_process();
     for (unsigned i = 0; i < ucx_port_count(ucx, UCX_PORT_DATA); i++) {
         ucx->data_port = ucx_port(ucx, UCX_PORT_DATA, i);
         if (ucx->data_port && !net_port_free(ucx->ip, ucx->data_port))
@@ -204,14 +220,15 @@ static enum covey_status open_on_data_port(struct net_backend *ucx, struct covey
         bool no_tcp = status == COVEY_OK && net_port_free(ucx->ip, ucx->data_port);
         if (no_tcp) /* the operator chose transports without TCP, which want no port */
             return COVEY_OK;
-        ucx_shut(ucx);
+        close_worker(ucx);
         if (status != COVEY_OK && (!ucx->data_port || net_port_free(ucx->ip, ucx->data_port)))
             return status; /* not the port's fault */
     }
     return ucx_no_port(ucx, error);
 }
 
-static enum covey_status open_poll(struct net_backend *ucx, struct covey_error *error)
+/* UCX's events, and the address that peers are told. */
+static enum covey_status watch_worker(struct net_backend *ucx, struct covey_error *error)
 {
     int fd;
     struct epoll_event event = {.events = EPOLLIN};
@@ -219,8 +236,7 @@ static enum covey_status open_poll(struct net_backend *ucx, struct covey_error *
     if (foreign != UCS_OK)
         return covey_error_set(error, ucx_status(foreign), "UCX on %s has no events: %s",
                                ucx->device.interface, ucs_status_string(foreign));
-    ucx->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (ucx->epoll < 0 || epoll_ctl(ucx->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+    if (epoll_ctl(ucx->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         return covey_error_set_errno(error, errno, "cannot wait for the network");
     foreign = ucp_worker_get_address(ucx->worker, &ucx->worker_address, &ucx->worker_address_bytes);
     if (foreign != UCS_OK)
@@ -232,40 +248,40 @@ static enum covey_status open_poll(struct net_backend *ucx, struct covey_error *
     return COVEY_OK;
 }
 
+enum covey_status ucx_wake(struct net_backend *ucx, struct covey_error *error)
+{
+    if (ucx->worker)
+        return COVEY_OK;
+    enum covey_status status = open_on_data_port(ucx, error);
+    if (status == COVEY_OK)
+        status = watch_worker(ucx, error);
+    if (status != COVEY_OK) {
+        close_worker(ucx);
+        return status;
+    }
+    log_debug("network awake backend=ucx address=%s data_port=%u interface=%s rdma=%s",
+              ucx->address, ucx->data_port, ucx->device.interface,
+              *ucx->device.rdma ? ucx->device.rdma : "none");
+    return COVEY_OK;
+}
+
 enum covey_status ucx_open(struct net_backend *ucx, struct covey_error *error)
 {
-    prepare_process();
     enum covey_status status = net_device_find(ucx->ip, &ucx->device);
     if (status != COVEY_OK)
         return covey_error_set(error, status,
                                status == COVEY_EINVAL ? "%s is not an address to listen on"
                                                       : "no interface of this machine has %s",
                                ucx->ip);
-    status = open_on_data_port(ucx, error);
-    if (status == COVEY_OK)
-        status = open_poll(ucx, error);
-    if (status == COVEY_OK)
-        status = ucx_door_open(ucx, error);
-    if (status == COVEY_OK)
-        log_debug("network open backend=ucx address=%s data_port=%u interface=%s rdma=%s",
-                  ucx->address, ucx->data_port, ucx->device.interface,
-                  *ucx->device.rdma ? ucx->device.rdma : "none");
-    return status;
+    ucx->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (ucx->epoll < 0)
+        return covey_error_set_errno(error, errno, "cannot wait for the network");
+    return ucx_door_open(ucx, error);
 }
 
 void ucx_shut(struct net_backend *ucx)
 {
     covey_close(&ucx->listener);
+    close_worker(ucx);
     covey_close(&ucx->epoll);
-    if (ucx->worker_address)
-        ucp_worker_release_address(ucx->worker, ucx->worker_address);
-    ucx->worker_address = NULL;
-    if (ucx->worker)
-        ucp_worker_destroy(ucx->worker);
-    ucx->worker = NULL;
-    while (!covey_list_empty(&ucx->regions))
-        ucx_region_remove(ucx, covey_container_of(ucx->regions.next, struct net_region, node));
-    if (ucx->context)
-        ucp_cleanup(ucx->context);
-    ucx->context = NULL;
 }

@@ -347,7 +347,7 @@ class BadInput(unittest.TestCase):
         (["ps"], 4, r"no controller is running here and none is configured: start one with covey up"),
         (["status"], 4, r"covey up"),
         (["down"], 2, r"nothing was started here with covey up"),
-        (["up", "--nodes", "0"], 2, r"--nodes must be a whole number from 1 to 64"),
+        (["up", "--nodes", "0"], 2, r"--nodes must be a whole number from 1 to 1000"),
         (["up", "--slots", "0"], 2, r"--slots must be a whole number from 1 to 1023"),
         (["up", "extra"], 2, r"one argument too many"),
         (["flare"], 2, r"say which DEFINITION"),

@@ -1,4 +1,4 @@
-/* What must not hurt: strangers, liars, the dead, taken ports. */
+/* What must not hurt: strangers, liars, the dead. */
 #include "tests/component/net/nodes.h"
 #include "tests/harness/harness.h"
 #include "transport/net/backend.h"
@@ -470,126 +470,6 @@ static void connect__it_never_answers__down_at_the_deadline(void)
     TEST_TRUE(nodes_run(1, (const node_role[]){reach_mute}, -1));
 }
 
-/* ---- ports ---- */
-
-static uint16_t port_of(const char *address)
-{
-    return (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
-}
-
-static void take_ports(struct node *node)
-{
-    struct net_options options;
-    struct covey_error error = {0};
-    int taken[6];
-    node_options(node, &options);
-    options.node_count = 1;
-    options.port_first = 23200;
-    options.port_last = 23205;
-    for (uint16_t i = 0; i < 6; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)(23200 + i)),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        taken[i] = socket(AF_INET, SOCK_STREAM, 0);
-        EXPECT(bind(taken[i], (struct sockaddr *)&address, sizeof address) == 0);
-        EXPECT(listen(taken[i], 1) == 0);
-    }
-    EXPECT(net_create(&options, &node->net, &error) == COVEY_EUNAVAILABLE);
-    EXPECT(strstr(error.message, "23200") && strstr(error.message, "23205"));
-    close(taken[4]);
-    EXPECT(net_create(&options, &node->net, &error) == COVEY_EUNAVAILABLE);
-    close(taken[1]);
-    EXPECT(net_create(&options, &node->net, &error) == COVEY_OK);
-    uint16_t port = port_of(net_address(node->net));
-    EXPECT(port == 23201 || port == 23204);
-    EXPECT(net_port_listened(23201) && net_port_listened(23204));
-    net_destroy(node->net);
-    EXPECT(!net_port_listened(23201) && !net_port_listened(23204));
-}
-
-static void create__range_of_ports__used_in_turn_and_said_to_be_taken(void)
-{
-    TEST_TRUE(nodes_run(1, (const node_role[]){take_ports}, -1));
-}
-
-/* The same two ports, flare after flare, though the last flare's connections have just ended. */
-static void reuse_ports(struct node *node)
-{
-    struct net_options options;
-    node_options(node, &options);
-    options.port_first = (uint16_t)(23300 + 2 * node->index);
-    options.port_last = (uint16_t)(options.port_first + 1);
-    for (uint32_t round = 1; round <= 6; round++) {
-        node_open(node, &options);
-        node->received = 0;
-        if (node->index == round % 2)
-            node_send(node, 1 - node->index, round, 0, 100000);
-        else
-            EXPECT(node_until(node, one_came, SECONDS(10)));
-        node_barrier(node);
-        /* Each of the two is the first to close now and then. */
-        if (node->index == round / 2 % 2)
-            node_close(node);
-        node_barrier(node);
-        if (node->net)
-            node_close(node);
-    }
-}
-
-static void create__the_ports_of_the_last_flare__are_free_again_at_once(void)
-{
-    TEST_TRUE(nodes_run(2, (const node_role[]){reuse_ports, reuse_ports}, -1));
-}
-
-/* Both ends hold connections that the other opened; then one of them is killed. */
-static void exchange_on_ports(struct node *node)
-{
-    struct net_options options;
-    node_options(node, &options);
-    options.port_first = (uint16_t)(23400 + 2 * node->index);
-    options.port_last = (uint16_t)(options.port_first + 1);
-    node_open(node, &options);
-    node_send(node, 1 - node->index, 1, 0, 100000);
-    EXPECT(node_until(node, one_came, SECONDS(10)));
-    node_barrier(node);
-}
-
-static void die_on_ports(struct node *node)
-{
-    exchange_on_ports(node);
-    (void)kill(getpid(), SIGKILL);
-    pause();
-}
-
-static bool other_is_down(struct node *node)
-{
-    return node->down_count[1 - node->index] > 0;
-}
-
-static void outlive_on_ports(struct node *node)
-{
-    exchange_on_ports(node);
-    EXPECT(node_until(node, other_is_down, SECONDS(10)));
-    node_close(node);
-}
-
-static void take_again(struct node *node)
-{
-    exchange_on_ports(node);
-    node_close(node);
-}
-
-static void create__the_ports_of_a_killed_host__are_free_again_at_once(void)
-{
-    for (int round = 0; round < 4; round++) {
-        int killed = round % 2;
-        node_role roles[] = {outlive_on_ports, outlive_on_ports};
-        roles[killed] = die_on_ports;
-        TEST_TRUE(nodes_run(2, roles, killed));
-        TEST_TRUE(nodes_run(2, (const node_role[]){take_again, take_again}, -1));
-    }
-}
-
 static void refuse_options(struct node *node)
 {
     struct net_options good, options;
@@ -625,9 +505,6 @@ static const struct test_case cases[] = {
     TEST_CASE(peer__killed_while_it_holds_messages__every_send_ends),
     TEST_CASE(connect__nobody_listens__down_at_once),
     TEST_CASE(connect__it_never_answers__down_at_the_deadline),
-    TEST_CASE(create__range_of_ports__used_in_turn_and_said_to_be_taken),
-    TEST_CASE(create__the_ports_of_the_last_flare__are_free_again_at_once),
-    TEST_CASE(create__the_ports_of_a_killed_host__are_free_again_at_once),
     TEST_CASE(create__options_that_are_wrong__each_is_refused),
     {0},
 };

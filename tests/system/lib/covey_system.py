@@ -242,12 +242,12 @@ class Sandbox:
 class Cluster(Sandbox):
     """`covey up` in a sandbox."""
 
-    def __init__(self, nodes=2, slots=8, arguments=(), **environment):
+    def __init__(self, nodes=2, slots=8, arguments=(), seconds=30, **environment):
         super().__init__(**environment)
         self.connection = None
         self.respawned = []
         try:
-            done = self.covey("up", "--nodes", str(nodes), "--slots", str(slots), *arguments, seconds=20)
+            done = self.covey("up", "--nodes", str(nodes), "--slots", str(slots), *arguments, seconds=seconds)
             assert done.code == 0, f"{done}\n{self.describe()}"
         except BaseException:
             self.close()
@@ -416,8 +416,8 @@ class SystemTest(unittest.TestCase):
             if running:
                 self.cluster.covey("cancel", *running)
 
-    def own_cluster(self, nodes=2, slots=8, arguments=(), **environment):
-        cluster = Cluster(nodes, slots, arguments, **environment)
+    def own_cluster(self, nodes=2, slots=8, arguments=(), seconds=30, **environment):
+        cluster = Cluster(nodes, slots, arguments, seconds, **environment)
         self.addCleanup(cluster.close)
         return cluster
 

@@ -224,6 +224,28 @@ static int act_exchange(const struct call *call)
     return failed;
 }
 
+/* mesh: every rank exchanges a number with every other, and all agree on the sum. */
+static int act_mesh(const struct call *call)
+{
+    size_t size = (size_t)call->size;
+    int64_t mine = call->rank + 1, sum = 0;
+    if (barrier(call) || told(call, "allreduce",
+                              covey_allreduce(call->world, &mine, &sum, 1, COVEY_INT64, COVEY_SUM)))
+        return 1;
+    int64_t *out = calloc(2 * size, sizeof(*out));
+    if (!out)
+        return 1;
+    for (size_t i = 0; i < size; i++)
+        out[i] = (int64_t)((size_t)call->rank * size + i);
+    int64_t *in = out + size;
+    bool wrong = told(call, "alltoall", covey_alltoall(call->world, out, sizeof(*out), in)) ||
+                 sum != (int64_t)(size * (size + 1) / 2);
+    for (size_t i = 0; i < size; i++)
+        wrong = wrong || in[i] != (int64_t)(i * size + (size_t)call->rank);
+    free(out);
+    return wrong || barrier(call) ? 1 : 0;
+}
+
 /* cpus: says which ones it is bound to. */
 static int act_cpus(const struct call *call)
 {
@@ -247,7 +269,7 @@ static const struct {
     {"lines", act_lines},       {"return", act_return},     {"exit", act_exit},
     {"raise", act_raise},       {"mismatch", act_mismatch}, {"until", act_until},
     {"spin", act_spin},         {"stubborn", act_stubborn}, {"orphan", act_orphan},
-    {"exchange", act_exchange}, {"cpus", act_cpus},
+    {"exchange", act_exchange}, {"cpus", act_cpus},         {"mesh", act_mesh},
 };
 
 int covey_work(struct covey_ctx *ctx)

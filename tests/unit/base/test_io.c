@@ -246,6 +246,19 @@ static void every_call__no_descriptor_is_free__is_elimit(void)
     TEST_EQUAL(covey_remove_tree(path_of("poor")), COVEY_OK);
 }
 
+static void raise_fd_limit__below_the_hard_limit__is_at_it(void)
+{
+    struct rlimit before, after;
+    TEST_REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    struct rlimit small = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    TEST_REQUIRE(setrlimit(RLIMIT_NOFILE, &small) == 0);
+    covey_raise_fd_limit();
+    TEST_REQUIRE(getrlimit(RLIMIT_NOFILE, &after) == 0);
+    TEST_REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    TEST_EQUAL(after.rlim_cur, before.rlim_max);
+    TEST_EQUAL(after.rlim_max, before.rlim_max);
+}
+
 /* A user without privileges whose folders forbid reading and writing; 0 when they can be removed.
  */
 static int locked_child(const char *tree)
@@ -309,6 +322,7 @@ static const struct test_case cases[] = {
     TEST_CASE(remove_tree__links_and_folders__follows_no_link),
     TEST_CASE(remove_tree__deeper_than_the_descriptor_limit__is_removed),
     TEST_CASE(every_call__no_descriptor_is_free__is_elimit),
+    TEST_CASE(raise_fd_limit__below_the_hard_limit__is_at_it),
     TEST_CASE(remove_tree__folders_without_permissions__are_opened_up),
     TEST_CASE(close__descriptor__is_closed_once_and_errno_kept),
     {0},
