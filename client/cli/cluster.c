@@ -248,7 +248,7 @@ static enum covey_status start_controller(struct cli_cluster *cluster, struct co
     cli_process_log(cluster, &cluster->processes[0], log);
     if (!status && !wait_readable(ready[0], covey_now_ns() + START_TIMEOUT_NS))
         status =
-            covey_error_set(error, COVEY_ETIMEOUT, "coveyd was not ready in time; see %.400s", log);
+            covey_error_set(error, COVEY_ETIMEOUT, "coveyd was not ready in time; see %s", log);
     else if (!status && read(ready[0], &byte, 1) != 1)
         status = say_ended(cluster, &cluster->processes[0], error);
     covey_close(&ready[0]);

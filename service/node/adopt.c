@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_MS 2000
+#define SWEEP_MS         5
+#define SWEEP_NS         (10 * COVEY_NS_PER_S)
 
 static bool has_pack(const struct node_flare *flare, uint32_t pack_id)
 {
@@ -51,11 +53,43 @@ static void settle(struct node_flare *flare)
     }
 }
 
+static bool has_cgroup(const char *group, void *data)
+{
+    const struct node *agent = data;
+    covey_list_for_each (node, &agent->children) {
+        if (strcmp(covey_container_of(node, struct node_child, all)->cgroup, group) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_sweep_timer(uv_timer_t *timer);
+
+/* Packs that died while nobody watched have left their cgroups, with what they had forked in them.
+ * New packs are not made before these are gone. */
+static void sweep(struct node *agent)
+{
+    bool gone = cgroups_sweep(&agent->cgroups, has_cgroup, agent);
+    if (!gone && covey_now_ns() < agent->sweep_by_ns) {
+        (void)uv_timer_start(&agent->adopt_timer, on_sweep_timer, SWEEP_MS, 0);
+        return;
+    }
+    if (!gone)
+        log_error("what an earlier agent has left in cgroups does not end");
+    node_adopted(agent);
+}
+
+static void on_sweep_timer(uv_timer_t *timer)
+{
+    sweep(timer->data);
+}
+
 static void finish(struct node *agent)
 {
     struct node_flare *settled = NULL;
     agent->adopted = true;
     (void)uv_timer_stop(&agent->adopt_timer);
+    agent->sweep_by_ns = covey_now_ns() + SWEEP_NS;
     /* settle() may take a flare off the map, so the walk starts anew after each. */
     do {
         size_t cursor = 0;
@@ -71,7 +105,7 @@ static void finish(struct node *agent)
             settle(settled);
         }
     } while (settled);
-    node_adopted(agent);
+    sweep(agent);
 }
 
 static void said(struct node *agent)

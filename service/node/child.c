@@ -18,6 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* How often a cgroup that is not empty yet is looked at, and until when. */
+#define CGROUP_LOOK_MS 2
+#define CGROUP_WAIT_NS (10 * COVEY_NS_PER_S)
+
 /* The path of a socket in the runtime folder, however long the folder's own is. */
 static void socket_address(const struct node *agent, const char *name, struct sockaddr_un *address)
 {
@@ -48,6 +52,11 @@ static void on_peer_closed(struct local_peer *peer, void *data)
     release(data);
 }
 
+static void on_cgroup_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
 /* Nothing of the process is left; what it said last has been heard. */
 static void end(struct node_child *child)
 {
@@ -55,9 +64,6 @@ static void end(struct node_child *child)
     bool pooled = child->state == CHILD_STARTING || child->state == CHILD_WARM;
     child->state = CHILD_ENDED;
     (void)unlinkat(agent->runtime_fd, child->socket_name, 0);
-    tree_kill(child);
-    if (*child->cgroup && rmdir(child->cgroup) < 0 && errno != ENOENT)
-        log_warn("a cgroup is not empty yet folder=%s", child->cgroup);
     covey_list_remove(&child->all);
     outbox_drop_credit(agent, child);
     if (child->flare)
@@ -69,7 +75,33 @@ static void end(struct node_child *child)
     covey_list_remove(&child->node);
     peer_close(&child->peer);
     uv_close((uv_handle_t *)&child->pid_poll, on_pid_closed);
+    uv_close((uv_handle_t *)&child->cgroup_timer, on_cgroup_timer_closed);
     node_check_stopped(agent);
+}
+
+static void on_cgroup_timer(uv_timer_t *timer);
+
+/* What a pack has forked may outlive it by a moment, though it was killed: the flare is not gone
+ * before that is. */
+static void end_with_cgroup(struct node_child *child)
+{
+    bool gone = true;
+    if (*child->cgroup) {
+        cgroup_kill(child->cgroup);
+        gone = cgroup_remove(child->cgroup);
+    }
+    if (!gone && covey_now_ns() < child->cgroup_by_ns) {
+        (void)uv_timer_start(&child->cgroup_timer, on_cgroup_timer, CGROUP_LOOK_MS, 0);
+        return;
+    }
+    if (!gone)
+        log_error("what is in a cgroup does not end folder=%s", child->cgroup);
+    end(child);
+}
+
+static void on_cgroup_timer(uv_timer_t *timer)
+{
+    end_with_cgroup(timer->data);
 }
 
 static void on_pid_event(uv_poll_t *poll, int status, int events)
@@ -90,7 +122,8 @@ static void on_pid_event(uv_poll_t *poll, int status, int events)
     child->exited = true;
     (void)uv_poll_stop(poll);
     peer_drain(&child->peer);
-    end(child);
+    child->cgroup_by_ns = covey_now_ns() + CGROUP_WAIT_NS;
+    end_with_cgroup(child);
 }
 
 bool child_is_ending(const struct node_child *child)
@@ -175,17 +208,19 @@ static enum covey_status watch(struct node_child *child, int take_socket)
         covey_close(&take_socket);
         return COVEY_EIO;
     }
-    child->pid_poll.data = child;
-    child->handles = 1;
+    (void)uv_timer_init(&agent->loop, &child->cgroup_timer);
+    child->pid_poll.data = child->cgroup_timer.data = child;
+    child->handles = 2;
     enum covey_status status =
         peer_open(&child->peer, &agent->loop, take_socket, &peer_events, child);
     if (!status)
-        child->handles = 2;
+        child->handles = 3;
     if (!status && uv_poll_start(&child->pid_poll, UV_READABLE, on_pid_event) < 0)
         status = COVEY_EIO;
     if (status) {
         peer_close(&child->peer);
         uv_close((uv_handle_t *)&child->pid_poll, on_pid_closed);
+        uv_close((uv_handle_t *)&child->cgroup_timer, on_cgroup_timer_closed);
         return status;
     }
     covey_list_push_back(&agent->children, &child->all);
@@ -286,11 +321,13 @@ static enum covey_status fork_and_execute(struct node_child *child, int listener
     char program[600];
     (void)snprintf(program, sizeof(program), "%s/%s", agent->options.program_folder,
                    child->role == CHILD_HOST ? "covey-host" : "covey-pack");
-    char *arguments[] = {program, agent->options.runtime_dir, child->socket_name, NULL};
+    char *arguments[] = {program, agent->options.runtime_dir, child->socket_name, NULL, NULL};
     char **environment = child_environment();
     if (!environment)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a process");
     enum covey_status status = tree_fork(agent, child, &child->pid, &child->pidfd);
+    if (*child->cgroup)
+        arguments[3] = child->cgroup;
     if (!status && child->pid == 0)
         execute(program, arguments, environment, listener);
     free(environment);
@@ -356,6 +393,8 @@ enum covey_status child_connect(struct node *agent, const char *socket_name,
         free(child);
         return COVEY_ENOTFOUND;
     }
+    if (!host)
+        cgroup_of(&agent->cgroups, child->pid, child->cgroup);
     status = watch(child, connection);
     if (!status)
         *out = child;
@@ -373,7 +412,8 @@ enum covey_status child_rename(struct node_child *child, const char *socket_name
 
 void child_kill(struct node_child *child)
 {
-    tree_kill(child);
+    if (*child->cgroup)
+        cgroup_kill(child->cgroup);
     if (child->pidfd >= 0 && !child->exited &&
         syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
         log_error("cannot end a process pid=%d error=\"%s\"", (int)child->pid, strerror(errno));

@@ -239,6 +239,7 @@ static enum covey_status start(struct node *agent, struct covey_error *error)
     enum covey_status status = open_folders(agent, error);
     if (!status)
         status = capacity_read(&agent->capacity, error);
+    cgroups_find_earlier(&agent->cgroups, agent->options.state_dir);
     if (!status)
         status = tree_choose(agent, error);
     if (!status)
@@ -272,6 +273,7 @@ int node_run(const struct node_options *options)
     outbox_close(&agent.outbox);
     covey_map_clear(&agent.flares);
     cache_close(agent.cache);
+    cgroups_close(&agent.cgroups);
     covey_close(&agent.runtime_fd);
     covey_close(&agent.lock_fd);
     (void)rmdir(options->runtime_dir);

@@ -5,6 +5,7 @@
  *   outbox   what is said to the controller, kept until it is acknowledged
  *   warm     hosts and packs that wait to be used
  *   child    one host or pack process: its pidfd, its socket
+ *   cgroup   where packs are held together by cgroups: the node's folder of them
  *   flare    one flare's share on this node, from Prepare to FlareGone
  *   cache    code
  */
@@ -18,6 +19,7 @@
 #include "service/common/peer.h"
 #include "service/node/cache.h"
 #include "service/node/capacity.h"
+#include "service/node/cgroup.h"
 #include "service/node/options.h"
 
 #include <uv.h>
@@ -65,7 +67,9 @@ struct node_child {
     int parameters_fd;
     uint64_t *parameter_bytes;
     size_t parameter_count;
-    char cgroup[300]; /* its cgroup's folder, or empty */
+    char cgroup[CGROUP_BYTES]; /* its cgroup's folder, or empty */
+    uv_timer_t cgroup_timer;   /* it has exited, and its cgroup is not empty yet */
+    int64_t cgroup_by_ns;
 };
 
 /* Executes a host or pack with its socket; it is warm once it has said hello. */
@@ -95,9 +99,6 @@ enum covey_status tree_choose(struct node *agent, struct covey_error *error) COV
 /* Forks with what the kind needs; the child returns 0, the agent its pid (and *pidfd). */
 enum covey_status tree_fork(struct node *agent, struct node_child *child, pid_t *pid,
                             int *pidfd) COVEY_MUST_USE;
-
-/* SIGKILL to all that may be left of a pack. */
-void tree_kill(struct node_child *child);
 
 /* Whether something is left of a flare that only /proc can tell; kills it. */
 bool tree_sweep(const char *flare_id);
@@ -323,7 +324,7 @@ struct node {
     int lock_fd;
     int runtime_fd;
     enum tree_kind tree;
-    char cgroup_folder[256];
+    struct cgroups cgroups;
     struct cache *cache;
     struct covey_map flares;
     struct covey_list children;
@@ -335,6 +336,7 @@ struct node {
     uint32_t adopting;
     bool adopted;
     uv_timer_t adopt_timer;
+    int64_t sweep_by_ns; /* what was left in cgroups is waited for until then */
     uv_signal_t signals[2];
     uv_poll_t lifeline;
     bool has_lifeline;

@@ -107,35 +107,6 @@ static bool namespace_works(void)
     return pid > 0 && status == 0;
 }
 
-/* This process's own cgroup in the unified hierarchy. */
-static bool find_cgroup(char *folder, size_t size_bytes)
-{
-    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-    struct covey_buffer text = {0};
-    char own[200] = "";
-    if (covey_file_read("/proc/self/cgroup", 65536, &text, NULL) == COVEY_OK &&
-        covey_buffer_append(&text, "", 1) == COVEY_OK) {
-        const char *line = strstr((const char *)text.data, "0::");
-        if (line)
-            (void)snprintf(own, sizeof(own), "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
-    }
-    covey_buffer_free(&text);
-    for (size_t i = 0; *own && i < sizeof(roots) / sizeof(*roots); i++) {
-        char probe[300];
-        (void)snprintf(folder, size_bytes, "%s%s", roots[i], strcmp(own, "/") ? own : "");
-        (void)snprintf(probe, sizeof(probe), "%s/covey-probe-%d", folder, (int)getpid());
-        if (mkdir(probe, 0755) < 0)
-            continue;
-        char file[320];
-        (void)snprintf(file, sizeof(file), "%s/cgroup.kill", probe);
-        bool usable = access(file, W_OK) == 0;
-        (void)rmdir(probe);
-        if (usable)
-            return true;
-    }
-    return false;
-}
-
 enum covey_status tree_choose(struct node *agent, struct covey_error *error)
 {
     enum tree_kind asked = agent->options.tree;
@@ -150,7 +121,8 @@ enum covey_status tree_choose(struct node *agent, struct covey_error *error)
     }
     if (asked == TREE_AUTO || asked == TREE_CGROUP) {
         agent->tree = TREE_CGROUP;
-        if (find_cgroup(agent->cgroup_folder, sizeof(agent->cgroup_folder)))
+        const char *slash = strchr(agent->identity, '/');
+        if (cgroups_open(&agent->cgroups, agent->options.name, slash ? slash + 1 : "node"))
             return COVEY_OK;
         if (asked == TREE_CGROUP)
             return covey_error_set(error, COVEY_EPRECONDITION,
@@ -163,52 +135,23 @@ enum covey_status tree_choose(struct node *agent, struct covey_error *error)
     return COVEY_OK;
 }
 
-static bool make_cgroup(struct node *agent, struct node_child *child)
-{
-    int length =
-        snprintf(child->cgroup, sizeof(child->cgroup), "%s/covey-%s-%d-%llu", agent->cgroup_folder,
-                 agent->options.name, (int)getpid(), (unsigned long long)agent->spawned);
-    if (length < (int)sizeof(child->cgroup) && mkdir(child->cgroup, 0755) == 0)
-        return true;
-    child->cgroup[0] = '\0';
-    return false;
-}
-
-static void enter_cgroup(const char *folder)
-{
-    char path[320];
-    (void)snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
-    if (!write_text(path, "0"))
-        _exit(127);
-}
-
 enum covey_status tree_fork(struct node *agent, struct node_child *child, pid_t *pid, int *pidfd)
 {
     bool in_cgroup = agent->tree == TREE_CGROUP && child->role == CHILD_PACK;
-    if (in_cgroup && !make_cgroup(agent, child))
+    if (in_cgroup && !cgroup_make(&agent->cgroups, agent->spawned, child->cgroup))
         return covey_status_from_errno(errno);
     *pidfd = -1;
     *pid = agent->tree == TREE_PID_NAMESPACE && child->role == CHILD_PACK
                ? clone_first_of_namespace(pidfd)
                : clone_process(0, pidfd);
     if (*pid == 0 && in_cgroup)
-        enter_cgroup(child->cgroup);
+        cgroup_enter(child->cgroup);
     if (*pid >= 0)
         return COVEY_OK;
     enum covey_status status = covey_status_from_errno(errno);
     if (in_cgroup)
         (void)rmdir(child->cgroup);
     return status;
-}
-
-void tree_kill(struct node_child *child)
-{
-    char path[320];
-    if (!*child->cgroup)
-        return;
-    (void)snprintf(path, sizeof(path), "%s/cgroup.kill", child->cgroup);
-    if (!write_text(path, "1") && errno != ENOENT)
-        log_error("cannot end a cgroup folder=%s error=\"%s\"", child->cgroup, strerror(errno));
 }
 
 static bool has_mark(const char *process, const char *mark)

@@ -1,8 +1,13 @@
 /* The pack's epoll, and what time brings. */
 #include "base/error.h"
+#include "base/log.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -47,12 +52,25 @@ static int wait_ms(const struct pack *pack, int64_t now_ns)
     return (int)((next_ns - now_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);
 }
 
+/* All that was forked here, whatever it did to hide, and this process with it. */
+static void kill_cgroup(const char *cgroup)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/cgroup.kill", cgroup);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        log_error("cannot end a cgroup folder=%s error=\"%s\"", cgroup, strerror(errno));
+    covey_close(&fd);
+}
+
 /* The agent has not come back: nobody will ever ask for what is here. */
 static void give_up(struct pack *pack)
 {
     pack_kill_all(pack);
     pack_remove_sockets(pack);
     pack->finished = true;
+    if (pack->cgroup)
+        kill_cgroup(pack->cgroup);
 }
 
 static void pass_time(struct pack *pack, int64_t now_ns)

@@ -1,5 +1,5 @@
-/* covey-pack RUNTIME_FOLDER SOCKET_NAME: started by covey-node only, with its listening socket on
- * descriptor 3. */
+/* covey-pack RUNTIME_FOLDER SOCKET_NAME [CGROUP]: started by covey-node only, with its listening
+ * socket on descriptor 3, in the cgroup where it is given one. */
 #include "base/fault.h"
 #include "base/log.h"
 #include "service/pack/pack.h"
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
     static struct pack pack;
     struct covey_error error = {0};
     covey_log_init("covey-pack");
-    if (argc != 3 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
+    if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
         (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
         return 2;
     }
@@ -110,6 +110,7 @@ int main(int argc, char **argv)
         return 2;
     }
     pack.runtime_folder = argv[1];
+    pack.cgroup = argc == 4 ? argv[3] : NULL;
     (void)snprintf(pack.socket_name, sizeof(pack.socket_name), "%s", argv[2]);
     (void)pthread_mutex_init(&pack.threads_lock, NULL);
     set_limits();

@@ -75,6 +75,7 @@ struct pack {
     int epoll;
     bool finished;
     const char *runtime_folder;
+    const char *cgroup; /* in which it is with all that it forks; or NULL */
     char socket_name[64];
     struct pack_source listener;
     struct pack_source agent;

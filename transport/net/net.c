@@ -327,7 +327,7 @@ void net_peer_lose(struct net *net, struct peer *peer, enum covey_status status,
         log_debug("peer left node=%u", peer_node(net, peer));
     else
         log_debug("peer lost node=%u status=%s reason=\"%s\"", peer_node(net, peer),
-                 covey_status_name(status), kept);
+                  covey_status_name(status), kept);
     net->options.events->on_peer_down(net->options.data, peer_node(net, peer), status, kept);
 }
 
