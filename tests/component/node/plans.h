@@ -26,7 +26,7 @@ static inline struct flare_plan plan_of(const char *id, const char *parameter, u
 static inline void end_flare(struct fixture *fixture, const struct flare_plan *plan)
 {
     fixture_stop_flare(fixture, plan, 0);
-    TEST_TRUE(fixture_gone(fixture, plan, 2 * S));
+    TEST_TRUE(fixture_gone(fixture, plan, 30 * S));
     TEST_TRUE(fixture_nothing_left(fixture, plan->id));
 }
 
