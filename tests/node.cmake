@@ -26,5 +26,6 @@ covey_unit_test(node cache DEPENDS covey_node_parts)
 covey_unit_test(node lines DEPENDS covey_pack_parts)
 covey_unit_test(node local DEPENDS covey_local)
 covey_unit_test(node options DEPENDS covey_node_parts)
+covey_unit_test(node shutdown DEPENDS covey_node_parts)
 
 covey_script_test(component node.usage ${node_dir}/test_usage.py)

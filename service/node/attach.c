@@ -207,5 +207,6 @@ void attach_close(struct node *agent)
     attach->closing = true;
     uv_close((uv_handle_t *)&attach->retry, NULL);
     uv_close((uv_handle_t *)&attach->heartbeat, NULL);
-    rpc_channel_destroy(attach->channel, on_channel_closed, agent);
+    if (attach->channel)
+        rpc_channel_destroy(attach->channel, on_channel_closed, agent);
 }

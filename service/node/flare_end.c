@@ -188,6 +188,24 @@ void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, cons
     flare_check_gone(flare);
 }
 
+void flare_stop_all(struct node *agent, int64_t grace_ns, const char *reason)
+{
+    uint32_t round = ++agent->stop_rounds;
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&agent->flares, &cursor, NULL, &value)) {
+        struct node_flare *flare = value;
+        if (flare->stop_round == round)
+            continue;
+        flare->stop_round = round;
+        size_t count = agent->flares.count;
+        flare_stop(agent, flare->text->flare_id, grace_ns, reason);
+        /* Where nothing ran it has gone at once, and the map has changed under the walk. */
+        if (agent->flares.count != count)
+            cursor = 0;
+    }
+}
+
 static uint32_t node_by_name(const Covey__V1__LocalFlare *text, const char *name)
 {
     for (size_t i = 0; i < text->n_nodes; i++) {

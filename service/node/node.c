@@ -122,16 +122,7 @@ static void on_shutdown_late(uv_timer_t *timer)
 
 static void stop_flares(struct node *agent, bool at_once)
 {
-    struct node_flare *flares[1024];
-    size_t count = 0;
-    size_t cursor = 0;
-    void *value;
-    while (count < 1024 && covey_map_next(&agent->flares, &cursor, NULL, &value))
-        flares[count++] = value;
-    /* A flare may go while the others are told; its memory stays until the loop turns. */
-    for (size_t i = 0; i < count; i++)
-        flare_stop(agent, flares[i]->text->flare_id, at_once ? 0 : SHUTDOWN_GRACE_NS,
-                   "the node is shutting down");
+    flare_stop_all(agent, at_once ? 0 : SHUTDOWN_GRACE_NS, "the node is shutting down");
     covey_list_for_each (node, &agent->children) {
         struct node_child *child = covey_container_of(node, struct node_child, all);
         if (!child->flare || at_once)
@@ -199,17 +190,22 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, NULL);
 }
 
+static void close_outside(struct node *agent)
+{
+    for (int i = 0; i < 2; i++)
+        close_handle((uv_handle_t *)&agent->signals[i]);
+    close_handle((uv_handle_t *)&agent->stop_timer);
+    if (agent->has_lifeline)
+        close_handle((uv_handle_t *)&agent->lifeline);
+}
+
 static void close_all(struct node *agent)
 {
     agent->closed = true;
     warm_close(agent);
     attach_close(agent);
-    for (int i = 0; i < 2; i++)
-        close_handle((uv_handle_t *)&agent->signals[i]);
-    close_handle((uv_handle_t *)&agent->stop_timer);
+    close_outside(agent);
     close_handle((uv_handle_t *)&agent->adopt_timer);
-    if (agent->has_lifeline)
-        close_handle((uv_handle_t *)&agent->lifeline);
 }
 
 void node_check_stopped(struct node *agent)
@@ -234,18 +230,52 @@ void node_adopted(struct node *agent)
     warm_refill_now(agent);
 }
 
-static enum covey_status start(struct node *agent, struct covey_error *error)
+static void close_folders(struct node *agent)
+{
+    cache_close(agent->cache);
+    cgroups_close(&agent->cgroups);
+    if (agent->runtime_fd >= 0)
+        (void)rmdir(agent->options.runtime_dir);
+    covey_close(&agent->runtime_fd);
+    covey_close(&agent->lock_fd);
+}
+
+static enum covey_status look_at_machine(struct node *agent, struct covey_error *error)
+{
+    enum covey_status status = capacity_read(&agent->capacity, error);
+    if (status)
+        return status;
+    cgroups_find_earlier(&agent->cgroups, agent->options.state_dir);
+    return tree_choose(agent, error);
+}
+
+static enum covey_status run(struct node *agent, struct covey_error *error)
 {
     enum covey_status status = open_folders(agent, error);
-    if (!status)
-        status = capacity_read(&agent->capacity, error);
-    cgroups_find_earlier(&agent->cgroups, agent->options.state_dir);
-    if (!status)
-        status = tree_choose(agent, error);
-    if (!status)
-        status = watch_outside(agent, error);
-    if (!status)
-        status = attach_open(agent, error);
+    if (status)
+        goto close_folders;
+    status = look_at_machine(agent, error);
+    if (status)
+        goto close_folders;
+    status = watch_outside(agent, error);
+    if (status)
+        goto close_outside;
+    status = attach_open(agent, error);
+    if (status)
+        goto close_attach;
+    warm_open(agent);
+    log_info("started name=%s state=%s", agent->options.name, agent->options.state_dir);
+    adopt_start(agent);
+    (void)uv_run(&agent->loop, UV_RUN_DEFAULT); /* until close_all, which closes what is above */
+    goto close_folders;
+
+close_attach:
+    attach_close(agent);
+close_outside:
+    close_outside(agent);
+    (void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+close_folders:
+    close_folders(agent);
     return status;
 }
 
@@ -257,25 +287,18 @@ int node_run(const struct node_options *options)
     agent.lock_fd = agent.runtime_fd = -1;
     covey_list_init(&agent.children);
     covey_list_init(&agent.fetches);
-    outbox_open(&agent.outbox);
-    if (uv_loop_init(&agent.loop) < 0)
-        return 1;
-    if (start(&agent, &error) != COVEY_OK) {
-        log_error("%s", error.message);
+    if (uv_loop_init(&agent.loop) < 0) {
+        log_error("the event loop cannot be made");
         return 1;
     }
-    warm_open(&agent);
-    log_info("started name=%s state=%s", options->name, options->state_dir);
-    adopt_start(&agent);
-    (void)uv_run(&agent.loop, UV_RUN_DEFAULT);
-    if (uv_loop_close(&agent.loop) < 0)
-        log_error("the loop still has handles at the end");
+    outbox_open(&agent.outbox);
+    if (run(&agent, &error) != COVEY_OK) {
+        log_error("%s", error.message);
+        agent.exit_status = 1;
+    }
     outbox_close(&agent.outbox);
     covey_map_clear(&agent.flares);
-    cache_close(agent.cache);
-    cgroups_close(&agent.cgroups);
-    covey_close(&agent.runtime_fd);
-    covey_close(&agent.lock_fd);
-    (void)rmdir(options->runtime_dir);
+    if (uv_loop_close(&agent.loop) < 0)
+        log_error("the loop still has handles at the end");
     return agent.exit_status;
 }

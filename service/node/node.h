@@ -191,6 +191,7 @@ struct node_flare {
     char failure_message[COVEY_ERROR_MESSAGE_BYTES];
     int32_t failure_rank;
     char stop_reason[160];
+    uint32_t stop_round; /* of flare_stop_all, that has told it */
     /* When Prepare came, and when each step was done; for the log. */
     int64_t received_ns;
     int64_t code_ns;
@@ -202,6 +203,9 @@ void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare);
 void flare_start(struct node *agent, const Covey__V1__Start *start);
 void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, const char *reason);
 void flare_peers_ended(struct node *agent, const Covey__V1__PeersEnded *ended);
+
+/* Stops every flare of the node, however many there are. */
+void flare_stop_all(struct node *agent, int64_t grace_ns, const char *reason);
 
 /* A flare without processes; its timers are initialised. NULL: out of memory. */
 struct node_flare *flare_new(struct node *agent) COVEY_MUST_USE;
@@ -340,6 +344,7 @@ struct node {
     uv_signal_t signals[2];
     uv_poll_t lifeline;
     bool has_lifeline;
+    uint32_t stop_rounds; /* of flare_stop_all */
     bool stopping;
     bool report_late; /* reports that are still unacknowledged are given up */
     bool closed;

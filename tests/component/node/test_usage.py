@@ -43,11 +43,14 @@ def main():
         own = to + ["--state-dir", folder + "/state", "--runtime-dir", folder + "/run"]
         done = run(*own, "--lifeline-fd", "999")
         check(done.returncode == 1 and "descriptor 999 is no pipe" in done.stderr, "a closed lifeline")
+        check(not os.path.exists(folder + "/run"), "a runtime folder that stays")
         done = run(*own, COVEY_FAULT="nonsense")
         check(done.returncode == 2, "an unknown fault point")
         done = run("--controller", "nowhere", "--state-dir", folder + "/state",
                    "--runtime-dir", folder + "/run")
         check(done.returncode == 1 and "nowhere" in done.stderr, "an address that is none")
+        check("loop still has" not in done.stderr and "Sanitizer" not in done.stderr, done.stderr)
+        check(not os.path.exists(folder + "/run"), "a runtime folder that stays")
     for program in ("covey-host", "covey-pack"):
         done = subprocess.run([os.path.join(os.path.dirname(NODE), program)], capture_output=True, text=True,
                               timeout=20)
