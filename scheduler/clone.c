@@ -7,7 +7,10 @@
 #include <string.h>
 
 struct cloning {
-    const struct sched *from;
+    struct sched *from;
+    int64_t now_ns;
+    uint32_t queue_max;
+    const struct sched_flare *also;
     struct sched *to;
     uint32_t *node_of; /* by id in the original: its id in the copy */
 };
@@ -123,6 +126,10 @@ static enum covey_status copy_promise(const struct cloning *cloning,
         return COVEY_ENOMEM;
     *copy = *promise;
     copy->flare = sched_flare_of(cloning->to, promise->flare->id);
+    if (!copy->flare) { /* it is not among those that were copied */
+        free(copy);
+        return COVEY_OK;
+    }
     copy->flare->promise = copy;
     for (uint32_t i = 0; i < promise->count; i++) {
         struct sched_promise_share *share = &copy->shares[i];
@@ -134,6 +141,42 @@ static enum covey_status copy_promise(const struct cloning *cloning,
     }
     covey_list_push_back(&cloning->to->promises, &copy->link);
     return COVEY_OK;
+}
+
+static enum covey_status copy_queued(const struct cloning *cloning, const struct sched_flare *flare)
+{
+    struct sched_flare *copy;
+    enum covey_status status = copy_flare(cloning, flare, &copy);
+    if (!status)
+        sched_enqueue(cloning->to, copy);
+    return status;
+}
+
+/* All of it, or those that are first in the order. */
+static enum covey_status copy_queue(const struct cloning *cloning)
+{
+    struct sched *from = cloning->from;
+    enum covey_status status = COVEY_OK;
+    if (from->queued <= cloning->queue_max) {
+        covey_list_for_each (link, &from->queue) {
+            if (!status)
+                status = copy_queued(cloning, covey_container_of(link, struct sched_flare, link));
+        }
+        return status;
+    }
+    struct sched_walk walk;
+    uint64_t walks = from->walks;
+    bool has_other = !cloning->also;
+    const struct sched_flare *flare;
+    sched_walk_start(&walk, from, cloning->now_ns);
+    for (uint32_t i = 0; !status && i < cloning->queue_max && (flare = sched_walk_next(&walk));
+         i++) {
+        sched_walk_take(&walk, flare);
+        has_other |= flare == cloning->also;
+        status = copy_queued(cloning, flare);
+    }
+    sched_promises_keep(from, walks);
+    return status || has_other ? status : copy_queued(cloning, cloning->also);
 }
 
 static enum covey_status copy_all(const struct cloning *cloning)
@@ -149,13 +192,8 @@ static enum covey_status copy_all(const struct cloning *cloning)
         if (!status)
             status = copy_holder(cloning, covey_container_of(link, struct sched_flare, link));
     }
-    covey_list_for_each (link, &from->queue) {
-        struct sched_flare *copy;
-        if (!status)
-            status = copy_flare(cloning, covey_container_of(link, struct sched_flare, link), &copy);
-        if (!status)
-            sched_enqueue(to, copy);
-    }
+    if (!status)
+        status = copy_queue(cloning);
     covey_list_for_each (link, &from->promises) {
         if (!status)
             status = copy_promise(cloning, covey_container_of(link, struct sched_promise, link));
@@ -168,9 +206,10 @@ static enum covey_status copy_all(const struct cloning *cloning)
     return status;
 }
 
-enum covey_status sched_clone(const struct sched *from, struct sched **to, uint32_t **node_of)
+enum covey_status sched_clone(struct sched *from, int64_t now_ns, uint32_t queue_max,
+                              const struct sched_flare *also, struct sched **to, uint32_t **node_of)
 {
-    struct cloning cloning = {.from = from};
+    struct cloning cloning = {.from = from, .now_ns = now_ns, .queue_max = queue_max, .also = also};
     enum covey_status status = sched_create(&cloning.to);
     if (status)
         return status;

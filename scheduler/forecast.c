@@ -6,12 +6,29 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Gangs placed and moments passed in the copy before it gives up. */
 #define STEPS_MAX 256
+
+/* Of those that wait, so many are in the copy: no more can start in as many steps, but for those
+ * that start in the place of others. */
+#define QUEUE_MAX (2 * STEPS_MAX)
+
+struct sched_outlook {
+    struct sched *copy;
+    char wanted[SCHED_ID_BYTES];
+    int64_t now_ns; /* in the copy */
+    uint32_t steps;
+    bool done;
+    struct sched_forecast forecast;
+    uint32_t node_limit;
+    uint32_t id_of[]; /* by id in the copy: a node's in the original */
+};
 
 static struct sched_flare *of_link(struct covey_list *link)
 {
@@ -76,18 +93,14 @@ static void end_gangs(struct sched *sched, int64_t now_ns, char after[SCHED_ID_B
 }
 
 /* Takes the placement of a flare out of the copy. */
-static struct sched_placement *take_placement(const struct sched *from, struct sched_flare *flare,
-                                              const uint32_t *node_of)
+static struct sched_placement *take_placement(const struct sched_outlook *outlook,
+                                              struct sched_flare *flare)
 {
     struct sched_gang *gang = flare->gang;
     for (uint32_t i = 0; i < gang->placement.node_count; i++)
         sched_share_free(&gang->shares[i]);
-    for (uint32_t i = 0; i < gang->placement.pack_count; i++) {
-        uint32_t id = 0;
-        while (id < from->node_limit && (!from->nodes[id] || node_of[id] != gang->packs[i].node))
-            id++;
-        gang->packs[i].node = id;
-    }
+    for (uint32_t i = 0; i < gang->placement.pack_count; i++)
+        gang->packs[i].node = outlook->id_of[gang->packs[i].node];
     flare->gang = NULL;
     flare->line->tenant->gangs--;
     covey_list_remove(&flare->link);
@@ -104,64 +117,137 @@ static enum sched_unknown why_never(const struct sched *sched)
     return SCHED_UNKNOWN_NODES;
 }
 
-static enum covey_status let_pass(const struct sched *from, struct sched *copy,
-                                  const uint32_t *node_of, const char *wanted, int64_t now_ns,
-                                  struct sched_forecast *forecast)
+/* One gang starts in the copy, or time passes there until something ends. */
+static enum covey_status step(struct sched_outlook *outlook)
 {
-    for (uint32_t step = 0; step < STEPS_MAX; step++) {
-        const struct sched_placement *placement;
-        enum covey_status status = sched_next(copy, now_ns, &placement);
-        if (status)
-            return status;
-        if (!placement) {
-            now_ns = next_event(copy, now_ns);
-            if (now_ns == COVEY_NEVER_NS) {
-                forecast->unknown = why_never(copy);
-                return COVEY_OK;
-            }
-            end_gangs(copy, now_ns, forecast->after);
-            continue;
-        }
-        struct sched_flare *flare = sched_flare_of(copy, placement->flare);
-        flare->state = SCHED_FLARE_COMMITTED;
-        if (strcmp(flare->id, wanted) != 0)
-            continue;
-        forecast->start_ns = now_ns;
-        forecast->placement = take_placement(from, flare, node_of);
+    struct sched_forecast *forecast = &outlook->forecast;
+    const struct sched_placement *placement;
+    enum covey_status status = sched_next(outlook->copy, outlook->now_ns, &placement);
+    if (status)
+        return status;
+    if (!placement) {
+        int64_t next_ns = next_event(outlook->copy, outlook->now_ns);
+        outlook->done = next_ns == COVEY_NEVER_NS;
+        if (outlook->done)
+            forecast->unknown = why_never(outlook->copy);
+        else
+            end_gangs(outlook->copy, next_ns, forecast->after);
+        outlook->now_ns = next_ns;
         return COVEY_OK;
     }
-    forecast->unknown = SCHED_UNKNOWN_FAR;
+    struct sched_flare *flare = sched_flare_of(outlook->copy, placement->flare);
+    flare->state = SCHED_FLARE_COMMITTED;
+    if (strcmp(flare->id, outlook->wanted) != 0)
+        return COVEY_OK;
+    forecast->start_ns = outlook->now_ns;
+    forecast->placement = take_placement(outlook, flare);
+    outlook->done = true;
     return COVEY_OK;
+}
+
+enum covey_status sched_outlook_step(struct sched_outlook *outlook, bool *done,
+                                     struct covey_error *error)
+{
+    if (!outlook->done && outlook->steps++ == STEPS_MAX) {
+        outlook->forecast.unknown = SCHED_UNKNOWN_FAR;
+        outlook->done = true;
+    }
+    enum covey_status status = outlook->done ? COVEY_OK : step(outlook);
+    *done = outlook->done;
+    return status ? covey_error_set(error, status, "no memory for a forecast") : COVEY_OK;
+}
+
+/* Not even a look is worth it: what is before it could not have started in all steps. */
+static bool is_far(struct sched *sched, const struct sched_flare *known, int64_t now_ns)
+{
+    uint32_t ahead = sched->queued; /* a request is queued behind all */
+    if (sched->queued <= QUEUE_MAX)
+        return false;
+    if (known)
+        (void)sched_ahead_of(sched, known, now_ns, &ahead);
+    return ahead > QUEUE_MAX;
+}
+
+/* Makes the copy, with what is asked about in it. */
+static enum covey_status look(struct sched *sched, const struct sched_request *request,
+                              const struct sched_flare *known, struct sched_outlook *made,
+                              struct covey_error *error)
+{
+    uint32_t *node_of;
+    enum covey_status status =
+        sched_clone(sched, made->now_ns, QUEUE_MAX, known, &made->copy, &node_of);
+    if (status)
+        return covey_error_set(error, status, "no memory for a forecast");
+    for (uint32_t id = 0; id < made->node_limit; id++)
+        if (sched->nodes[id])
+            made->id_of[node_of[id]] = id;
+    free(node_of);
+    return request ? sched_submit(made->copy, request, error) : COVEY_OK;
+}
+
+enum covey_status sched_outlook_begin(struct sched *sched, const struct sched_request *request,
+                                      const char *flare, int64_t now_ns,
+                                      struct sched_outlook **outlook, struct covey_error *error)
+{
+    const struct sched_flare *known = request ? NULL : sched_flare_of(sched, flare);
+    *outlook = NULL;
+    if (!request && (!known || known->state != SCHED_FLARE_QUEUED))
+        return covey_error_set(error, COVEY_ENOTFOUND, "flare %s is not queued", flare);
+    struct sched_outlook *made =
+        covey_calloc(1, sizeof *made + ((size_t)sched->node_limit + 1) * sizeof *made->id_of);
+    if (!made)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a forecast");
+    made->now_ns = now_ns;
+    made->node_limit = sched->node_limit;
+    made->forecast.start_ns = COVEY_NEVER_NS;
+    (void)snprintf(made->wanted, sizeof made->wanted, "%s", request ? request->flare : flare);
+    enum covey_status status = COVEY_OK;
+    if (is_far(sched, known, now_ns)) {
+        made->forecast.unknown = SCHED_UNKNOWN_FAR;
+        made->done = true;
+    } else {
+        status = look(sched, request, known, made, error);
+    }
+    if (status) {
+        sched_outlook_end(made, NULL);
+        return status;
+    }
+    if (!made->done &&
+        !sched_possible(made->copy, &sched_flare_of(made->copy, made->wanted)->shape)) {
+        made->forecast.unknown = SCHED_UNKNOWN_NODES;
+        made->done = true;
+    } else if (!made->done) {
+        forget_expectations(made->copy, now_ns);
+    }
+    *outlook = made;
+    return COVEY_OK;
+}
+
+void sched_outlook_end(struct sched_outlook *outlook, struct sched_forecast *forecast)
+{
+    if (!outlook)
+        return;
+    if (forecast)
+        *forecast = outlook->forecast;
+    else
+        sched_forecast_clear(&outlook->forecast);
+    sched_destroy(outlook->copy);
+    free(outlook);
 }
 
 enum covey_status sched_forecast(struct sched *sched, const struct sched_request *request,
                                  const char *flare, int64_t now_ns, struct sched_forecast *forecast,
                                  struct covey_error *error)
 {
+    struct sched_outlook *outlook;
+    bool done = false;
     *forecast = (struct sched_forecast){.start_ns = COVEY_NEVER_NS};
-    const struct sched_flare *known = request ? NULL : sched_flare_of(sched, flare);
-    if (!request && (!known || known->state != SCHED_FLARE_QUEUED))
-        return covey_error_set(error, COVEY_ENOTFOUND, "flare %s is not queued", flare);
-    struct sched *copy;
-    uint32_t *node_of;
-    enum covey_status status = sched_clone(sched, &copy, &node_of);
-    if (status)
-        return covey_error_set(error, status, "no memory for a forecast");
-    if (request)
-        status = sched_submit(copy, request, error);
-    const char *wanted = request ? request->flare : flare;
-    if (!status && !sched_possible(copy, &sched_flare_of(copy, wanted)->shape)) {
-        forecast->unknown = SCHED_UNKNOWN_NODES;
-    } else if (!status) {
-        forget_expectations(copy, now_ns);
-        status = let_pass(sched, copy, node_of, wanted, now_ns, forecast);
-        if (status)
-            status = covey_error_set(error, status, "no memory for a forecast");
-        else if (forecast->placement)
-            forecast->placement->flare = wanted;
-    }
-    sched_destroy(copy);
-    free(node_of);
+    enum covey_status status = sched_outlook_begin(sched, request, flare, now_ns, &outlook, error);
+    while (!status && !done)
+        status = sched_outlook_step(outlook, &done, error);
+    sched_outlook_end(outlook, status ? NULL : forecast);
+    if (!status && forecast->placement)
+        forecast->placement->flare = request ? request->flare : flare;
     return status;
 }
 

@@ -203,6 +203,7 @@ struct sched_walk {
     bool in_lines;
     size_t first_line; /* of the present priority */
     size_t end_line;
+    uint32_t looks; /* at lines */
 };
 
 /* What a flare holds of one node. */
@@ -237,6 +238,8 @@ struct sched_flare {
     int64_t expected_ns; /* how long it is likely to run; COVEY_NEVER_NS: nobody knows */
     bool preemptible;
     bool ending;                /* it was named by sched_preempt */
+    uint64_t numbering;         /* the last that met it... */
+    uint32_t ahead;             /* ...after so many others */
     uint64_t hopeless_at;       /* the cluster's version that could not hold it even when empty */
     uint64_t refused_freed;     /* it did not fit when totals.freed was this, */
     uint64_t refused_signature; /* and these promises were before it; 0: whatever they are */
@@ -245,6 +248,17 @@ struct sched_flare {
     struct covey_list in_line; /* in the line */
     struct covey_list link;    /* in the queue, or among those that hold claims */
     struct sched_gang *gang;   /* NULL while queued */
+};
+
+/* Where flares are in the order, as long as nothing changes it. */
+struct sched_numbering {
+    uint64_t number;
+    uint64_t changes; /* as of these */
+    uint64_t version;
+    int64_t from_ns;
+    int64_t until_ns; /* one has waited too long then */
+    uint32_t count;   /* that were met, and could start */
+    char first[SCHED_ID_BYTES];
 };
 
 struct sched {
@@ -269,7 +283,9 @@ struct sched {
     size_t line_room;
     struct covey_list promises; /* of sched_promise.link */
     uint64_t walks;             /* the number of the last */
-    struct sched_end *ends;     /* when gangs end, rising; as of ends_claims */
+    uint64_t changes;           /* of the queue, and of what tenants hold */
+    struct sched_numbering numbering;
+    struct sched_end *ends; /* when gangs end, rising; as of ends_claims */
     size_t end_count;
     size_t end_room;
     uint64_t ends_claims;
@@ -564,6 +580,10 @@ struct sched_tenant *sched_tenant_of(const struct sched *sched, const char *name
 bool sched_quota_allows(const struct sched_tenant *tenant, const struct sched_shape *shape,
                         bool alone, enum sched_dimension *dimension);
 
+/* order.c: how many are ahead of a queued flare; false: no fewer than that. */
+bool sched_ahead_of(struct sched *sched, const struct sched_flare *flare, int64_t now_ns,
+                    uint32_t *ahead);
+
 /* walk.c */
 
 void sched_walk_start(struct sched_walk *walk, struct sched *sched, int64_t now_ns);
@@ -582,13 +602,18 @@ enum covey_status sched_promise(struct sched *sched, struct sched_flare *flare, 
 void sched_promise_drop(struct sched_promise *promise);
 /* Drops those that do not count in the last walk, or all. */
 void sched_promises_drop(struct sched *sched, bool all);
+/* Those that counted in a walk do in the last, which only looked. */
+void sched_promises_keep(struct sched *sched, uint64_t walks);
 /* Lowers room by what is promised of a node in a view. */
 void sched_withhold(const struct sched_node *node, const struct sched_view *view,
                     struct sched_vector *room);
 
 /* clone.c: a copy that behaves as the original would; node_of[id] is a node's id in it, and the
- * caller's to free. ENOMEM. */
-enum covey_status sched_clone(const struct sched *from, struct sched **to, uint32_t **node_of);
+ * caller's to free. Of those that wait only the first in order are in it, up to queue_max, and
+ * `also` (NULL: no other). ENOMEM. */
+enum covey_status sched_clone(struct sched *from, int64_t now_ns, uint32_t queue_max,
+                              const struct sched_flare *also, struct sched **to,
+                              uint32_t **node_of);
 
 /* nodes.c: what is claimed by flares that have not ended by then. */
 void sched_claimed_beyond(const struct sched_node *node, int64_t then_ns,

@@ -7,25 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Counts those before a queued flare in the order, and names the first of them. */
 static void find_ahead(struct sched *sched, const struct sched_flare *flare, int64_t now_ns,
                        struct sched_reason *reason)
 {
-    uint64_t walks = sched->walks; /* promises still count as of the last that started something */
-    struct sched_walk walk;
-    sched_walk_start(&walk, sched, now_ns);
-    for (struct sched_flare *other; (other = sched_walk_next(&walk)) && other != flare;) {
-        sched_walk_take(&walk, other);
-        if (other->hopeless_at == sched->version)
-            continue;
-        if (reason->ahead++ == 0)
-            memcpy(reason->blocker, other->id, SCHED_ID_BYTES);
-    }
-    covey_list_for_each (link, &sched->promises) {
-        struct sched_promise *promise = covey_container_of(link, struct sched_promise, link);
-        if (promise->walk == walks)
-            promise->walk = sched->walks;
-    }
+    reason->ahead_at_least = !sched_ahead_of(sched, flare, now_ns, &reason->ahead);
+    if (reason->ahead)
+        memcpy(reason->blocker, sched->numbering.first, SCHED_ID_BYTES);
 }
 
 /* The flare that was promised, soonest, what this one would use. */

@@ -327,3 +327,12 @@ void sched_promises_drop(struct sched *sched, bool all)
             sched_promise_drop(promise);
     }
 }
+
+void sched_promises_keep(struct sched *sched, uint64_t walks)
+{
+    covey_list_for_each (link, &sched->promises) {
+        struct sched_promise *promise = covey_container_of(link, struct sched_promise, link);
+        if (promise->walk == walks)
+            promise->walk = sched->walks;
+    }
+}

@@ -37,6 +37,7 @@ void sched_enqueue(struct sched *sched, struct sched_flare *flare)
     covey_list_push_back(place_in(&sched->queue, flare, in_queue), &flare->link);
     covey_list_push_back(place_in(&flare->line->flares, flare, in_line), &flare->in_line);
     sched->queued++;
+    sched->changes++;
 }
 
 void sched_dequeue(struct sched *sched, struct sched_flare *flare)
@@ -44,6 +45,7 @@ void sched_dequeue(struct sched *sched, struct sched_flare *flare)
     covey_list_remove(&flare->link);
     covey_list_remove(&flare->in_line);
     sched->queued--;
+    sched->changes++;
 }
 
 void sched_set_policy(struct sched *sched, const struct sched_policy *policy)
@@ -54,6 +56,7 @@ void sched_set_policy(struct sched *sched, const struct sched_policy *policy)
     if (sched->policy.reservations == 0)
         sched->policy.reservations = 1;
     sched->totals.freed++;
+    sched->changes++;
 }
 
 /* Refuses what could not start if all nodes that are known were up and empty. */
@@ -208,6 +211,7 @@ static bool is_passed_over(struct sched *sched, struct sched_flare *flare)
     if (is_refused(sched, flare, 0) || sched_possible(sched, &flare->shape))
         return false;
     flare->hopeless_at = sched->version;
+    sched->changes++;
     return true;
 }
 

@@ -373,6 +373,8 @@ const char *sched_reason_text(const struct sched_reason *reason, char text[SCHED
         say(&sentence, "; waits for nodes");
     if (reason->ahead) {
         say(&sentence, "%s", sentence.length ? "; " : "");
+        if (reason->ahead_at_least)
+            say(&sentence, "at least ");
         say_count(&sentence, reason->ahead, "flare");
         say(&sentence, reason->ahead == 1 ? " is ahead in the queue" : " are ahead in the queue");
     }

@@ -310,6 +310,7 @@ struct sched_reason {
                                      that are up, or of all where `never` */
     uint32_t nodes_too_small;     /* of them, matched, with no room for one unit */
     uint32_t ahead;               /* flares ahead of it in the queue */
+    bool ahead_at_least;          /* there may be more: so many were looked at */
     char blocker[SCHED_ID_BYTES]; /* PROMISED: to whom; else the first ahead of it; or empty */
     /* When it starts, if what runs ends by its limits; 0: no promise. For the first in order it
      * never gets later; the others give way to those ahead of them. */
@@ -416,13 +417,32 @@ struct sched_forecast {
 /*
  * Lets time pass in a copy of the scheduler until the request, queued now behind all others, or the
  * queued flare (request NULL), has a place. Free with sched_forecast_clear. Refuses as sched_plan;
- * ENOTFOUND: the flare is not queued. O(all there is).
+ * ENOTFOUND: the flare is not queued.
  */
 enum covey_status sched_forecast(struct sched *sched, const struct sched_request *request,
                                  const char *flare, int64_t now_ns, struct sched_forecast *forecast,
                                  struct covey_error *error) COVEY_MUST_USE;
 
 void sched_forecast_clear(struct sched_forecast *forecast);
+
+/* A forecast that is made bit by bit, for whoever has other things to do meanwhile: what happens to
+ * the scheduler after the beginning is not in it. */
+struct sched_outlook;
+
+/* As sched_forecast, which says the errors. O(nodes, gangs that hold something, and of those that
+ * wait the first few hundred). *outlook is NULL after a failure. */
+enum covey_status sched_outlook_begin(struct sched *sched, const struct sched_request *request,
+                                      const char *flare, int64_t now_ns,
+                                      struct sched_outlook **outlook,
+                                      struct covey_error *error) COVEY_MUST_USE;
+
+/* One bit, as long as a call of sched_next. *done: that was all. ENOMEM. */
+enum covey_status sched_outlook_step(struct sched_outlook *outlook, bool *done,
+                                     struct covey_error *error) COVEY_MUST_USE;
+
+/* Frees it (NULL is accepted). *forecast (may be NULL) gets what was found; its placement's flare
+ * is not set. */
+void sched_outlook_end(struct sched_outlook *outlook, struct sched_forecast *forecast);
 
 /* Flares in the queue. */
 uint32_t sched_queue_length(const struct sched *sched);

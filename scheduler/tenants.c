@@ -56,12 +56,14 @@ enum covey_status sched_set_tenant(struct sched *sched, const char *name,
         tenant->quota.weight = 1;
     tenant->configured = true;
     sched->totals.freed++;
+    sched->changes++;
     return COVEY_OK;
 }
 
 void sched_tenant_claim(const struct sched_flare *flare, uint32_t workers, bool claim)
 {
     struct sched_vector *claimed = &flare->line->tenant->claimed;
+    flare->sched->changes++;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         uint64_t amount = workers * flare->shape.worker.amount[d];
         claimed->amount[d] += claim ? amount : -amount;

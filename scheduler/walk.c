@@ -76,11 +76,12 @@ static bool enter_priority(struct sched_walk *walk)
 }
 
 /* The line of the present priority whose first goes next, or NULL. */
-static struct sched_line *choose_line(const struct sched_walk *walk)
+static struct sched_line *choose_line(struct sched_walk *walk)
 {
     const struct sched *sched = walk->sched;
     struct sched_line *chosen = NULL;
     double chosen_share = 0;
+    walk->looks += (uint32_t)(walk->end_line - walk->first_line) + 1;
     for (size_t i = walk->first_line; i < walk->end_line; i++) {
         struct sched_line *line = sched->lines[i];
         if (line->at == &line->flares)
@@ -102,6 +103,7 @@ struct sched_flare *sched_walk_next(struct sched_walk *walk)
     if (!walk->in_lines && walk->aged != &sched->queue && is_aged(walk, of_queue(walk->aged))) {
         struct sched_flare *flare = of_queue(walk->aged);
         walk->aged = walk->aged->next;
+        walk->looks++;
         return flare;
     }
     walk->in_lines = true;

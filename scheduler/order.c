@@ -1,0 +1,65 @@
+/*
+ * Where flares are in the order: found by one walk over the queue for all of them, and kept until
+ * something changes it. A walk ends after so many steps; who comes later is known to be behind
+ * those that it met.
+ */
+#include "scheduler/internal.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+/* Lines looked at in one walk: a few milliseconds. */
+#define WALK_LOOKS 131072
+
+/* When the first of those that have not waited too long will have. */
+static int64_t next_aged_ns(const struct sched *sched, int64_t now_ns)
+{
+    int64_t age_ns = sched->policy.age_ns;
+    covey_list_for_each (link, &sched->queue) {
+        const struct sched_flare *flare = covey_container_of(link, struct sched_flare, link);
+        if (age_ns <= 0)
+            break;
+        if (now_ns - flare->submit_ns < age_ns)
+            return covey_deadline_ns(flare->submit_ns, age_ns);
+    }
+    return COVEY_NEVER_NS;
+}
+
+static void number_all(struct sched *sched, int64_t now_ns)
+{
+    struct sched_numbering *numbering = &sched->numbering;
+    uint64_t walks = sched->walks; /* promises still count as of the last that started something */
+    struct sched_walk walk;
+    numbering->changes = sched->changes;
+    numbering->version = sched->version;
+    numbering->from_ns = now_ns;
+    numbering->until_ns = next_aged_ns(sched, now_ns);
+    numbering->number++;
+    numbering->count = 0;
+    numbering->first[0] = '\0';
+    sched_walk_start(&walk, sched, now_ns);
+    for (struct sched_flare *flare; walk.looks < WALK_LOOKS && (flare = sched_walk_next(&walk));) {
+        sched_walk_take(&walk, flare);
+        flare->numbering = numbering->number;
+        flare->ahead = numbering->count;
+        if (flare->hopeless_at == sched->version)
+            continue;
+        if (numbering->count++ == 0)
+            memcpy(numbering->first, flare->id, SCHED_ID_BYTES);
+    }
+    sched_promises_keep(sched, walks);
+}
+
+bool sched_ahead_of(struct sched *sched, const struct sched_flare *flare, int64_t now_ns,
+                    uint32_t *ahead)
+{
+    const struct sched_numbering *numbering = &sched->numbering;
+    if (numbering->number == 0 || numbering->changes != sched->changes ||
+        numbering->version != sched->version || now_ns < numbering->from_ns ||
+        now_ns >= numbering->until_ns)
+        number_all(sched, now_ns);
+    bool known = flare->numbering == numbering->number;
+    *ahead = known ? flare->ahead : numbering->count;
+    return known;
+}
