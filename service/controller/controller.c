@@ -92,6 +92,8 @@ void controller_destroy(struct controller *controller)
     while (covey_map_next(&controller->flares, &cursor, NULL, &value))
         flare_destroy(value);
     covey_map_clear(&controller->flares);
+    allowance_clear(controller);
+    covey_map_clear(&controller->definitions);
     cursor = 0;
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value))
         node_destroy(value);

@@ -30,7 +30,8 @@ struct controller_limits {
     uint64_t max_log_bytes;       /* of one flare */
     uint64_t max_blob_bytes;
     uint64_t max_message_bytes;
-    uint64_t max_queued; /* flares that have not ended */
+    uint64_t max_queued;       /* flares that have not ended; nobody may take what is left */
+    uint64_t max_queued_bytes; /* of their requests, parameters and all */
     int64_t max_time_limit_ns;
     int64_t heartbeat_ns;
     uint64_t heartbeats_missed;

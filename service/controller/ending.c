@@ -246,6 +246,7 @@ void ending_check(struct controller *controller, struct flare *flare)
     covey_list_remove(&flare->news_link);
     covey_list_remove(&flare->active_link);
     (void)covey_map_remove(&controller->flares, flare->id);
+    allowance_return(controller, flare);
     covey_list_push_back(&controller->ended, &flare->active_link);
     controller->place = true;
 }

@@ -26,27 +26,30 @@ static flare_message *create_view(const char *id, const char *tenant,
     return view;
 }
 
-struct flare *flare_create(const char *id, const char *tenant,
+struct flare *flare_create(struct controller *controller, const char *id, const char *tenant,
                            Covey__V1__FlareRequest *take_request,
                            definition_message *take_definition)
 {
     struct flare *flare = covey_calloc(1, sizeof *flare);
-    if (!flare) {
+    struct shared_definition *shared = shared_take(controller, tenant, take_definition);
+    if (!flare || !shared) {
+        free(flare);
+        shared_give_back(shared);
         message_free(take_request);
-        message_free(take_definition);
         return NULL;
     }
     (void)snprintf(flare->id, sizeof flare->id, "%s", id);
     (void)snprintf(flare->tenant, sizeof flare->tenant, "%s", tenant);
     flare->request = take_request;
-    flare->definition = take_definition;
+    flare->shared = shared;
+    flare->definition = shared_message(shared);
     flare->prepare_by_ns = COVEY_NEVER_NS;
     flare->limit_at_ns = COVEY_NEVER_NS;
     flare->stop_at_ns = COVEY_NEVER_NS;
     flare->gone_by_ns = COVEY_NEVER_NS;
     covey_list_init(&flare->active_link);
     covey_list_init(&flare->news_link);
-    flare->view = create_view(id, tenant, take_request, take_definition);
+    flare->view = create_view(id, tenant, take_request, flare->definition);
     if (!flare->view) {
         flare_destroy(flare);
         return NULL;
@@ -72,9 +75,25 @@ void flare_destroy(struct flare *flare)
     message_free(flare->cause);
     message_free(flare->view);
     message_free(flare->request);
-    message_free(flare->definition);
+    shared_give_back(flare->shared);
     explicit_bzero(flare->secret, sizeof flare->secret);
     free(flare);
+}
+
+/* Its options are in its view as they were resolved; only whether the time limit was given is not
+ * told by them. */
+void flare_slim(struct flare *flare)
+{
+    options_message *options = flare->request->options;
+    if (!options)
+        return;
+    options_message *slim = message_new(&covey__v1__flare_options__descriptor);
+    if (!slim)
+        return;
+    slim->time_limit = options->time_limit;
+    options->time_limit = NULL;
+    message_free(options);
+    flare->request->options = slim;
 }
 
 uint32_t flare_worker_count(const Covey__V1__FlareRequest *request)

@@ -92,32 +92,58 @@ struct share *gang_share(const struct flare *flare, const struct controller_node
 
 /* ---- preparing ---- */
 
-static void fill_parameters(const struct share *share, Covey__V1__Prepare *prepare)
+/* What workers are given, from the journal: it is nowhere in memory while they wait. */
+static bool take_given(struct store_bytes bytes, void *data)
 {
-    Covey__V1__FlareRequest *request = share->flare->request;
-    if (request->n_parameters) {
+    *(Covey__V1__FlareRequest **)data =
+        message_unpack(&covey__v1__flare_request__descriptor, bytes);
+    return false;
+}
+
+static enum covey_status read_given(struct controller *controller, const struct flare *flare,
+                                    Covey__V1__FlareRequest **given, struct covey_error *error)
+{
+    *given = NULL;
+    enum covey_status status =
+        store_parameters(controller->store, flare->id, take_given, given, error);
+    if (status)
+        return status;
+    if (*given &&
+        ((*given)->n_parameters == 0 || (*given)->n_parameters == flare->view->workers_total))
+        return COVEY_OK;
+    message_free(*given);
+    *given = NULL;
+    return covey_error_set(error, COVEY_EIO, "the parameters of flare %s cannot be read",
+                           flare->id);
+}
+
+static void fill_parameters(const struct share *share, Covey__V1__FlareRequest *given,
+                            Covey__V1__Prepare *prepare)
+{
+    if (given->n_parameters) {
         prepare->n_parameters = share->workers;
-        prepare->parameters = request->parameters + share->first_rank;
+        prepare->parameters = given->parameters + share->first_rank;
     } else {
         prepare->n_parameters = 1;
-        prepare->parameters = &request->parameter;
+        prepare->parameters = &given->parameter;
         prepare->shared_parameter = true;
     }
 }
 
-static enum covey_status send_prepare(struct controller *controller, struct share *share)
+static enum covey_status send_prepare(struct controller *controller, struct share *share,
+                                      Covey__V1__FlareRequest *given)
 {
     struct flare *flare = share->flare;
     Covey__V1__Prepare prepare = COVEY__V1__PREPARE__INIT;
     prepare.flare_id = flare->id;
-    prepare.definition = flare->definition;
+    prepare.definition = (definition_message *)(uintptr_t)flare->definition;
     prepare.options = flare->view->options;
     prepare.n_packs = flare->view->n_packs;
     prepare.packs = flare->view->packs;
     prepare.workers_total = flare->view->workers_total;
     prepare.secret = (ProtobufCBinaryData){SECRET_BYTES, flare->secret};
     prepare.max_result_bytes = controller->limits.max_result_bytes;
-    fill_parameters(share, &prepare);
+    fill_parameters(share, given, &prepare);
     Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
     message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE;
     message.prepare = &prepare;
@@ -159,17 +185,26 @@ static void prepare(struct controller *controller, struct flare *flare)
         gang_roll_back(controller, flare, &failure, false);
         return;
     }
+    struct covey_error error = {0};
+    Covey__V1__FlareRequest *given;
+    if (read_given(controller, flare, &given, &error) != COVEY_OK) {
+        const failure_message failure =
+            node_failure(covey_status_name(error.status), error.message, "");
+        gang_roll_back(controller, flare, &failure, false);
+        return;
+    }
     flare->prepare_by_ns =
         covey_deadline_ns(now_of(controller), controller->limits.prepare_timeout_ns);
-    for (uint32_t i = 0; i < flare->share_count; i++) {
+    enum covey_status status = COVEY_OK;
+    for (uint32_t i = 0; !status && i < flare->share_count; i++) {
         struct share *share = &flare->shares[i];
-        enum covey_status status = send_prepare(controller, share);
-        if (status) {
+        status = send_prepare(controller, share, given);
+        if (status)
             prepare_failed(controller, flare, share->node, status);
-            return;
-        }
-        share->state = SHARE_PREPARING;
+        else
+            share->state = SHARE_PREPARING;
     }
+    message_free(given);
 }
 
 enum covey_status gang_queue(struct controller *controller, const struct flare *flare,

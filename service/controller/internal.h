@@ -72,11 +72,13 @@ struct flare {
     char id[ULID_BYTES];
     char tenant[64];
     enum flare_state state;
-    enum flare_state outcome; /* once ENDING */
-    uint64_t sequence;        /* of its last event */
-    flare_message *view;      /* what its events have made of it */
-    Covey__V1__FlareRequest *request;
-    definition_message *definition;
+    enum flare_state outcome;         /* once ENDING */
+    uint64_t sequence;                /* of its last event */
+    flare_message *view;              /* what its events have made of it */
+    Covey__V1__FlareRequest *request; /* less parameters, and options but the time limit */
+    struct shared_definition *shared;
+    const definition_message *definition; /* the shared one */
+    uint64_t kept_bytes;                  /* in the journal for it, until it ends */
     uint32_t workers_started;
     uint32_t workers_ended;
     uint32_t attempts; /* to prepare it since it was queued or restarted */
@@ -99,6 +101,13 @@ struct flare {
 };
 
 struct pending_event;
+struct shared_definition;
+
+/* What flares that have not ended take, of one tenant or of all. */
+struct allowance {
+    uint64_t flares;
+    uint64_t bytes;
+};
 
 struct controller {
     struct store *store;
@@ -110,9 +119,12 @@ struct controller {
     void (*on_news)(const char *flare, enum controller_news news, void *data);
     void *data;
     struct ulid_source ids;
-    struct covey_map flares; /* that have not ended, by id */
-    struct covey_map nodes;  /* by name */
-    struct history history;  /* of definitions */
+    struct covey_map flares;      /* that have not ended, by id */
+    struct covey_map nodes;       /* by name */
+    struct covey_map allowances;  /* struct allowance, by tenant */
+    struct allowance allowed;     /* all of them */
+    struct covey_map definitions; /* struct shared_definition, of flares that have not ended */
+    struct history history;       /* of definitions */
     struct covey_list active;
     struct covey_list news;
     struct covey_list ended;       /* flares to be freed at the end of the turn */
@@ -147,10 +159,13 @@ static inline int64_t sched_now_of(const struct controller *controller)
 
 /* A flare in state NONE from what a call or the journal says; takes request and definition also
  * when it fails (NULL: no memory). */
-struct flare *flare_create(const char *id, const char *tenant,
+struct flare *flare_create(struct controller *controller, const char *id, const char *tenant,
                            Covey__V1__FlareRequest *take_request,
                            definition_message *take_definition);
 void flare_destroy(struct flare *flare);
+
+/* Lets go of what is of no use in memory once it is accepted. */
+void flare_slim(struct flare *flare);
 
 /* Makes an event's delta part of the flare: what both a transition and its replay do. */
 enum covey_status flare_apply(struct flare *flare, enum flare_event event, enum flare_state state,
@@ -258,11 +273,34 @@ enum covey_status flare_transition(struct controller *controller, struct flare *
 bool flare_must(struct controller *controller, struct flare *flare, enum flare_event event,
                 const flare_message *delta, const char *message);
 
-/* The accepted event of a new flare, with the flare's row; both are in the journal afterwards, and
- * *shown is an owned copy of it. After a failure the flare is of no use. */
+/* The accepted event of a new flare, with the flare's row and the parameters in its request, which
+ * are nowhere else; all are in the journal afterwards, and *shown is an owned copy of the flare.
+ * After a failure the flare is of no use. */
 enum covey_status flare_accept(struct controller *controller, struct flare *flare,
-                               options_message *options, flare_message **shown,
-                               struct covey_error *error);
+                               const Covey__V1__FlareRequest *request, options_message *options,
+                               flare_message **shown, struct covey_error *error);
+
+/* ---- allowance.c ---- */
+
+/* Whether a caller may have one more flare, for which so much is kept. ELIMIT. */
+enum covey_status allowance_check(const struct controller *controller,
+                                  const struct controller_identity *caller, uint64_t bytes,
+                                  struct covey_error *error);
+/* Counts a flare until allowance_return, which has to follow. ENOMEM: it is not counted. */
+enum covey_status allowance_take(struct controller *controller, struct flare *flare,
+                                 uint64_t bytes);
+void allowance_return(struct controller *controller, const struct flare *flare);
+void allowance_clear(struct controller *controller);
+
+/* ---- shared.c ---- */
+
+/* A reference on a tenant's definition, made from the message where there is none. NULL: no memory,
+ * or no message. */
+struct shared_definition *shared_take(struct controller *controller, const char *tenant,
+                                      definition_message *take_message);
+const definition_message *shared_message(const struct shared_definition *shared);
+/* NULL is accepted. */
+void shared_give_back(struct shared_definition *shared);
 
 /* ---- journal.c: what could not be written waits ---- */
 

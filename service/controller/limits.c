@@ -11,6 +11,7 @@ void controller_limits_init(struct controller_limits *limits)
         .max_blob_bytes = 1ULL << 30,
         .max_message_bytes = 4 << 20,
         .max_queued = 100000,
+        .max_queued_bytes = 1ULL << 30,
         .max_time_limit_ns = 24LL * 3600 * COVEY_NS_PER_S,
         .heartbeat_ns = 250 * COVEY_NS_PER_MS,
         .heartbeats_missed = 6,

@@ -44,14 +44,14 @@ static bool apply_to_view(const struct store_event *row, void *data)
 }
 
 /* A flare as its row has it. */
-static struct flare *flare_of_row(const struct store_flare *row)
+static struct flare *flare_of_row(struct controller *controller, const struct store_flare *row)
 {
     Covey__V1__FlareRequest *request =
         message_unpack(&covey__v1__flare_request__descriptor, row->request);
     definition_message *definition =
         message_unpack(&covey__v1__definition__descriptor, row->definition);
     if (request && definition)
-        return flare_create(row->id, row->tenant, request, definition);
+        return flare_create(controller, row->id, row->tenant, request, definition);
     message_free(request);
     message_free(definition);
     return NULL;
@@ -61,7 +61,7 @@ enum covey_status replay_view(struct controller *controller, const struct store_
                               flare_message **view, struct covey_error *error)
 {
     *view = NULL;
-    struct flare *flare = flare_of_row(row);
+    struct flare *flare = flare_of_row(controller, row);
     if (!flare)
         return covey_error_set(error, COVEY_EIO, "the journal's row of flare %s is damaged",
                                row->id);
@@ -87,28 +87,6 @@ struct replay {
     enum covey_status status;
     struct covey_error *error;
 };
-
-/* Gives a flare back what its workers are to be given. */
-static bool add_parameters(struct store_bytes bytes, void *data)
-{
-    struct replay *replay = data;
-    Covey__V1__FlareRequest *given = message_unpack(&covey__v1__flare_request__descriptor, bytes);
-    Covey__V1__FlareRequest *request = replay->flare->request;
-    bool good = given && (given->n_parameters == 0 ||
-                          given->n_parameters == replay->flare->view->workers_total);
-    if (!good)
-        replay->status = COVEY_EPROTO;
-    if (good && (given->n_parameters || given->parameter.len)) {
-        request->n_parameters = given->n_parameters;
-        request->parameters = given->parameters;
-        request->parameter = given->parameter;
-        given->n_parameters = 0;
-        given->parameters = NULL;
-        given->parameter = (ProtobufCBinaryData){0, NULL};
-    }
-    message_free(given);
-    return false;
-}
 
 static bool apply_to_flare(const struct store_event *row, void *data)
 {
@@ -258,18 +236,24 @@ static bool add_flare(const struct store_flare *row, void *data)
 {
     struct replay *replay = data;
     struct controller *controller = replay->controller;
-    struct flare *flare = flare_of_row(row);
+    struct flare *flare = flare_of_row(controller, row);
+    if (flare && allowance_take(controller, flare, row->request.length_bytes + row->input_bytes) !=
+                     COVEY_OK) {
+        flare_destroy(flare);
+        flare = NULL;
+    }
     if (!flare || covey_map_set(&controller->flares, row->id, flare) != COVEY_OK) {
+        if (flare)
+            allowance_return(controller, flare);
         flare_destroy(flare);
         replay->status = covey_error_set(replay->error, COVEY_EIO,
                                          "the journal's row of flare %s is damaged", row->id);
         return false;
     }
     replay->flare = flare;
+    flare_slim(flare);
     enum covey_status status =
-        store_parameters(controller->store, row->id, add_parameters, replay, replay->error);
-    if (!status && !replay->status)
-        status = store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
+        store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
     if (!status && (replay->status || !flare->view->options)) {
         replay->status = covey_error_set(replay->error, COVEY_EIO,
                                          "the journal's events of flare %s are damaged", row->id);

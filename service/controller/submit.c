@@ -12,7 +12,8 @@
 
 /* Queues a checked flare and journals it: both or neither. */
 static enum covey_status accept(struct controller *controller, struct flare *flare,
-                                flare_message **shown, struct covey_error *error)
+                                const Covey__V1__FlareRequest *request, flare_message **shown,
+                                struct covey_error *error)
 {
     options_message *options =
         flare_resolve_options(flare->request, flare->definition, &controller->limits);
@@ -39,9 +40,10 @@ static enum covey_status accept(struct controller *controller, struct flare *fla
     if (status)
         (void)covey_error_set(error, status, "no memory for a flare");
     else
-        status = flare_accept(controller, flare, options, shown, error);
+        status = flare_accept(controller, flare, request, options, shown, error);
     message_free(options);
     if (!status) {
+        flare_slim(flare);
         controller->place = true;
         return COVEY_OK;
     }
@@ -58,9 +60,14 @@ static struct flare *make_flare(struct controller *controller,
                                 definition_message *take_definition)
 {
     char id[ULID_BYTES];
-    Covey__V1__FlareRequest *copy = message_copy(&request->base);
+    Covey__V1__FlareRequest kept = *request;
+    kept.workers = flare_worker_count(request);
+    kept.n_parameters = 0;
+    kept.parameters = NULL;
+    kept.parameter = (ProtobufCBinaryData){0, NULL};
+    Covey__V1__FlareRequest *copy = message_copy(&kept.base);
     if (copy && ulid_make(&controller->ids, wall_of(controller), id))
-        return flare_create(id, caller->tenant, copy, take_definition);
+        return flare_create(controller, id, caller->tenant, copy, take_definition);
     message_free(copy);
     message_free(take_definition);
     return NULL;
@@ -81,20 +88,24 @@ enum covey_status controller_submit(struct controller *controller,
     if (controller->draining)
         return covey_error_set(error, COVEY_EUNAVAILABLE,
                                "the controller is being stopped: try again");
-    if (controller->flares.count >= controller->limits.max_queued)
-        return covey_error_set(error, COVEY_ELIMIT,
-                               "%zu flares wait or run, which is the limit: try again later",
-                               controller->flares.count);
+    uint64_t bytes = covey__v1__flare_request__get_packed_size(request);
+    status = allowance_check(controller, caller, bytes, error);
+    if (status)
+        return status;
     definition_message *definition;
     status = validate_request(controller, caller, request, &definition, error);
     if (status)
         return status;
     struct flare *made = make_flare(controller, caller, request, definition);
-    if (!made)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
-    status = accept(controller, made, flare, error);
-    if (status)
+    if (!made || allowance_take(controller, made, bytes) != COVEY_OK) {
         flare_destroy(made);
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
+    }
+    status = accept(controller, made, request, flare, error);
+    if (status) {
+        allowance_return(controller, made);
+        flare_destroy(made);
+    }
     return status;
 }
 

@@ -126,14 +126,14 @@ bool flare_must(struct controller *controller, struct flare *flare, enum flare_e
 }
 
 /* A request in two: what users are shown of a flare, and what only its workers are given. */
-static void pack_request(const struct flare *flare, struct store_flare *row)
+static void pack_request(const Covey__V1__FlareRequest *request, struct store_flare *row)
 {
-    Covey__V1__FlareRequest shown = *flare->request;
+    Covey__V1__FlareRequest shown = *request;
     Covey__V1__FlareRequest given = COVEY__V1__FLARE_REQUEST__INIT;
     given.n_parameters = shown.n_parameters;
     given.parameters = shown.parameters;
     given.parameter = shown.parameter;
-    shown.workers = flare->view->workers_total;
+    shown.workers = flare_worker_count(request);
     shown.n_parameters = 0;
     shown.parameters = NULL;
     shown.parameter = (ProtobufCBinaryData){0, NULL};
@@ -143,6 +143,7 @@ static void pack_request(const struct flare *flare, struct store_flare *row)
 
 /* Journals what was applied already: a flare that cannot be kept in memory is not accepted. */
 static enum covey_status journal_accepted(struct controller *controller, const struct flare *flare,
+                                          const Covey__V1__FlareRequest *request,
                                           const struct store_event *row, struct covey_error *error)
 {
     struct store_flare accepted = {.id = flare->id,
@@ -152,7 +153,7 @@ static enum covey_status journal_accepted(struct controller *controller, const s
                                    .state = FLARE_QUEUED,
                                    .code_sha256 = flare->definition->code_sha256,
                                    .definition = message_pack(&flare->definition->base)};
-    pack_request(flare, &accepted);
+    pack_request(request, &accepted);
     enum covey_status status = COVEY_OK;
     if (!accepted.request.data || !accepted.parameters.data || !accepted.definition.data)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
@@ -169,8 +170,8 @@ static enum covey_status journal_accepted(struct controller *controller, const s
 }
 
 enum covey_status flare_accept(struct controller *controller, struct flare *flare,
-                               options_message *options, flare_message **shown,
-                               struct covey_error *error)
+                               const Covey__V1__FlareRequest *request, options_message *options,
+                               flare_message **shown, struct covey_error *error)
 {
     int64_t at_ns = wall_of(controller);
     Google__Protobuf__Timestamp at = message_time(at_ns);
@@ -188,7 +189,7 @@ enum covey_status flare_accept(struct controller *controller, struct flare *flar
     if (!*shown)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
     else
-        status = journal_accepted(controller, flare, &row, error);
+        status = journal_accepted(controller, flare, request, &row, error);
     free_row(&row);
     if (status) {
         message_free(*shown);

@@ -17,6 +17,10 @@
 #define RESOURCES_MAX    (SCHED_DIMENSIONS - SCHED_NAMED)
 #define ARGUMENTS_MAX    1024
 #define STRING_MAX_BYTES 32768
+/* Of a definition: with its arguments and variables each worker starts. */
+#define DEFINITION_MAX_BYTES 262144
+/* Of a request without its parameters: it is held in memory as long as its flare waits. */
+#define REQUEST_MAX_BYTES 65536
 
 /* ---- names ---- */
 
@@ -111,6 +115,17 @@ enum covey_status controller_definition(struct controller *controller,
                                covey_text_fit(name, 64), name, nearest.name);
     return covey_error_set(error, COVEY_ENOTFOUND, "no definition is named '%.*s': deploy it first",
                            covey_text_fit(name, 64), name);
+}
+
+/* Unknown fields included: what the limits of each field do not bound. */
+static enum covey_status check_size(const ProtobufCMessage *message, size_t most_bytes,
+                                    const char *what, struct covey_error *error)
+{
+    size_t length_bytes = protobuf_c_message_get_packed_size(message);
+    if (length_bytes <= most_bytes)
+        return COVEY_OK;
+    return covey_error_set(error, COVEY_EINVAL, "%s %zu bytes long, and may have %zu", what,
+                           length_bytes, most_bytes);
 }
 
 static enum covey_status check_environment(const definition_message *definition,
@@ -217,7 +232,11 @@ enum covey_status validate_definition(const struct controller *controller,
     if (!store_is_sha256(definition->code_sha256))
         return covey_error_set(error, COVEY_EINVAL,
                                "code_sha256 must be 64 lowercase hexadecimal digits");
-    enum covey_status status = check_environment(definition, error);
+    enum covey_status status =
+        check_size(&definition->base, DEFINITION_MAX_BYTES,
+                   "with its arguments and environment the definition is", error);
+    if (!status)
+        status = check_environment(definition, error);
     if (!status && definition->defaults)
         status = check_options(controller, definition->defaults, error);
     return status;
@@ -274,6 +293,12 @@ enum covey_status validate_request(struct controller *controller,
     if (!*request->definition)
         return covey_error_set(error, COVEY_EINVAL, "no definition is given: name one");
     status = check_workers(controller, request, error);
+    Covey__V1__FlareRequest rest = *request;
+    rest.n_parameters = 0;
+    rest.parameter.len = 0;
+    if (!status)
+        status =
+            check_size(&rest.base, REQUEST_MAX_BYTES, "without parameters the request is", error);
     if (!status && request->options)
         status = check_options(controller, request->options, error);
     if (!status)

@@ -28,11 +28,12 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
     return store_end(store, status, error);
 }
 
-/* Runs a select of STORE_FLARE_COLUMNS whose parameters are bound. */
+/* Runs a select of STORE_FLARE_COLUMNS, and perhaps the length of the parameters, that is bound. */
 static enum covey_status walk(struct store *store, sqlite3_stmt *select, store_flare_fn each,
                               void *data, struct covey_error *error)
 {
     int result;
+    bool has_input = sqlite3_column_count(select) > 8;
     while ((result = sqlite3_step(select)) == SQLITE_ROW) {
         struct store_flare flare = {
             .id = store_column_text(select, 0),
@@ -43,6 +44,7 @@ static enum covey_status walk(struct store *store, sqlite3_stmt *select, store_f
             .state = (uint32_t)store_column_u64(select, 5),
             .request = store_column_bytes(select, 6),
             .definition = store_column_bytes(select, 7),
+            .input_bytes = has_input ? store_column_u64(select, 8) : 0,
         };
         if (!each(&flare, data)) {
             result = SQLITE_DONE;

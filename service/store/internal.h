@@ -27,7 +27,9 @@
               "WHERE flare=" STORE_NUMBER " AND sequence>=?2 ORDER BY sequence")                   \
     X(FLARE_GET, STORE_FLARE_COLUMNS "WHERE id=?1")                                                \
     X(FLARE_BY_KEY, STORE_FLARE_COLUMNS "WHERE tenant=?1 AND idempotency_key=?2")                  \
-    X(FLARES_LIVE, STORE_FLARE_COLUMNS "JOIN inputs ON flare=number ORDER BY number")              \
+    X(FLARES_LIVE,                                                                                 \
+      "SELECT id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition,"            \
+      "length(parameters) FROM flares JOIN inputs ON flare=number ORDER BY number")                \
     X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
     X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
     X(FLARES_ENDED,                                                                                \

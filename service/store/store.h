@@ -81,6 +81,7 @@ struct store_flare {
     /* These two are kept until it ends, and not read back with it. */
     const char *code_sha256;
     struct store_bytes parameters; /* store_parameters */
+    uint64_t input_bytes;          /* their length, as store_flares_live reads it */
 };
 
 /* What ended flares take: rows, events, results and logs. */
