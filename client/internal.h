@@ -66,6 +66,7 @@ struct covey_operation {
     int64_t deadline_ns;
     struct client_result *result;
     bool cancelled;
+    bool paused;
     bool broken; /* stopped by us: failure says why */
     struct covey_error failure;
     client_converter *convert; /* unary operations */

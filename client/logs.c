@@ -1,11 +1,13 @@
-/* Logs. A server sends the lines of a flare in the same order each time: after a lost connection as
- * many as were seen are skipped. */
+/* Logs, line by line. Each answer says where it ends in the log: after a lost connection the stream
+ * goes on there. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "client/internal.h"
 #include "covey/v1/covey.pb-c.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct logs {
     struct covey_operation base;
@@ -14,8 +16,7 @@ struct logs {
     uint32_t *ranks;
     size_t rank_count;
     bool follow;
-    uint64_t seen; /* lines given to the user */
-    uint64_t skip; /* lines that this call will repeat */
+    uint64_t position; /* behind what was given to the user */
 };
 
 static struct logs *logs_of(struct covey_operation *operation)
@@ -34,21 +35,51 @@ static const struct operation_kind logs_kind = {
     .release = release,
 };
 
-static void on_line(struct logs *logs, const Covey__V1__LogLine *line)
+static void give_as_json(struct logs *logs, const Covey__V1__LogLine *line)
 {
     struct covey_operation *operation = &logs->base;
-    if (logs->skip) {
-        logs->skip--;
-        return;
-    }
-    logs->seen++;
-    struct client_result *result =
-        client_result_create(client_convert_log_line, &line->base, operation->client->json);
+    struct client_result *result = client_result_create(client_convert_log_line, &line->base, true);
     if (!result)
         operation_break(operation, COVEY_EPROTO, "the controller sent a malformed log line");
     else if (operation->callbacks.on_log)
         operation->callbacks.on_log(operation->callbacks.data, &result->as.line);
     client_result_free(result);
+}
+
+/* In place, where no JSON is wanted: there may be millions. */
+static void give_line(struct logs *logs, const Covey__V1__LogLine *line, int64_t at_ns)
+{
+    struct covey_operation *operation = &logs->base;
+    const struct covey_log_line given = {
+        .rank = line->rank,
+        .stream = line->stream,
+        .at_ns = at_ns,
+        .text = {line->text.data, line->text.len},
+        .partial = line->partial,
+    };
+    if (operation->client->json)
+        give_as_json(logs, line);
+    else if (operation->callbacks.on_log)
+        operation->callbacks.on_log(operation->callbacks.data, &given);
+}
+
+static void give_lines(struct logs *logs, const Covey__V1__LogLines *lines)
+{
+    const struct covey_operation *operation = &logs->base;
+    int64_t at_ns = lines->at ? lines->at->seconds * COVEY_NS_PER_S + lines->at->nanos : 0;
+    uint8_t *next = lines->text.data;
+    uint8_t *end = next + lines->text.len;
+    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
+    line.rank = lines->rank;
+    line.stream = lines->stream;
+    line.at = lines->at;
+    while (next < end && !operation->broken && !operation->cancelled) {
+        uint8_t *newline = memchr(next, '\n', (size_t)(end - next));
+        line.partial = !newline;
+        line.text = (ProtobufCBinaryData){(size_t)((newline ? newline : end) - next), next};
+        give_line(logs, &line, at_ns);
+        next = newline ? newline + 1 : end;
+    }
 }
 
 static void on_message(struct covey_operation *operation, const ProtobufCMessage *message)
@@ -57,7 +88,8 @@ static void on_message(struct covey_operation *operation, const ProtobufCMessage
     const Covey__V1__StreamLogsResponse *answer = (const Covey__V1__StreamLogsResponse *)message;
     resume_reset(&logs->resume);
     for (size_t i = 0; i < answer->n_lines && !operation->broken && !operation->cancelled; i++)
-        on_line(logs, answer->lines[i]);
+        give_lines(logs, answer->lines[i]);
+    logs->position = answer->position;
 }
 
 static void on_end(struct covey_operation *operation, const struct covey_error *error)
@@ -82,7 +114,7 @@ static enum covey_status call(struct logs *logs, struct covey_error *error)
     request.ranks = logs->ranks;
     request.n_ranks = logs->rank_count;
     request.follow = logs->follow;
-    logs->skip = logs->seen;
+    request.position = logs->position;
     return operation_call(&logs->base, &logs_stage, &request.base, error);
 }
 

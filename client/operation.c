@@ -207,6 +207,8 @@ enum covey_status operation_call(struct covey_operation *operation,
         return covey_error_set(error, status, "cannot start the call: %s",
                                covey_status_text(status));
     operation->call = call;
+    if (operation->paused)
+        rpc_call_pause(call);
     if (request) {
         status = rpc_call_send(call, request);
         if (status == COVEY_ELIMIT)
@@ -249,6 +251,26 @@ void covey_operation_cancel(struct covey_operation *operation)
         rpc_call_cancel(operation->call);
     else
         uv_timer_start(&operation->timer, on_cancel_timer, 0, 0);
+    if (!operation->client->inside)
+        client_arm(operation->client);
+}
+
+void covey_operation_pause(struct covey_operation *operation)
+{
+    if (operation->paused)
+        return;
+    operation->paused = true;
+    if (operation->call)
+        rpc_call_pause(operation->call);
+}
+
+void covey_operation_resume(struct covey_operation *operation)
+{
+    if (!operation->paused)
+        return;
+    operation->paused = false;
+    if (operation->call)
+        rpc_call_resume(operation->call);
     if (!operation->client->inside)
         client_arm(operation->client);
 }

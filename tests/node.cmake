@@ -14,7 +14,7 @@ target_link_libraries(covey_test_behave_program PRIVATE covey_worker)
 add_library(covey_node_fixture STATIC ${node_dir}/fixture.c ${node_dir}/fixture_look.c ${node_dir}/processes.c)
 target_compile_definitions(covey_node_fixture PUBLIC
   TEST_BIN="${CMAKE_BINARY_DIR}/bin" TEST_FILES="${CMAKE_BINARY_DIR}/tests" TEST_SOURCES="${node_dir}")
-target_link_libraries(covey_node_fixture PUBLIC covey_harness covey_rpc covey_proto)
+target_link_libraries(covey_node_fixture PUBLIC covey_harness covey_local covey_rpc covey_proto)
 
 foreach(object bounds cgroups chaos deaths faults flares nodes restart)
   covey_unit_test(node ${object} LABEL component DEPENDS covey_node_fixture)
@@ -23,6 +23,7 @@ foreach(object bounds cgroups chaos deaths faults flares nodes restart)
 endforeach()
 
 covey_unit_test(node cache DEPENDS covey_node_parts)
+covey_unit_test(node backlog DEPENDS covey_pack_parts)
 covey_unit_test(node lines DEPENDS covey_pack_parts)
 covey_unit_test(node local DEPENDS covey_local)
 covey_unit_test(node options DEPENDS covey_node_parts)

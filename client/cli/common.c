@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "client/cli/config.h"
+#include "client/cli/output.h"
 #include "client/cli/paths.h"
 
 #include <stdarg.h>
@@ -95,7 +96,8 @@ int cli_exit_of(enum covey_status status)
 
 int cli_fail(const struct covey_error *error)
 {
-    cli_complain("%s", error->message);
+    if (!cli_output_pipe_is_broken())
+        cli_complain("%s", error->message);
     return cli_exit_of(error->status);
 }
 

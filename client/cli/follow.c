@@ -12,36 +12,39 @@
 /* How long after a flare's end the last of its logs may take. */
 #define LOGS_GRACE_NS (5 * COVEY_NS_PER_S)
 
-static void print_event(const struct covey_event *event)
+/* Whoever has lost its reader stays no longer than this to see its flare cancelled. */
+#define CANCEL_GRACE_NS (500 * COVEY_NS_PER_MS)
+
+static void print_event(struct cli_follow *follow, const struct covey_event *event)
 {
     char time[CLI_TEXT_BYTES];
-    printf("%s.%03d  %-10s %-18s %s\n", cli_time_text(time, event->at_ns),
-           (int)(event->at_ns % COVEY_NS_PER_S / COVEY_NS_PER_MS),
-           cli_lowercase(covey_flare_state_name(event->state)), event->type, event->message);
+    struct covey_buffer *to = cli_output_text(&follow->lines.output, 1);
+    enum covey_status status = COVEY_OK;
+    if (to && follow->json)
+        status = covey_buffer_printf(to, "%s\n", event->json);
+    else if (to && follow->events)
+        status = covey_buffer_printf(
+            to, "%s.%03d  %-10s %-18s %s\n", cli_time_text(time, event->at_ns),
+            (int)(event->at_ns % COVEY_NS_PER_S / COVEY_NS_PER_MS),
+            cli_lowercase(covey_flare_state_name(event->state)), event->type, event->message);
+    if (status)
+        cli_complain("an event is not shown: %s", covey_status_text(status));
 }
 
 static void on_event(void *data, const struct covey_event *event, const struct covey_flare *flare)
 {
     struct cli_follow *follow = data;
-    if (event && (follow->json || follow->events))
-        cli_progress_hide();
-    if (event && follow->json)
-        printf("%s\n", event->json);
-    else if (event && follow->events)
-        print_event(event);
+    if (event)
+        print_event(follow, event);
     cli_progress_show(event, flare);
 }
 
+/* As long as lines come the last of them have not. */
 static void on_log(void *data, const struct covey_log_line *line)
 {
     struct cli_follow *follow = data;
-    if (!follow->json) {
-        fflush(stdout);
-        cli_lines_print(&follow->lines, line);
-        return;
-    }
-    cli_progress_hide();
-    printf("%s\n", line->json);
+    cli_lines_add(&follow->lines, line);
+    follow->log_came = true;
 }
 
 static void on_reconnect(void *data, const char *reason)
@@ -50,21 +53,27 @@ static void on_reconnect(void *data, const char *reason)
     cli_progress_say("the controller does not answer (%s); trying again", reason);
 }
 
-/* Both must end; the first failure counts. */
+/* Both must end, and everything be written; the first failure counts. */
+static void check_done(struct cli_follow *follow)
+{
+    bool written = cli_output_pending(&follow->lines.output) == 0;
+    follow->done = (follow->watched && follow->logged && written) || follow->error.status;
+}
+
 static void note_done(struct cli_follow *follow, const struct covey_reply *reply)
 {
     if (reply->status && !follow->error.status)
         follow->error = *reply->error;
-    follow->done = (follow->watched && follow->logged) || follow->error.status;
+    check_done(follow);
 }
 
 static void on_watch_done(void *data, const struct covey_reply *reply)
 {
     struct cli_follow *follow = data;
     follow->watched = true;
+    follow->log_came = true;
     if (reply->flare)
         follow->flare = covey_flare_keep(reply->flare);
-    follow->loop.deadline_ns = covey_deadline_ns(covey_now_ns(), LOGS_GRACE_NS);
     note_done(follow, reply);
 }
 
@@ -72,14 +81,54 @@ static void on_logs_done(void *data, const struct covey_reply *reply)
 {
     struct cli_follow *follow = data;
     follow->logged = true;
+    cli_lines_complete(&follow->lines);
     note_done(follow, reply);
 }
 
 static void on_cancel_done(void *data, const struct covey_reply *reply)
 {
-    (void)data;
-    if (reply->status)
+    struct cli_follow *follow = data;
+    if (reply->status && !follow->output_failed)
         cli_complain("cannot cancel: %s", reply->error->message);
+    follow->done = follow->done || follow->output_failed;
+}
+
+/* What the workers wrote cannot be shown: then neither is there a point in their work, as for a
+ * program that writes itself. */
+static void on_output_failed(struct cli_follow *follow, int failed)
+{
+    struct covey_start start = {.callbacks = {.on_done = on_cancel_done, .data = follow}};
+    follow->output_failed = true;
+    covey_error_set(&follow->error, COVEY_EIO, "cannot write to standard %s: %s%s",
+                    follow->lines.output.sinks[0].failed ? "output" : "error", strerror(failed),
+                    follow->owner ? "; the flare is cancelled" : "");
+    follow->done = !follow->owner || follow->watched;
+    if (follow->done || follow->cancelling)
+        return;
+    follow->cancelling = true;
+    follow->loop.deadline_ns = covey_deadline_ns(covey_now_ns(), CANCEL_GRACE_NS);
+    if (covey_client_cancel_flare_start(follow->client, follow->id,
+                                        "its output cannot be written where it was started", &start,
+                                        NULL))
+        follow->done = true;
+}
+
+static void on_turn(void *data)
+{
+    struct cli_follow *follow = data;
+    int failed = cli_output_failed(&follow->lines.output);
+    if (failed && !follow->output_failed)
+        on_output_failed(follow, failed);
+    if (follow->output_failed)
+        return;
+    cli_lines_turn(&follow->lines);
+    /* The grace counts from the last line, and not while they cannot be written. */
+    if (follow->watched && cli_output_pending(&follow->lines.output) > 0)
+        follow->loop.deadline_ns = COVEY_NEVER_NS;
+    else if (follow->watched && (follow->log_came || follow->loop.deadline_ns == COVEY_NEVER_NS))
+        follow->loop.deadline_ns = covey_deadline_ns(covey_now_ns(), LOGS_GRACE_NS);
+    follow->log_came = false;
+    check_done(follow);
 }
 
 static bool on_signal(void *data)
@@ -108,7 +157,7 @@ static enum covey_status start_streams(struct cli_follow *follow, struct covey_e
                                 .timeout_ns = follow->timeout_ns};
     struct covey_start logs = {
         .callbacks = {.on_done = on_logs_done, .on_log = on_log, .data = follow},
-        .operation = &follow->log_operation};
+        .operation = &follow->lines.operation};
     enum covey_status status =
         covey_client_watch_start(follow->client, follow->id, follow->from_sequence, &watch, error);
     if (status)
@@ -145,29 +194,36 @@ enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **fla
     *flare = NULL;
     follow->loop = (struct cli_loop){.client = follow->client,
                                      .life_fd = follow->life_fd,
+                                     .output = &follow->lines.output,
                                      .on_signal = on_signal,
+                                     .on_turn = on_turn,
                                      .data = follow};
     enum covey_status status = cli_loop_begin(&follow->loop, error);
     if (status)
         return status;
+    fflush(stdout);
+    follow->lines.json = follow->json;
+    cli_lines_begin(&follow->lines);
     status = start_streams(follow, error);
     if (!status)
         status = cli_loop_run(&follow->loop, &follow->done, error);
-    if (status == COVEY_ETIMEOUT && follow->watched) {
+    if (status == COVEY_ETIMEOUT && follow->output_failed) {
+        status = COVEY_OK;
+    } else if (status == COVEY_ETIMEOUT && follow->watched) {
         cli_complain("the last lines of the workers did not come; covey logs may show them");
-        covey_operation_cancel(follow->log_operation);
+        covey_operation_cancel(follow->lines.operation);
         status = COVEY_OK;
     }
     if (!status && follow->error.status) {
         *error = follow->error;
         status = follow->error.status;
     }
-    cli_lines_finish(&follow->lines);
     cli_progress_hide();
     if (!status)
         status = take_flare(follow, flare, error);
     covey_flare_free(follow->flare);
     follow->flare = NULL;
+    cli_lines_end(&follow->lines);
     cli_loop_end(&follow->loop);
     return status;
 }

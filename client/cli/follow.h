@@ -22,19 +22,21 @@ struct cli_follow {
 
     /* Used within. */
     struct cli_loop loop;
-    struct covey_operation *log_operation;
     struct cli_lines lines;
     struct covey_flare *flare; /* as the watch has seen it last */
     bool watched;
     bool logged;
+    bool log_came; /* in this turn */
     bool done;
     bool cancelling;
+    bool output_failed;
     struct covey_error error;
 };
 
 /*
  * Follows until the flare has ended and its logs are printed. *flare is then the caller's.
- * ECANCELLED: the user left before. ETIMEOUT, EUNAVAILABLE, ENOTFOUND.
+ * ECANCELLED: the user left before. EIO: what is shown cannot be written; the owner's flare is
+ * cancelled. ETIMEOUT, EUNAVAILABLE, ENOTFOUND.
  */
 enum covey_status cli_follow(struct cli_follow *follow, struct covey_flare **flare,
                              struct covey_error *error) COVEY_MUST_USE;

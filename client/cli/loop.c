@@ -47,26 +47,41 @@ static int timeout_ms(const struct cli_loop *loop)
     return left_ns > 0 ? (int)(left_ns / COVEY_NS_PER_MS) + 1 : 0;
 }
 
+enum { CLIENT, SIGNALS, LIFE, OUTPUT, FDS = OUTPUT + 2 };
+
+static void fill(const struct cli_loop *loop, struct pollfd fds[FDS])
+{
+    fds[CLIENT] = (struct pollfd){.fd = covey_client_fd(loop->client), .events = POLLIN};
+    fds[SIGNALS] = (struct pollfd){.fd = loop->signal_fd, .events = POLLIN};
+    fds[LIFE] = (struct pollfd){.fd = loop->life_fd, .events = POLLIN};
+    fds[OUTPUT] = fds[OUTPUT + 1] = (struct pollfd){.fd = -1};
+    if (loop->output)
+        cli_output_poll(loop->output, &fds[OUTPUT]);
+}
+
 enum covey_status cli_loop_run(struct cli_loop *loop, const bool *done, struct covey_error *error)
 {
     while (!*done) {
-        struct pollfd fds[] = {
-            {.fd = covey_client_fd(loop->client), .events = POLLIN},
-            {.fd = loop->signal_fd, .events = POLLIN},
-            {.fd = loop->life_fd, .events = POLLIN},
-        };
-        int ready = poll(fds, sizeof fds / sizeof *fds, timeout_ms(loop));
+        struct pollfd fds[FDS];
+        fill(loop, fds);
+        int ready = poll(fds, FDS, timeout_ms(loop));
         if (ready < 0 && errno != EINTR)
             return covey_error_set_errno(error, errno, "cannot wait");
         if (ready == 0 && timeout_ms(loop) == 0)
             return covey_error_set(error, COVEY_ETIMEOUT, "deadline exceeded");
-        if (fds[1].revents && take_signals(loop))
+        if (ready < 0)
+            continue;
+        if (fds[SIGNALS].revents && take_signals(loop))
             return covey_error_set(error, COVEY_ECANCELLED, "interrupted");
-        if (fds[2].revents)
+        if (fds[LIFE].revents)
             return covey_error_set(error, COVEY_EUNAVAILABLE, "the server of this run has ended");
         enum covey_status status = covey_client_process(loop->client);
         if (status)
             return covey_error_set(error, status, "cannot wait");
+        if (loop->output)
+            cli_output_write(loop->output, &fds[OUTPUT]);
+        if (loop->on_turn)
+            loop->on_turn(loop->data);
     }
     return COVEY_OK;
 }

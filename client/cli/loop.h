@@ -2,6 +2,7 @@
 #ifndef CLI_LOOP_H
 #define CLI_LOOP_H
 
+#include "client/cli/output.h"
 #include "covey/client.h"
 
 #include <signal.h>
@@ -13,7 +14,10 @@ struct cli_loop {
     int signal_fd;
     int life_fd;         /* closed by the other end when the server of this client is gone; or -1 */
     int64_t deadline_ns; /* of cli_loop_run; callbacks may set it; COVEY_NEVER_NS: none */
+    struct cli_output *output; /* written as it can be; NULL: none */
     sigset_t old_mask;
+    /* After each turn; may be NULL. */
+    void (*on_turn)(void *data);
     /* SIGINT, SIGTERM or SIGHUP has come. True: stop waiting. */
     bool (*on_signal)(void *data);
     void *data;

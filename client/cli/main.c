@@ -1,5 +1,6 @@
 /* covey: the verbs, and their dispatch. */
 #include "client/cli/cli.h"
+#include "client/cli/output.h"
 
 #include "base/log.h"
 
@@ -111,5 +112,5 @@ int main(int argc, char **argv)
     snprintf(name, sizeof name, "covey %s", chosen->name);
     cli_name = name;
     argv[verb_index] = name;
-    return chosen->run(argc - verb_index, argv + verb_index);
+    return cli_output_exit(chosen->run(argc - verb_index, argv + verb_index));
 }

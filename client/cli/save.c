@@ -81,8 +81,13 @@ static void print_result(struct cli_results *results, uint32_t rank)
                cli_size_text(size, results->length_bytes));
         return;
     }
-    printf("result %" PRIu32 ": %.*s%s", rank, (int)length, (const char *)results->text.data,
-           results->text.data[length - 1] == '\n' ? "" : "\n");
+    const char *next = (const char *)results->text.data;
+    const char *end = next + length;
+    while (next < end) {
+        const char *newline = memchr(next, '\n', (size_t)(end - next));
+        printf("result %" PRIu32 ": %.*s\n", rank, (int)((newline ? newline : end) - next), next);
+        next = newline ? newline + 1 : end;
+    }
 }
 
 static void print_piece(struct cli_results *results, const struct covey_result_piece *piece)

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/quantity.h"
 #include "client/cli/cli.h"
+#include "client/cli/output.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -167,7 +168,9 @@ const char *cli_lowercase(const char *name)
 int cli_finish_output(void)
 {
     if (fflush(stdout) || ferror(stdout)) {
-        if (errno != EPIPE)
+        if (errno == EPIPE)
+            cli_output_note_broken_pipe();
+        else
             cli_complain("cannot write to standard output: %s", strerror(errno));
         return CLI_FAILED;
     }

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { KEY_FROM = 0x700, KEY_TIMEOUT, KEY_RANK, KEY_RESULTS, KEY_RAW };
 
@@ -171,17 +172,80 @@ int cli_wait(int argc, char **argv)
 }
 
 struct printing {
+    struct cli_loop loop;
     struct cli_lines lines;
-    bool json;
+    struct covey_error error;
+    bool ended;
+    bool done;
 };
 
 static void on_log(void *data, const struct covey_log_line *line)
 {
+    cli_lines_add(&((struct printing *)data)->lines, line);
+}
+
+static void on_logs_done(void *data, const struct covey_reply *reply)
+{
     struct printing *printing = data;
-    if (printing->json)
-        printf("%s\n", line->json);
-    else
-        cli_lines_print(&printing->lines, line);
+    printing->ended = true;
+    printing->error = *reply->error;
+    cli_lines_complete(&printing->lines);
+}
+
+static void on_turn(void *data)
+{
+    struct printing *printing = data;
+    int failed = cli_output_failed(&printing->lines.output);
+    if (failed && !printing->error.status)
+        covey_error_set(&printing->error, COVEY_EIO, "cannot write to standard %s: %s",
+                        printing->lines.output.sinks[0].failed ? "output" : "error",
+                        strerror(failed));
+    cli_lines_turn(&printing->lines);
+    printing->done =
+        failed || (printing->ended && cli_output_pending(&printing->lines.output) == 0);
+}
+
+static bool on_signal(void *data)
+{
+    (void)data;
+    return true;
+}
+
+static enum covey_status print_logs(struct covey_client *client, const struct target *target,
+                                    struct covey_error *error)
+{
+    struct printing printing = {
+        .lines = {.plain = target->plain, .json = target->common.json},
+    };
+    printing.loop = (struct cli_loop){.client = client,
+                                      .life_fd = -1,
+                                      .output = &printing.lines.output,
+                                      .on_signal = on_signal,
+                                      .on_turn = on_turn,
+                                      .data = &printing};
+    const struct covey_start start = {
+        .callbacks = {.on_log = on_log, .on_done = on_logs_done, .data = &printing},
+        .timeout_ns = -1,
+        .operation = &printing.lines.operation,
+    };
+    cli_lines_begin(&printing.lines);
+    enum covey_status status = cli_loop_begin(&printing.loop, error);
+    if (status)
+        return status;
+    status = covey_client_logs_start(client, target->id,
+                                     (struct covey_ranks){target->ranks, target->rank_count},
+                                     target->follow, &start, error);
+    if (!status)
+        status = cli_loop_run(&printing.loop, &printing.done, error);
+    if (!status && printing.error.status) {
+        *error = printing.error;
+        status = error->status;
+    }
+    /* Its callbacks point into this frame. */
+    covey_client_destroy(client);
+    cli_loop_end(&printing.loop);
+    cli_lines_end(&printing.lines);
+    return status;
 }
 
 int cli_logs(int argc, char **argv)
@@ -201,16 +265,9 @@ int cli_logs(int argc, char **argv)
                        &target, &client);
     if (failed)
         return failed;
-    struct printing printing = {.json = target.common.json, .lines.plain = target.plain};
-    const struct covey_callbacks callbacks = {.on_log = on_log, .data = &printing};
-    enum covey_status status =
-        covey_client_logs(client, target.id, (struct covey_ranks){target.ranks, target.rank_count},
-                          target.follow, -1, &callbacks, &error);
-    cli_lines_finish(&printing.lines);
-    covey_client_destroy(client);
+    enum covey_status status = print_logs(client, &target, &error);
     free(target.ranks);
-    int unwritten = cli_finish_output();
-    return status ? cli_fail(&error) : unwritten;
+    return status ? cli_fail(&error) : CLI_OK;
 }
 
 int cli_results(int argc, char **argv)

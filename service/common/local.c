@@ -49,6 +49,18 @@ enum covey_status local_receive(int socket, struct local_record *record)
     return status;
 }
 
+uint64_t local_log_cost(Covey__V1__LogLines *const *lines, size_t count)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i]->text.len == 0 || lines[i]->text.len > LOCAL_LOG_TEXT_BYTES ||
+            lines[i]->stream < 1 || lines[i]->stream > 2)
+            return 0;
+        bytes += lines[i]->text.len + LOCAL_LOG_OVERHEAD_BYTES;
+    }
+    return bytes;
+}
+
 int local_take_fd(struct local_record *record, size_t index)
 {
     if (index >= record->fd_count)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "covey/status.h"
+#include "covey/v1/covey.pb-c.h"
 #include "covey/v1/local.pb-c.h"
 #include "covey/v1/types.pb-c.h"
 
@@ -17,8 +18,15 @@
 /* The largest record. */
 #define LOCAL_RECORD_BYTES ((size_t)96 * 1024)
 
-/* Log that a pack may have under way to the agent without credit. */
-#define LOCAL_LOG_WINDOW_BYTES ((size_t)256 * 1024)
+/*
+ * The log of a pack. Its offsets count each LogLines with its text and what it takes beside that
+ * wherever it is kept, so that no output is for nothing; a pack has at most the window under way.
+ */
+#define LOCAL_LOG_OVERHEAD_BYTES 40U
+#define LOCAL_LOG_TEXT_BYTES     ((size_t)64 * 1024)
+#define LOCAL_LOG_WINDOW_BYTES   ((size_t)256 * 1024)
+/* Beyond the window: the line that says where a log is cut off. */
+#define LOCAL_LOG_MARK_BYTES ((size_t)256)
 
 /* How long a host or pack in use waits for its agent to come back. */
 #define LOCAL_RETURN_NS (10 * COVEY_NS_PER_S)
@@ -76,6 +84,10 @@ const Covey__V1__LocalPack *local_flare_pack(const Covey__V1__LocalFlare *flare,
 
 /* True for 1 to 26 characters of [0-9A-Za-z_-]. */
 bool local_flare_id_valid(const char *id);
+
+/* What these lines count in the log of their pack; 0 where one of them is no piece of a log: empty,
+ * too long, or of no stream. */
+uint64_t local_log_cost(Covey__V1__LogLines *const *lines, size_t count);
 
 /* One phrase for a worker's peers: "killed by signal 9 (Killed)", "exited with status 3". */
 void local_describe_end(char *text, size_t size_bytes, uint32_t signal, uint32_t exit_status);

@@ -103,10 +103,8 @@ static enum covey_status take_facts(struct controller *controller, struct contro
     message_free(node->capacity);
     node->capacity = capacity;
     node->epoch++;
-    node->earlier_sequence = node->sequence;
     node->sequence = 0;
     node->acknowledged = 0;
-    node->same_life = false;
     node->heard_ns = now_of(controller);
     node->suspect_until_ns = 0;
     node->seen_wall_ns = wall_of(controller);

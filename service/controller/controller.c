@@ -9,6 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The agent of a pack needs not keep so much of its log any more. */
+static void on_log_taken(const char *flare_id, uint32_t pack, uint64_t offset, void *data)
+{
+    struct controller *controller = data;
+    Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
+    Covey__V1__LogTaken taken = COVEY__V1__LOG_TAKEN__INIT;
+    const struct flare *flare = flare_find(controller, flare_id);
+    if (!flare || pack >= flare->view->n_packs)
+        return;
+    struct controller_node *node = node_find(controller, flare->view->packs[pack]->node);
+    if (!node || !node->link)
+        return;
+    message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN;
+    message.log_taken = &taken;
+    taken.flare_id = (char *)(uintptr_t)flare_id;
+    taken.pack = pack;
+    taken.offset = offset;
+    (void)node_send(controller, node, &message);
+}
+
 static struct controller *create(struct store *store, const struct controller_options *options)
 {
     struct controller *controller = covey_calloc(1, sizeof *controller);
@@ -20,11 +40,16 @@ static struct controller *create(struct store *store, const struct controller_op
     controller->on_news = options->on_news;
     controller->data = options->data;
     controller->retry_journal_ns = COVEY_NEVER_NS;
+    const struct logs_options logs = {.store = store,
+                                      .limit_bytes = options->limits.max_log_bytes,
+                                      .on_taken = on_log_taken,
+                                      .data = controller};
+    controller->logs = logs_create(&logs);
     covey_list_init(&controller->active);
     covey_list_init(&controller->news);
     covey_list_init(&controller->ended);
     controller->retention_ns = now_of(controller);
-    if (sched_create(&controller->sched) != COVEY_OK) {
+    if (!controller->logs || sched_create(&controller->sched) != COVEY_OK) {
         controller_destroy(controller);
         return NULL;
     }
@@ -99,6 +124,7 @@ void controller_destroy(struct controller *controller)
         node_destroy(value);
     covey_map_clear(&controller->nodes);
     sched_destroy(controller->sched);
+    logs_destroy(controller->logs);
     history_clear(&controller->history);
     for (size_t i = 0; i < controller->topology_count; i++)
         free(controller->topology[i]);
@@ -109,6 +135,11 @@ void controller_destroy(struct controller *controller)
 const struct controller_limits *controller_limits(const struct controller *controller)
 {
     return &controller->limits;
+}
+
+struct logs *controller_logs(struct controller *controller)
+{
+    return controller->logs;
 }
 
 void controller_drain(struct controller *controller)

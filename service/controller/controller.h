@@ -95,6 +95,10 @@ int64_t controller_deadline_ns(const struct controller *controller);
 
 const struct controller_limits *controller_limits(const struct controller *controller);
 
+/* The flares' logs, for those who read them. */
+struct logs;
+struct logs *controller_logs(struct controller *controller);
+
 /* No new flares are accepted, none is placed any more and agents are sent away: the program ends.
  */
 void controller_drain(struct controller *controller);

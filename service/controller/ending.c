@@ -110,6 +110,7 @@ static void send_stop(struct controller *controller, struct share *share, int64_
 void ending_stop(struct controller *controller, struct flare *flare, int64_t grace_ns)
 {
     flare->stop_at_ns = COVEY_NEVER_NS;
+    logs_hurry(controller->logs, flare->id);
     flare->gone_by_ns = now_of(controller) + grace_ns + REPEAT_STOP_NS;
     for (uint32_t i = 0; i < flare->share_count; i++) {
         struct share *share = &flare->shares[i];
@@ -248,6 +249,7 @@ void ending_check(struct controller *controller, struct flare *flare)
     (void)covey_map_remove(&controller->flares, flare->id);
     allowance_return(controller, flare);
     covey_list_push_back(&controller->ended, &flare->active_link);
+    logs_end(controller->logs, flare->id);
     controller->place = true;
 }
 

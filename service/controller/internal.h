@@ -8,6 +8,7 @@
 #include "service/controller/controller.h"
 #include "service/controller/flare_states.h"
 #include "service/controller/history.h"
+#include "service/controller/logs.h"
 #include "service/controller/node_states.h"
 
 #define SECRET_BYTES 32
@@ -21,10 +22,8 @@ struct controller_node {
     Covey__V1__Capacity *capacity;
     enum node_state state;
     uint64_t epoch;
-    uint64_t sequence;         /* of the last report of this registration */
-    uint64_t earlier_sequence; /* of the last report of the one before */
-    uint64_t acknowledged;     /* of this registration */
-    bool same_life;            /* the agent did not restart between the two */
+    uint64_t sequence;     /* of the last report of this registration */
+    uint64_t acknowledged; /* of this registration */
     uint32_t sched_id;
     bool in_sched;
     int64_t heard_ns;
@@ -112,6 +111,7 @@ struct allowance {
 struct controller {
     struct store *store;
     struct sched *sched;
+    struct logs *logs;
     struct controller_limits limits;
     struct controller_clock clock;
     char **topology; /* the labels that make its levels, from the top */

@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "service/common/local.h"
 #include "service/controller/internal.h"
-#include "service/controller/logs.h"
 
 #include <string.h>
 
@@ -253,20 +253,44 @@ static enum covey_status result_chunk(struct controller *controller, struct cont
     return COVEY_OK;
 }
 
-static enum covey_status log_chunk(struct controller *controller, struct controller_node *node,
-                                   const Covey__V1__LogChunk *report, struct covey_error *error)
+static bool log_is_of(const struct share *share, const Covey__V1__LogChunk *report)
 {
-    struct share *share = share_of(controller, node, report->flare_id);
-    if (!share)
-        return COVEY_OK;
+    const flare_message *view = share->flare->view;
+    if (report->pack >= view->n_packs ||
+        strcmp(view->packs[report->pack]->node, share->node->name) != 0)
+        return false;
     for (size_t i = 0; i < report->n_lines; i++)
         if (!rank_is_of(share, report->lines[i]->rank))
-            return refuse_rank(share, report->lines[i]->rank, error);
-    logs_append(controller->store, report->flare_id, report->lines, report->n_lines,
-                controller->limits.max_log_bytes);
-    if (controller->on_news)
-        controller->on_news(report->flare_id, CONTROLLER_NEWS_LOG, controller->data);
-    return COVEY_OK;
+            return false;
+    return local_log_cost(report->lines, report->n_lines) > 0;
+}
+
+/* The log of a flare that nobody knows is taken, too: its agent must not keep it for ever. */
+static void log_chunk(struct controller *controller, struct controller_node *node,
+                      const Covey__V1__LogChunk *report)
+{
+    struct share *share = share_of(controller, node, report->flare_id);
+    if (share && log_is_of(share, report)) {
+        const struct log_source from = {.flare = share->flare->id,
+                                        .attempt = share->flare->view->attempt,
+                                        .first_rank = share->first_rank,
+                                        .ending = share->flare->state == FLARE_ENDING};
+        logs_take(controller->logs, &from, report, now_of(controller));
+        if (controller->on_news)
+            controller->on_news(report->flare_id, CONTROLLER_NEWS_LOG, controller->data);
+        return;
+    }
+    if (share)
+        log_warn("output that is none of the flare's workers is dropped flare=%s node=%s",
+                 share->flare->id, node->name);
+    Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
+    Covey__V1__LogTaken taken = COVEY__V1__LOG_TAKEN__INIT;
+    message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN;
+    message.log_taken = &taken;
+    taken.flare_id = report->flare_id;
+    taken.pack = report->pack;
+    taken.offset = report->offset + local_log_cost(report->lines, report->n_lines);
+    (void)node_send(controller, node, &message);
 }
 
 static enum covey_status host_ended(struct controller *controller, struct controller_node *node,
@@ -311,7 +335,8 @@ static enum covey_status dispatch(struct controller *controller, struct controll
     case COVEY__V1__ATTACH_REQUEST__BODY_RESULT_CHUNK:
         return result_chunk(controller, node, message->result_chunk, error);
     case COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK:
-        return log_chunk(controller, node, message->log_chunk, error);
+        log_chunk(controller, node, message->log_chunk);
+        return COVEY_OK;
     case COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED:
         return host_ended(controller, node, message->host_ended);
     case COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE:
@@ -326,27 +351,19 @@ static enum covey_status dispatch(struct controller *controller, struct controll
 }
 
 /*
- * Sequences rise by one within a registration. The first of one tells whether the agent is the same
- * as before (it repeats from the first report that was not acknowledged) or started anew (from 1).
- * Reports are idempotent but for log lines, which a same agent's repetition must not double.
+ * Sequences rise by one within a registration. An agent that comes back repeats from the first
+ * report that was not acknowledged, one that started anew begins at 1: reports are idempotent.
  */
 static enum covey_status take_sequence(struct controller_node *node,
-                                       const Covey__V1__AttachRequest *message, bool *repeated,
+                                       const Covey__V1__AttachRequest *message,
                                        struct covey_error *error)
 {
     uint64_t sequence = message->sequence;
-    *repeated = false;
     if (sequence == 0)
         return COVEY_OK;
-    if (node->sequence == 0)
-        node->same_life = sequence > 1;
-    else if (sequence <= node->sequence)
-        *repeated = true;
-    else if (sequence != node->sequence + 1)
+    if (node->sequence != 0 && sequence > node->sequence + 1)
         return covey_error_set(error, COVEY_EPROTO, "node %s: report %llu follows %llu", node->name,
                                (unsigned long long)sequence, (unsigned long long)node->sequence);
-    if (node->same_life && sequence <= node->earlier_sequence)
-        *repeated = true;
     if (sequence > node->sequence)
         node->sequence = sequence;
     return COVEY_OK;
@@ -365,9 +382,6 @@ enum covey_status controller_receive(struct controller *controller, struct contr
     node->heard_ns = now_of(controller);
     node->suspect_until_ns = 0;
     node->seen_wall_ns = wall_of(controller);
-    bool repeated;
-    enum covey_status status = take_sequence(node, message, &repeated, error);
-    if (status || (repeated && message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK))
-        return status;
-    return dispatch(controller, node, message, error);
+    enum covey_status status = take_sequence(node, message, error);
+    return status ? status : dispatch(controller, node, message, error);
 }

@@ -4,6 +4,7 @@
  */
 #include "service/controller/api_internal.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -32,7 +33,8 @@ struct follower {
     bool finished;
     uint64_t next_sequence;
     int last_state;
-    uint64_t offset; /* in the log, or in the result of next_rank */
+    struct log_reader reader;
+    uint64_t offset; /* in the result of next_rank */
     uint32_t *ranks;
     size_t rank_count;
     bool follow;
@@ -129,20 +131,19 @@ static void pump_watch(struct follower *follower)
 static void pump_logs(struct follower *follower)
 {
     struct covey_error error = {0};
+    struct logs *logs = controller_logs(follower->api->controller);
     while (!follower->finished && rpc_call_writable(follower->call)) {
         bool ended;
-        bool more;
-        Covey__V1__StreamLogsResponse response;
+        bool more = false;
+        const Covey__V1__StreamLogsResponse *response;
         /* Asked before reading: what came before the end is read then. */
         enum covey_status status = controller_find(follower->api->controller, &follower->caller,
                                                    follower->flare, &ended, &error);
-        if (!status) {
-            status = logs_read(follower->api->store, follower->flare, &follower->offset,
-                               follower->ranks, follower->rank_count, &response, &more);
-            if (!status && response.n_lines)
-                status = rpc_call_send(follower->call, &response.base);
-            logs_free(&response);
-        }
+        if (!status)
+            status = logs_read(logs, &follower->reader, &response, &more, &error);
+        if (!status && response->n_lines)
+            status = rpc_call_send(follower->call, &response->base);
+        logs_passed(logs, &follower->reader, covey_now_ns());
         if (status || (!more && (ended || !follower->follow)))
             finish(follower, status, &error);
         else if (!more)
@@ -220,6 +221,7 @@ static void free_follower(struct follower *follower)
         (void)covey_map_remove(&follower->api->followed, follower->flare);
         free(group);
     }
+    logs_leave(controller_logs(follower->api->controller), &follower->reader, covey_now_ns());
     message_free(follower->view);
     free(follower->ranks);
     free(follower);
@@ -368,7 +370,14 @@ void streams_logs(struct rpc_call *call, const ProtobufCMessage *message, void *
         !take_ranks(follower, request->ranks, request->n_ranks))
         return;
     follower->pump = pump_logs;
-    follower->follow = request->follow;
+    follower->follow = request->follow && !ended;
+    struct log_reader *reader = &follower->reader;
+    (void)snprintf(reader->flare, sizeof reader->flare, "%s", follower->flare);
+    reader->ranks = follower->ranks;
+    reader->rank_count = follower->rank_count;
+    reader->position = request->position;
+    if (follower->follow && logs_follow(controller_logs(follower->api->controller), reader))
+        finish(follower, COVEY_ENOMEM, NULL);
     pump_logs(follower);
 }
 

@@ -107,6 +107,7 @@ void tick_run(struct controller *controller)
     tick_nodes(controller, now_ns);
     covey_list_for_each_safe (link, after, &controller->active)
         tick_flare(controller, covey_container_of(link, struct flare, active_link), now_ns);
+    logs_tick(controller->logs, now_ns);
     if (retention_deadline_ns(controller) <= now_ns)
         retention_run(controller);
 }
@@ -121,6 +122,7 @@ int64_t tick_deadline_ns(const struct controller *controller)
 {
     int64_t deadline_ns = retention_deadline_ns(controller);
     sooner(&deadline_ns, controller->retry_journal_ns);
+    sooner(&deadline_ns, logs_deadline_ns(controller->logs));
     size_t cursor = 0;
     void *value;
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {

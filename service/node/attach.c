@@ -103,6 +103,7 @@ static void on_registered(struct node *agent, const Covey__V1__Registered *regis
         flare_stop(agent, registered->unknown_flare_ids[i], 0,
                    "the controller does not know the flare");
     outbox_rewind(&agent->outbox);
+    relay_rewind(&agent->relay);
     outbox_pump(agent);
 }
 
@@ -132,6 +133,9 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
     case COVEY__V1__ATTACH_RESPONSE__BODY_STOP:
         flare_stop(agent, response->stop->flare_id, duration_ns(response->stop->grace, 0),
                    response->stop->reason);
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN:
+        flare_log_taken(agent, response->log_taken);
         break;
     case COVEY__V1__ATTACH_RESPONSE__BODY_PEERS_ENDED:
         flare_peers_ended(agent, response->peers_ended);

@@ -65,7 +65,7 @@ static void end(struct node_child *child)
     child->state = CHILD_ENDED;
     (void)unlinkat(agent->runtime_fd, child->socket_name, 0);
     covey_list_remove(&child->all);
-    outbox_drop_credit(agent, child);
+    relay_pack_gone(&agent->relay, child);
     if (child->flare)
         flare_child_ended(child);
     else if (pooled && child->ours)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A pack has so long beyond the grace to pass its log on. */
+/* A pack has so long beyond the grace to end; also where its log is not taken any further. */
 #define STOP_SLACK_MS 450
 #define SWEEP_MS      5
 
@@ -141,14 +141,15 @@ void flare_check_gone(struct node_flare *flare)
     flare_forget(flare);
 }
 
-static void on_grace_over(uv_timer_t *timer)
+static void on_grace_over(uv_timer_t *timer);
+
+static void set_stop_timer(struct node_flare *flare, uint64_t delay_ms)
 {
-    struct node_flare *flare = timer->data;
-    log_debug("the grace is over flare=%s", flare->text->flare_id);
-    flare_kill(flare);
+    flare->log_was = flare->log_progress;
+    (void)uv_timer_start(&flare->timer, on_grace_over, delay_ms, 0);
 }
 
-static void stop_packs(struct node_flare *flare, int64_t grace_ns)
+static void send_stop(struct node_flare *flare, int64_t grace_ns, bool cut_log)
 {
     Covey__V1__PackStop stop = COVEY__V1__PACK_STOP__INIT;
     local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
@@ -156,14 +157,52 @@ static void stop_packs(struct node_flare *flare, int64_t grace_ns)
     message.pack_stop = &stop;
     stop.grace_ns = grace_ns;
     stop.reason = flare->stop_reason;
+    stop.cut_log = cut_log;
     covey_list_for_each (node, &flare->packs) {
         struct node_child *pack = covey_container_of(node, struct node_child, node);
         if (peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)
             child_kill(pack);
     }
+}
+
+static bool all_workers_ended(const struct node_flare *flare)
+{
+    for (uint32_t i = 0; i < flare->worker_count; i++) {
+        if (!flare->workers[i].ended)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Packs should be gone by now. Where only their logs are left they may go on while these are taken,
+ * or while there is no controller that could: nobody waits for the flare's end then. Where nothing
+ * is taken they are told to give it up; where that does not help either they are killed.
+ */
+static void on_grace_over(uv_timer_t *timer)
+{
+    struct node_flare *flare = timer->data;
+    bool logs_only = all_workers_ended(flare) && !flare->log_cut;
+    if (logs_only && !flare->agent->attach.registered) {
+        set_stop_timer(flare, STOP_SLACK_MS);
+    } else if (logs_only && flare->log_progress == flare->log_was) {
+        flare->log_cut = true;
+        send_stop(flare, 0, true);
+        set_stop_timer(flare, STOP_SLACK_MS);
+    } else if (logs_only) {
+        set_stop_timer(flare, STOP_SLACK_MS);
+    } else {
+        log_debug("the grace is over flare=%s", flare->text->flare_id);
+        flare_kill(flare);
+    }
+}
+
+static void stop_packs(struct node_flare *flare, int64_t grace_ns)
+{
+    send_stop(flare, grace_ns, false);
     uint64_t kill_ms = (uint64_t)(grace_ns / COVEY_NS_PER_MS) + STOP_SLACK_MS;
     if (!uv_is_active((uv_handle_t *)&flare->timer) || uv_timer_get_due_in(&flare->timer) > kill_ms)
-        (void)uv_timer_start(&flare->timer, on_grace_over, kill_ms, 0);
+        set_stop_timer(flare, kill_ms);
 }
 
 void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, const char *reason)

@@ -268,19 +268,37 @@ static void on_log(struct node_child *child, struct local_record *record)
 {
     Covey__V1__PackLog *log = record->message->pack_log;
     for (size_t i = 0; i < log->n_lines; i++) {
-        if (!worker_of(child, log->lines[i]->rank) || log->lines[i]->stream < 1 ||
-            log->lines[i]->stream > 2) {
+        if (!worker_of(child, log->lines[i]->rank)) {
             protocol_error(child, "PackLog");
             return;
         }
     }
-    if (child->log_bytes > 2 * (uint64_t)LOCAL_LOG_WINDOW_BYTES) {
-        protocol_error(child, "more log than it has credit for");
-        return;
-    }
     record->message->body_case = COVEY__V1__LOCAL_MESSAGE__BODY__NOT_SET;
     record->message->pack_log = NULL;
-    outbox_add_log(child->agent, child, log);
+    enum covey_status status = relay_add(&child->agent->relay, child, log);
+    if (status == COVEY_EPROTO)
+        protocol_error(child, "PackLog, out of order or beyond its window");
+    else if (status)
+        log_error("output of workers is lost: out of memory flare=%s",
+                  child->flare->text->flare_id);
+    outbox_pump(child->agent);
+}
+
+void flare_log_taken(struct node *agent, const Covey__V1__LogTaken *taken)
+{
+    Covey__V1__PackLogTaken told = COVEY__V1__PACK_LOG_TAKEN__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    struct node_child *pack = relay_taken(&agent->relay, taken);
+    if (!pack)
+        return;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG_TAKEN;
+    message.pack_log_taken = &told;
+    told.offset = taken->offset;
+    if (pack->flare)
+        pack->flare->log_progress++;
+    /* A pack that is gone needs not be told. */
+    if (peer_send(&pack->peer, &message, NULL, 0) != COVEY_OK)
+        log_debug("a pack is gone before its log was taken pack=%u", pack->pack_id);
 }
 
 void flare_on_record(struct node_child *child, struct local_record *record)

@@ -292,11 +292,13 @@ int node_run(const struct node_options *options)
         return 1;
     }
     outbox_open(&agent.outbox);
+    relay_open(&agent.relay);
     if (run(&agent, &error) != COVEY_OK) {
         log_error("%s", error.message);
         agent.exit_status = 1;
     }
     outbox_close(&agent.outbox);
+    relay_close(&agent.relay);
     covey_map_clear(&agent.flares);
     if (uv_loop_close(&agent.loop) < 0)
         log_error("the loop still has handles at the end");

@@ -3,6 +3,7 @@
  *
  *   attach   the stream to the controller, and what comes on it
  *   outbox   what is said to the controller, kept until it is acknowledged
+ *   relay    logs of packs, kept until the controller has taken them
  *   warm     hosts and packs that wait to be used
  *   child    one host or pack process: its pidfd, its socket
  *   cgroup   where packs are held together by cgroups: the node's folder of them
@@ -21,6 +22,7 @@
 #include "service/node/capacity.h"
 #include "service/node/cgroup.h"
 #include "service/node/options.h"
+#include "service/node/relay.h"
 
 #include <uv.h>
 
@@ -62,8 +64,7 @@ struct node_child {
     bool asked; /* PREPARE was passed on to it */
     bool ready;
     bool done;
-    uint64_t log_bytes; /* taken from it and not passed on */
-    int lifeline_fd;    /* its end, until it has it */
+    int lifeline_fd; /* its end, until it has it */
     int parameters_fd;
     uint64_t *parameter_bytes;
     size_t parameter_count;
@@ -184,7 +185,10 @@ struct node_flare {
     uint32_t children;           /* that have not ended */
     struct node_worker *workers; /* of this node, by rank */
     uint32_t worker_count;
-    uv_timer_t timer; /* of preparation, then of a stop */
+    uint64_t log_progress; /* grows when some of its logs is taken */
+    uint64_t log_was;      /* what it was when the timer was set */
+    bool log_cut;          /* its packs were told to give up what is left of their logs */
+    uv_timer_t timer;      /* of preparation, then of a stop */
     uv_timer_t start_timer;
     unsigned handles;
     char failure_status[32];
@@ -262,7 +266,6 @@ struct outbox {
     struct covey_list reports;
     struct covey_list *next; /* the first that was not sent on this stream */
     uint64_t sequence;       /* of the newest */
-    struct covey_list logs;
 };
 
 void outbox_open(struct outbox *outbox);
@@ -271,10 +274,10 @@ void outbox_close(struct outbox *outbox);
 /* Queues a report, copied. result_fd (may be -1; taken) is sent before it as ResultChunks. */
 void outbox_add(struct node *agent, const Covey__V1__AttachRequest *report, int take_result_fd,
                 uint64_t result_bytes);
-/* Queues log, taken from pack; unacknowledged, so lost with a connection while it is under way. */
-void outbox_add_log(struct node *agent, struct node_child *pack, Covey__V1__PackLog *log);
-void outbox_drop_credit(struct node *agent, const struct node_child *pack);
 void outbox_acknowledge(struct node *agent, uint64_t sequence);
+/* A part of some log was taken. */
+void flare_log_taken(struct node *agent, const Covey__V1__LogTaken *taken);
+
 /* From the first unacknowledged one again. */
 void outbox_rewind(struct outbox *outbox);
 /* Sends as much as the stream takes. */
@@ -335,6 +338,7 @@ struct node {
     uint64_t spawned; /* names sockets */
     struct warm warm;
     struct outbox outbox;
+    struct relay relay;
     struct attach attach;
     struct covey_list fetches;
     uint32_t adopting;

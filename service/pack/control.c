@@ -48,10 +48,11 @@ static void handle(struct pack *pack, struct local_record *record)
         break;
     case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_STOP:
         pack_stop(pack, message->pack_stop->grace_ns, message->pack_stop->reason);
+        if (message->pack_stop->cut_log)
+            pack_stop_cut(pack);
         break;
-    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG_CREDIT:
-        if (pack->prepared)
-            pack_log_credit(pack, message->pack_log_credit->bytes);
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG_TAKEN:
+        pack_log_taken(pack, message->pack_log_taken->offset);
         break;
     default:
         log_error("the agent said what a pack does not know body=%d", (int)message->body_case);
@@ -120,7 +121,7 @@ void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t
         if (pack->workers[i].ended && !pack->workers[i].acknowledged)
             pack_tell_ended(pack, &pack->workers[i]);
     }
-    pack_log_credit(pack, LOCAL_LOG_WINDOW_BYTES);
+    backlog_rewind(&pack->backlog);
 }
 
 /* The host is gone: nothing comes from other nodes any more, and nothing goes there. */

@@ -81,7 +81,7 @@ static void pass_time(struct pack *pack, int64_t now_ns)
         return;
     }
     pack_tell_started(pack);
-    pack_log_flush(pack);
+    pack_log_say(pack);
     pack_stop_progress(pack, now_ns);
 }
 

@@ -76,7 +76,8 @@ static bool set_up(struct pack *pack)
     for (size_t i = 0; i < PACK_FDS; i++)
         pack->fds[i] = -1;
     link_init(&pack->link);
-    pack->log_credit_bytes = LOCAL_LOG_WINDOW_BYTES;
+    backlog_open(&pack->backlog);
+    covey_list_init(&pack->outputs_waiting);
     pack->agent_deadline_ns = covey_now_ns() + LOCAL_RETURN_NS;
     pack->stop_deadline_ns = COVEY_NEVER_NS;
     pack->drain_deadline_ns = COVEY_NEVER_NS;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "service/common/link.h"
 #include "service/common/local.h"
+#include "service/pack/backlog.h"
 #include "service/pack/code.h"
 #include "service/pack/lines.h"
 #include "transport/core/arena.h"
@@ -33,8 +34,11 @@ struct pack_worker;
 /* The read end of a worker's standard output or error. */
 struct pack_output {
     struct pack_source source;
+    struct covey_list
+        queued; /* on pack.outputs_waiting while it is to be read and nothing can be */
     struct pack_worker *worker;
     uint32_t stream;
+    size_t left_bytes; /* once it is settled: to be read yet */
     struct lines lines;
 };
 
@@ -85,9 +89,11 @@ struct pack {
     struct local_link link;
     int64_t agent_deadline_ns; /* the agent must be back by then */
     int64_t stop_deadline_ns;  /* SIGKILL then */
-    int64_t drain_deadline_ns; /* the log is cut off then */
+    int64_t drain_deadline_ns; /* whoever holds a worker's output open is not waited for then */
     bool prepared;
     bool stopping;
+    bool emptied; /* all workers are gone, and what they left behind was killed */
+    bool settled; /* nothing more is written: what is left of the log is being passed on */
     bool host_gone;
     bool told_done;
     int fds[PACK_FDS];
@@ -101,14 +107,9 @@ struct pack {
     struct pack_worker *workers;
     size_t running;
     char stop_reason[160];
-    /* The log on its way to the agent. */
-    Covey__V1__LocalLogLine **log_lines;
-    size_t log_count;
-    size_t log_capacity;
-    size_t log_bytes;
-    size_t log_credit_bytes;
     struct covey_log_limit bad_results;
-    bool log_held; /* outputs are not watched, for want of credit */
+    struct backlog backlog;
+    struct covey_list outputs_waiting; /* pack_output.queued, longest first */
     /* Ends of worker threads. */
     pthread_mutex_t threads_lock;
     struct thread_end *thread_ends;
@@ -134,11 +135,26 @@ void pack_tell_ready(struct pack *pack);
 void pack_tell_started(struct pack *pack);
 void pack_tell_ended(struct pack *pack, struct pack_worker *worker);
 void pack_fail(struct pack *pack, const struct covey_error *error, int32_t rank);
-void pack_log_line(const uint8_t *text, size_t length_bytes, bool partial, void *output);
-void pack_log_flush(struct pack *pack);
-/* Watches outputs again after credit has come. */
-void pack_log_credit(struct pack *pack, uint64_t bytes);
+
+/* ---- output.c: what workers write ---- */
+
+/* Takes the read end of an output, also after a failure, and reads it from now on. */
+enum covey_status pack_output_open(struct pack *pack, struct pack_output *output,
+                                   int take_fd) COVEY_MUST_USE;
 void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* A worker has ended: reads what it wrote last, as far as it is its turn. */
+void pack_output_catch_up(struct pack *pack, struct pack_worker *worker);
+/* Says to the agent what was not said yet. */
+void pack_log_say(struct pack *pack);
+/* The log was taken up to this offset: there may be room again for those that wait. */
+void pack_log_taken(struct pack *pack, uint64_t offset);
+/* All workers are gone: what is in the pipes now is the rest, whoever else still holds them. */
+void pack_outputs_settle(struct pack *pack);
+/* Reads of the rest what there is room for, and closes outputs that have no more. True when all are
+ * closed. */
+bool pack_outputs_drain(struct pack *pack);
+/* Closes all outputs; where something of them was not read a last line says so. */
+void pack_outputs_cut(struct pack *pack);
 
 /* ---- control.c: what the agent and the workers say ---- */
 
@@ -196,6 +212,8 @@ void pack_workers_ended(struct pack *pack, const struct pack_end *ends, size_t c
 void pack_stop(struct pack *pack, int64_t grace_ns, const char *reason);
 /* Ends everything in the pack but itself, at once. */
 void pack_kill_all(struct pack *pack);
+/* Nothing of the log is taken: what has not been said of it is given up. */
+void pack_stop_cut(struct pack *pack);
 /* Moves on with a stop; called once a turn of the loop. */
 void pack_stop_progress(struct pack *pack, int64_t now_ns);
 /* Removes the sockets of the flare, for want of an agent that would. */

@@ -139,11 +139,13 @@ static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct c
         worker->rank = pack->here.first_rank + i;
         worker->pack = pack;
         worker->result_fd = worker->control.fd = -1;
-        for (uint32_t k = 0; k < 2; k++)
+        for (uint32_t k = 0; k < 2; k++) {
             worker->outputs[k] =
                 (struct pack_output){.source = {.fd = -1, .ready = pack_output_ready},
                                      .worker = worker,
                                      .stream = k + 1};
+            covey_list_init(&worker->outputs[k].queued);
+        }
     }
     if (threads)
         return pack_make_threads(pack, error);

@@ -199,12 +199,12 @@ static enum covey_status keep_ends(struct pack *pack, struct pack_worker *worker
                                    struct channels *channels)
 {
     worker->control = (struct pack_source){.fd = channels->control[0], .ready = pack_control_ready};
-    worker->outputs[0].source.fd = channels->output[0];
-    worker->outputs[1].source.fd = channels->error[0];
-    channels->control[0] = channels->output[0] = channels->error[0] = -1;
     enum covey_status status = pack_watch(pack, &worker->control, EPOLLIN);
-    for (int k = 0; k < 2 && !status; k++)
-        status = pack_watch(pack, &worker->outputs[k].source, EPOLLIN);
+    if (!status)
+        status = pack_output_open(pack, &worker->outputs[0], channels->output[0]);
+    if (!status)
+        status = pack_output_open(pack, &worker->outputs[1], channels->error[0]);
+    channels->control[0] = channels->output[0] = channels->error[0] = -1;
     return status;
 }
 

@@ -51,12 +51,9 @@ static void finish_worker(struct pack *pack, struct pack_worker *worker)
         worker->result_bytes = 0;
     pack->running--;
     /* What it wrote before it ended comes before its end, as far as the log is open. */
-    for (int k = 0; k < 2; k++) {
-        if (worker->outputs[k].source.watched)
-            pack_output_ready(pack, &worker->outputs[k].source, 0);
-    }
+    pack_output_catch_up(pack, worker);
     pack_tell_started(pack);
-    pack_log_flush(pack);
+    pack_log_say(pack);
     pack_tell_ended(pack, worker);
 }
 

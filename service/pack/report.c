@@ -3,15 +3,8 @@
 #include "base/memory.h"
 #include "service/pack/pack.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
-
-#define BATCH_BYTES   ((size_t)32 * 1024)
-#define LINE_OVERHEAD 48U
-#define READ_BYTES    ((size_t)64 * 1024)
 
 void pack_send(struct pack *pack, const local_message *message, const int *fds, size_t fd_count)
 {
@@ -140,122 +133,4 @@ void pack_fail(struct pack *pack, const struct covey_error *error, int32_t rank)
     failure.message = (char *)(uintptr_t)error->message;
     failure.rank = rank;
     pack_send(pack, &message, NULL, 0);
-}
-
-/* ---- the log ---- */
-
-static void free_lines(struct pack *pack)
-{
-    for (size_t i = 0; i < pack->log_count; i++)
-        covey__v1__local_log_line__free_unpacked(pack->log_lines[i], NULL);
-    pack->log_count = 0;
-    pack->log_bytes = 0;
-}
-
-void pack_log_flush(struct pack *pack)
-{
-    Covey__V1__PackLog log = COVEY__V1__PACK_LOG__INIT;
-    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
-    if (pack->log_count == 0 || pack->link.fd < 0)
-        return;
-    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG;
-    message.pack_log = &log;
-    log.lines = pack->log_lines;
-    log.n_lines = pack->log_count;
-    pack_send(pack, &message, NULL, 0);
-    pack->log_credit_bytes -=
-        pack->log_bytes < pack->log_credit_bytes ? pack->log_bytes : pack->log_credit_bytes;
-    free_lines(pack);
-}
-
-static bool room_for_line(struct pack *pack)
-{
-    if (pack->log_count < pack->log_capacity)
-        return true;
-    size_t capacity = pack->log_capacity ? pack->log_capacity * 2 : 64;
-    void *grown = covey_reallocarray(pack->log_lines, capacity, sizeof(Covey__V1__LocalLogLine *));
-    if (!grown)
-        return false;
-    pack->log_lines = grown;
-    pack->log_capacity = capacity;
-    return true;
-}
-
-void pack_log_line(const uint8_t *text, size_t length_bytes, bool partial, void *data)
-{
-    struct pack_output *output = data;
-    struct pack *pack = output->worker->pack;
-    Covey__V1__LocalLogLine *line = covey_malloc(sizeof(*line));
-    uint8_t *copy = covey_malloc(length_bytes ? length_bytes : 1);
-    if (!line || !copy || !room_for_line(pack)) {
-        free(line);
-        free(copy);
-        log_error("a line of log is lost: out of memory rank=%u", output->worker->rank);
-        return;
-    }
-    memcpy(copy, text, length_bytes);
-    covey__v1__local_log_line__init(line);
-    line->rank = output->worker->rank;
-    line->stream = output->stream;
-    line->wall_ns = covey_wall_ns();
-    line->text.data = copy;
-    line->text.len = length_bytes;
-    line->partial = partial;
-    pack->log_lines[pack->log_count++] = line;
-    pack->log_bytes += length_bytes + LINE_OVERHEAD;
-    if (pack->log_bytes >= BATCH_BYTES)
-        pack_log_flush(pack);
-}
-
-/* Whether another read may come: what is read now must fit into what the agent still takes. */
-static bool log_open(const struct pack *pack)
-{
-    return pack->log_credit_bytes > pack->log_bytes + READ_BYTES;
-}
-
-static void each_output(struct pack *pack, bool watch)
-{
-    for (uint32_t i = 0; i < pack->here.workers; i++) {
-        for (int k = 0; k < 2; k++) {
-            struct pack_source *source = &pack->workers[i].outputs[k].source;
-            if (source->fd < 0)
-                continue;
-            if (!watch)
-                pack_unwatch(pack, source);
-            else if (!source->watched && pack_watch(pack, source, EPOLLIN) != COVEY_OK)
-                log_error("cannot read the log rank=%u", pack->workers[i].rank);
-        }
-    }
-}
-
-void pack_log_credit(struct pack *pack, uint64_t bytes)
-{
-    uint64_t most = LOCAL_LOG_WINDOW_BYTES - pack->log_credit_bytes;
-    pack->log_credit_bytes += (size_t)(bytes < most ? bytes : most);
-    if (pack->log_held && log_open(pack)) {
-        pack->log_held = false;
-        each_output(pack, true);
-    }
-}
-
-void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t events)
-{
-    struct pack_output *output = covey_container_of(source, struct pack_output, source);
-    uint8_t bytes[READ_BYTES];
-    (void)events;
-    if (!log_open(pack)) {
-        pack->log_held = true;
-        each_output(pack, false);
-        return;
-    }
-    ssize_t got = read(source->fd, bytes, sizeof(bytes));
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got > 0) {
-        if (!lines_feed(&output->lines, bytes, (size_t)got, pack_log_line, output))
-            log_error("a piece of log is lost: out of memory rank=%u", output->worker->rank);
-        return;
-    }
-    lines_finish(&output->lines, pack_log_line, output);
-    pack_drop(pack, source);
 }

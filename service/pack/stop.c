@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What has been written to the log may take so long to be passed on. */
+/* The processes that workers have left behind end within this time, or are not waited for. */
 #define DRAIN_NS (300 * COVEY_NS_PER_MS)
 
 static void signal_workers(struct pack *pack, int signal_number)
@@ -65,34 +65,10 @@ static void end_threads(struct pack *pack)
     }
 }
 
-static bool outputs_closed(const struct pack *pack)
-{
-    for (uint32_t i = 0; i < pack->here.workers; i++) {
-        for (int k = 0; k < 2; k++) {
-            if (pack->workers[i].outputs[k].source.fd >= 0)
-                return false;
-        }
-    }
-    return true;
-}
-
 static bool children_gone(void)
 {
     siginfo_t info;
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
-}
-
-static void cut_outputs(struct pack *pack)
-{
-    for (uint32_t i = 0; i < pack->here.workers; i++) {
-        for (int k = 0; k < 2; k++) {
-            struct pack_output *output = &pack->workers[i].outputs[k];
-            if (output->source.fd < 0)
-                continue;
-            lines_finish(&output->lines, pack_log_line, output);
-            pack_drop(pack, &output->source);
-        }
-    }
 }
 
 static void tell_done(struct pack *pack)
@@ -101,7 +77,7 @@ static void tell_done(struct pack *pack)
     local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_DONE;
     message.pack_done = &done;
-    pack_log_flush(pack);
+    pack_log_say(pack);
     pack_send(pack, &message, NULL, 0);
     pack->told_done = true;
 }
@@ -117,22 +93,29 @@ void pack_stop_progress(struct pack *pack, int64_t now_ns)
     }
     if (pack->running > 0 || pack->told_done)
         return;
-    if (pack->drain_deadline_ns == COVEY_NEVER_NS) {
+    if (!pack->emptied) {
+        pack->emptied = true;
         pack->stop_deadline_ns = COVEY_NEVER_NS;
         pack->drain_deadline_ns = now_ns + DRAIN_NS;
         pack_kill_all(pack);
-        if (pack->threads_done.fd >= 0)
-            cut_outputs(pack);
     }
-    bool drained = outputs_closed(pack) && children_gone();
-    if (!drained && now_ns < pack->drain_deadline_ns)
+    /* What is still there then may hold the outputs open, but is not listened to any more. */
+    if (!pack->settled && !children_gone() && now_ns < pack->drain_deadline_ns)
         return;
-    if (!drained)
-        log_warn("the log is cut off: it was not passed on in time flare=%s",
-                 pack->flare->flare_id);
-    cut_outputs(pack);
     pack->drain_deadline_ns = COVEY_NEVER_NS;
-    tell_done(pack);
+    if (!pack->settled)
+        pack_outputs_settle(pack);
+    pack->settled = true;
+    if (pack_outputs_drain(pack))
+        tell_done(pack);
+}
+
+void pack_stop_cut(struct pack *pack)
+{
+    if (pack->settled && !pack->told_done) {
+        pack_outputs_cut(pack);
+        tell_done(pack);
+    }
 }
 
 void pack_remove_sockets(const struct pack *pack)

@@ -96,9 +96,7 @@ static enum covey_status redirect_outputs(struct pack *pack, struct covey_error 
             dup2(ends[1], k + 1) < 0)
             return covey_error_set_errno(error, errno, "cannot redirect the workers' output");
         covey_close(&ends[1]);
-        struct pack_source *source = &pack->workers[0].outputs[k].source;
-        source->fd = ends[0];
-        enum covey_status status = pack_watch(pack, source, EPOLLIN);
+        enum covey_status status = pack_output_open(pack, &pack->workers[0].outputs[k], ends[0]);
         if (status)
             return covey_error_set(error, status, "cannot watch the workers' output");
     }

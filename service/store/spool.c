@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Ids are the controller's own: 26 letters and digits. */
@@ -95,30 +96,53 @@ enum covey_status store_result_read(struct store *store, const char *flare, uint
     return read_at(path, offset, bytes, size_bytes, length_bytes);
 }
 
-enum covey_status store_log_append(struct store *store, const char *flare, const void *bytes,
-                                   size_t length_bytes, uint64_t *size_bytes,
-                                   struct covey_error *error)
+/* All of it, from the offset on; errno says why not. */
+static bool write_parts(int fd, uint64_t offset, struct iovec *parts, size_t count)
+{
+    while (count > 0) {
+        ssize_t written = pwritev(fd, parts, (int)count, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        offset += (uint64_t)written;
+        for (size_t left = (size_t)written; count > 0; parts++, count--) {
+            if (left < parts->iov_len) {
+                parts->iov_base = (char *)parts->iov_base + left;
+                parts->iov_len -= left;
+                break;
+            }
+            left -= parts->iov_len;
+        }
+    }
+    return true;
+}
+
+enum covey_status store_log_write(struct store *store, const char *flare, uint64_t offset,
+                                  struct iovec *parts, size_t count, struct covey_error *error)
 {
     char path[PATH_MAX];
     log_path(store, flare, path);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    struct stat info;
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        enum covey_status status = covey_error_set_errno(error, errno, "cannot write %s", path);
-        covey_close(&fd);
-        return status;
-    }
     enum covey_status status = COVEY_OK;
-    *size_bytes = (uint64_t)info.st_size + length_bytes;
-    if (write_at(fd, (uint64_t)info.st_size, bytes, length_bytes) != COVEY_OK) {
+    if (fd < 0 || !write_parts(fd, offset, parts, count)) {
         status = covey_error_set_errno(error, errno, "cannot write %s", path);
-        *size_bytes = (uint64_t)info.st_size;
         /* Only whole records stay. */
-        if (ftruncate(fd, info.st_size) != 0)
+        if (fd >= 0 && ftruncate(fd, (off_t)offset) != 0)
             status = covey_error_set_errno(error, errno, "cannot shorten %s", path);
     }
     covey_close(&fd);
     return status;
+}
+
+enum covey_status store_log_cut(struct store *store, const char *flare, uint64_t size_bytes,
+                                struct covey_error *error)
+{
+    char path[PATH_MAX];
+    log_path(store, flare, path);
+    if (truncate(path, (off_t)size_bytes) != 0)
+        return covey_error_set_errno(error, errno, "cannot shorten %s", path);
+    return COVEY_OK;
 }
 
 enum covey_status store_log_read(struct store *store, const char *flare, uint64_t offset,

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define STORE_SHA256_BYTES 65 /* 64 hexadecimal digits and the NUL */
 
@@ -273,10 +274,15 @@ enum covey_status store_result_read(struct store *store, const char *flare, uint
 enum covey_status store_results_remove(struct store *store, const char *flare,
                                        struct covey_error *error) COVEY_MUST_USE;
 
-/* Appends whole records to a flare's log; *size_bytes is its length after it. */
-enum covey_status store_log_append(struct store *store, const char *flare, const void *bytes,
-                                   size_t length_bytes, uint64_t *size_bytes,
-                                   struct covey_error *error) COVEY_MUST_USE;
+/* Writes the parts, one behind the other, at the end of a flare's log, which is at the offset.
+ * After a failure the log ends there as before. parts are changed. */
+enum covey_status store_log_write(struct store *store, const char *flare, uint64_t offset,
+                                  struct iovec *parts, size_t count,
+                                  struct covey_error *error) COVEY_MUST_USE;
+/* Drops what is behind size_bytes. */
+enum covey_status store_log_cut(struct store *store, const char *flare, uint64_t size_bytes,
+                                struct covey_error *error) COVEY_MUST_USE;
+/* As store_result_read. */
 enum covey_status store_log_read(struct store *store, const char *flare, uint64_t offset,
                                  void *bytes, size_t size_bytes,
                                  size_t *length_bytes) COVEY_MUST_USE;

@@ -118,6 +118,14 @@ struct covey_start {
 /* Ends an operation; on_done follows with ECANCELLED. What the server did stays done. */
 COVEY_API void covey_operation_cancel(struct covey_operation *operation);
 
+/*
+ * Stops and restarts what an operation brings, for a user who cannot take more now: the rest of
+ * what has just come is still given, then the server waits. A paused operation that the server has
+ * ended is done when it is resumed. Does not nest; harmless where it is so already.
+ */
+COVEY_API void covey_operation_pause(struct covey_operation *operation);
+COVEY_API void covey_operation_resume(struct covey_operation *operation);
+
 /* ---- code and definitions ---- */
 
 /*

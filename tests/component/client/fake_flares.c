@@ -373,18 +373,21 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *message, voi
     rpc_call_finish(call, RPC_OK, NULL);
 }
 
-static void send_line(struct rpc_call *call, uint32_t rank, uint32_t stream, const char *text,
-                      bool partial)
+/* Positions count the texts. */
+static void send_text(struct rpc_call *call, const Covey__V1__StreamLogsRequest *request,
+                      uint64_t position, uint32_t stream, const char *text)
 {
     Covey__V1__StreamLogsResponse response = COVEY__V1__STREAM_LOGS_RESPONSE__INIT;
-    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
-    Covey__V1__LogLine *list[] = {&line};
-    line.rank = rank;
-    line.stream = stream;
-    line.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
-    line.partial = partial;
+    Covey__V1__LogLines lines = COVEY__V1__LOG_LINES__INIT;
+    Covey__V1__LogLines *list[] = {&lines};
+    if (position < request->position)
+        return;
+    lines.rank = (uint32_t)position / 3;
+    lines.stream = stream;
+    lines.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
     response.lines = list;
     response.n_lines = 1;
+    response.position = position + 1;
     (void)!rpc_call_send(call, &response.base);
 }
 
@@ -401,14 +404,14 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message, void
             wanted |= request->ranks[i] == rank;
         if (!wanted)
             continue;
-        send_line(call, rank, 1, "hello ", true);
+        send_text(call, request, 3 * rank, 1, "hello ");
         if (called(flare->name, "flaky") && !flare->lost_logs && rank == 1) {
             flare->lost_logs = true;
             rpc_call_finish(call, RPC_UNAVAILABLE, "the connection is lost: a trial");
             return;
         }
-        send_line(call, rank, 1, "from a worker", false);
-        send_line(call, rank, 2, "a warning", false);
+        send_text(call, request, 3 * rank + 1, 1, "from a worker\n");
+        send_text(call, request, 3 * rank + 2, 2, "a warning\n");
     }
     if (request->follow && (!has_ended(flare) || called(flare->name, "endless"))) {
         flare->log_reader = call;

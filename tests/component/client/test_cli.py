@@ -56,7 +56,7 @@ class Run(WithController):
             file.write("one\n\nthree")
         self.assertIn("result 0: one\nresult 2: three\n", self.covey("run", "-q", "--params-file", "lines", "hello.so").stdout)
         self.assertIn("result 0: a\nresult 1: b\n", self.covey("run", "-q", "--param", "a", "--param", "b", "hello.so").stdout)
-        self.assertIn("result 0: one\n\nthree\n", self.covey("run", "-q", "--param", "@lines", "hello.so").stdout)
+        self.assertIn("result 0: one\nresult 0: \nresult 0: three\n", self.covey("run", "-q", "--param", "@lines", "hello.so").stdout)
 
     def test_json_ends_with_the_flare(self):
         lines = objects(self.covey("run", "--json", "-n", "4", "--param", "x", "hello.so").stdout)

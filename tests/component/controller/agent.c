@@ -1,6 +1,7 @@
 /* An agent as the test plays it. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "service/common/local.h"
 #include "service/controller/messages.h"
 #include "tests/component/controller/cluster.h"
 #include "tests/harness/harness.h"
@@ -129,16 +130,21 @@ void agent_result(struct agent *agent, struct agent_flare *flare, uint32_t rank,
 
 void agent_log(struct agent *agent, struct agent_flare *flare, uint32_t rank, const char *text)
 {
-    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
-    Covey__V1__LogLine *lines[] = {&line};
-    line.rank = rank;
-    line.stream = 1;
-    line.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+    char line[1024];
+    Covey__V1__LogLines lines = COVEY__V1__LOG_LINES__INIT;
+    Covey__V1__LogLines *list[] = {&lines};
+    int length = snprintf(line, sizeof line, "%s\n", text);
+    lines.rank = rank;
+    lines.stream = 1;
+    lines.text = (ProtobufCBinaryData){(size_t)length, (uint8_t *)line};
     Covey__V1__LogChunk chunk = COVEY__V1__LOG_CHUNK__INIT;
     chunk.flare_id = flare->id;
+    chunk.pack = flare->pack;
+    chunk.offset = flare->log_offset;
     chunk.n_lines = 1;
-    chunk.lines = lines;
-    SAY(agent, true, log_chunk, LOG_CHUNK, &chunk);
+    chunk.lines = list;
+    flare->log_offset += local_log_cost(list, 1);
+    SAY(agent, false, log_chunk, LOG_CHUNK, &chunk);
 }
 
 void agent_worker_ends(struct agent *agent, struct agent_flare *flare, uint32_t exit_status,
@@ -197,8 +203,10 @@ static void on_prepare(struct agent *agent, const Covey__V1__Prepare *prepare)
     for (size_t i = 0; i < prepare->n_packs; i++) {
         if (strcmp(prepare->packs[i]->node, agent->name) != 0)
             continue;
-        if (first)
+        if (first) {
             flare->first_rank = prepare->packs[i]->first_rank;
+            flare->pack = prepare->packs[i]->id;
+        }
         first = false;
         flare->workers += prepare->packs[i]->workers;
     }
@@ -293,6 +301,9 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *message, v
             (void)snprintf(agent->peer_reason, sizeof agent->peer_reason, "%s",
                            in->peers_ended->peers[i]->reason);
         }
+        break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN:
+        agent->log_taken = in->log_taken->offset;
         break;
     default:
         TEST_TRUE(!"an answer of a known kind");

@@ -22,8 +22,10 @@ struct cluster;
 /* A flare as an agent has it. */
 struct agent_flare {
     char id[32];
+    uint32_t pack;
     uint32_t first_rank;
     uint32_t workers;
+    uint64_t log_offset;
     uint32_t ended; /* the lowest ranks end first */
     bool started;
     uint8_t secret[32];
@@ -55,6 +57,7 @@ struct agent {
     unsigned heartbeats;
     unsigned prepares, starts, stops, registrations;
     int64_t stop_grace_ns;
+    uint64_t log_taken;
     size_t peers_ended;
     uint32_t peer_rank;
     char peer_reason[256];

@@ -350,7 +350,8 @@ static void logs__over_the_limit__oldest_kept_and_marked(void)
         (const Covey__V1__StreamLogsResponse *)answer.messages[0];
     TEST_EQUAL(memcmp(logs->lines[0]->text.data, "first", 5), 0);
     TEST_TRUE(logs->n_lines < 12);
-    TEST_EQUAL(memcmp(logs->lines[logs->n_lines - 1]->text.data, "covey: the log is cut", 21), 0);
+    const Covey__V1__LogLines *last = logs->lines[logs->n_lines - 1];
+    TEST_TRUE(memmem(last->text.data, last->text.len, "reached its limit", 17) != NULL);
     answer_clear(&answer);
     cluster_stop(&cluster);
 }

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "covey/v1/blobs.pb-c.h"
+#include "service/common/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,6 +68,20 @@ static void acknowledge(struct fixture_node *node, uint64_t sequence)
     TEST_EQUAL(rpc_call_send(node->call, &response.base), COVEY_OK);
 }
 
+static void take_log(struct fixture_node *node, const Covey__V1__LogChunk *chunk)
+{
+    Covey__V1__AttachResponse response = COVEY__V1__ATTACH_RESPONSE__INIT;
+    Covey__V1__LogTaken taken = COVEY__V1__LOG_TAKEN__INIT;
+    if (node->fixture->withhold_log)
+        return;
+    taken.flare_id = chunk->flare_id;
+    taken.pack = chunk->pack;
+    taken.offset = chunk->offset + local_log_cost(chunk->lines, chunk->n_lines);
+    response.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN;
+    response.log_taken = &taken;
+    TEST_EQUAL(rpc_call_send(node->call, &response.base), COVEY_OK);
+}
+
 static struct fixture_node *node_by_name(struct fixture *fixture, const char *name)
 {
     for (int i = 0; i < FIXTURE_NODES; i++) {
@@ -105,6 +120,8 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
         acknowledge(node, request->sequence);
     if (the_fixture->pause_reading)
         rpc_call_pause(call);
+    else if (request->body_case == COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK)
+        take_log(node, request->log_chunk);
 }
 
 static void on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data)

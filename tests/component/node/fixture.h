@@ -50,6 +50,7 @@ struct fixture {
     size_t said_count;
     size_t looked_from; /* messages before it are another flare's past */
     bool withhold_acknowledgements;
+    bool withhold_log; /* logs are not acknowledged */
     bool pause_reading;
     const char *unknown_flare; /* named as unknown to whoever registers */
     unsigned refusals;
@@ -127,6 +128,8 @@ bool fixture_wait_started(struct fixture *fixture, const char *flare_id, uint32_
 pid_t fixture_pid(struct fixture *fixture, const char *flare_id, uint32_t rank);
 /* A result, put together; freed by the caller. */
 struct covey_buffer fixture_result(struct fixture *fixture, const char *flare_id, uint32_t rank);
+/* The lines of a flare's log, each counted as often as it was said at another offset. */
+size_t fixture_log_lines(struct fixture *fixture, const char *flare_id);
 /* True where some line of the log of a rank contains the text. */
 bool fixture_logged(struct fixture *fixture, const char *flare_id, uint32_t rank, const char *text);
 

@@ -1,4 +1,5 @@
 /* What a test asks of what its nodes have said, and of what is left of a flare. */
+#include "service/common/local.h"
 #include "tests/component/node/fixture.h"
 #include "tests/component/node/processes.h"
 
@@ -179,13 +180,45 @@ bool fixture_logged(struct fixture *fixture, const char *flare_id, uint32_t rank
          n++) {
         const Covey__V1__LogChunk *chunk = said->message->log_chunk;
         for (size_t i = 0; i < chunk->n_lines; i++) {
-            const Covey__V1__LogLine *line = chunk->lines[i];
+            const Covey__V1__LogLines *line = chunk->lines[i];
             if (line->rank == rank &&
                 memmem(line->text.data, line->text.len, text, strlen(text)) != NULL)
                 return true;
         }
     }
     return false;
+}
+
+static size_t count_newlines(const Covey__V1__LogChunk *chunk)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < chunk->n_lines; i++) {
+        const uint8_t *next = chunk->lines[i]->text.data;
+        const uint8_t *end = next + chunk->lines[i]->text.len;
+        while ((next = memchr(next, '\n', (size_t)(end - next)))) {
+            next++;
+            count++;
+        }
+    }
+    return count;
+}
+
+size_t fixture_log_lines(struct fixture *fixture, const char *flare_id)
+{
+    uint64_t ends[8] = {0};
+    size_t lines = 0;
+    const struct said *said;
+    for (size_t n = 0;
+         (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, flare_id, n));
+         n++) {
+        const Covey__V1__LogChunk *chunk = said->message->log_chunk;
+        TEST_REQUIRE(chunk->pack < 8 && chunk->offset <= ends[chunk->pack]);
+        if (chunk->offset < ends[chunk->pack])
+            continue;
+        lines += count_newlines(chunk);
+        ends[chunk->pack] += local_log_cost(chunk->lines, chunk->n_lines);
+    }
+    return lines;
 }
 
 static bool nothing_left(struct fixture *fixture, void *data)

@@ -31,17 +31,6 @@ static size_t resident_bytes(pid_t pid)
     return pages * (size_t)getpagesize();
 }
 
-static size_t count_lines(struct fixture *fixture, const char *flare_id)
-{
-    size_t lines = 0;
-    const struct said *said;
-    for (size_t n = 0;
-         (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, flare_id, n));
-         n++)
-        lines += said->message->log_chunk->n_lines;
-    return lines;
-}
-
 static bool time_is_over(struct fixture *fixture, void *data)
 {
     (void)fixture;
@@ -66,12 +55,12 @@ static void log__controller_does_not_read__workers_wait_and_memory_is_bounded(vo
     size_t pack = resident_bytes(processes_find(plan.id, "covey-pack", 0));
     TEST_TRUE(resident_bytes(fixture->nodes[0].pid) < before + GROWTH_BYTES);
     TEST_TRUE(pack < (size_t)(64 << 20));
-    TEST_TRUE(count_lines(fixture, plan.id) < 120000);
+    TEST_TRUE(fixture_log_lines(fixture, plan.id) < 120000);
     fixture->pause_reading = false;
     rpc_call_resume(fixture->nodes[0].call);
     TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 20 * S));
     end_flare(fixture, &plan);
-    TEST_EQUAL(count_lines(fixture, plan.id), 120000);
+    TEST_EQUAL(fixture_log_lines(fixture, plan.id), 120000);
     fixture_destroy(fixture);
 }
 

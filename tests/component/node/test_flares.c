@@ -211,12 +211,7 @@ static void flare__much_log__all_of_it_comes_before_the_flare_is_gone(void)
     TEST_REQUIRE(fixture_run(fixture, &plan));
     TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 10 * S));
     end_flare(fixture, &plan);
-    size_t lines = 0;
-    const struct said *said;
-    for (size_t n = 0;
-         (said = fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, n)); n++)
-        lines += said->message->log_chunk->n_lines;
-    TEST_EQUAL(lines, 9000);
+    TEST_EQUAL(fixture_log_lines(fixture, plan.id), 9000);
 }
 
 /* They ignore SIGTERM from here on. */

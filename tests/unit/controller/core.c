@@ -102,6 +102,9 @@ static enum covey_status on_send(struct controller_link *base, const Covey__V1__
         (void)message_duration_ns(out->stop->grace, 0, &link->stop_grace_ns);
         (void)snprintf(link->last_reason, sizeof link->last_reason, "%s", out->stop->reason);
         break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN:
+        link->log_taken = out->log_taken->offset;
+        break;
     default:
         link->peers += (unsigned)out->peers_ended->n_peers;
         break;

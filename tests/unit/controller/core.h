@@ -14,6 +14,7 @@ struct core_link {
     uint64_t epoch;
     uint64_t sequence;
     uint64_t acknowledged;
+    uint64_t log_taken;
     unsigned prepares, starts, stops, peers;
     int64_t stop_grace_ns;
     size_t unknown;

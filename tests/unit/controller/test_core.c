@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "service/common/local.h"
 #include "service/controller/flare_states.h"
 #include "service/controller/logs.h"
 #include "service/controller/node_states.h"
@@ -442,51 +443,77 @@ static void result__over_the_limit__flare_fails(void)
     core_stop(&core);
 }
 
-static size_t log_lines(void)
+static size_t log_pieces(void)
 {
-    uint64_t offset = 0;
+    struct log_reader reader = {0};
     bool more;
-    Covey__V1__StreamLogsResponse response;
-    TEST_EQUAL(logs_read(core.store, id, &offset, NULL, 0, &response, &more), COVEY_OK);
-    size_t count = response.n_lines;
-    logs_free(&response);
-    return count;
+    const Covey__V1__StreamLogsResponse *response;
+    (void)snprintf(reader.flare, sizeof reader.flare, "%s", id);
+    TEST_EQUAL(logs_read(controller_logs(core.controller), &reader, &response, &more, &core.error),
+               COVEY_OK);
+    return response->n_lines;
 }
 
-static void say_log(struct core_link *link)
+/* The n-th piece of 2 bytes of pack 0, which is on node a. */
+static void say_log(struct core_link *link, uint64_t n)
 {
-    Covey__V1__LogLine line = COVEY__V1__LOG_LINE__INIT;
-    Covey__V1__LogLine *lines[] = {&line};
+    Covey__V1__LogLines line = COVEY__V1__LOG_LINES__INIT;
+    Covey__V1__LogLines *lines[] = {&line};
     Covey__V1__LogChunk chunk = COVEY__V1__LOG_CHUNK__INIT;
     Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
     line.stream = 1;
+    line.text = (ProtobufCBinaryData){2, (uint8_t *)(uintptr_t) "x\n"};
     chunk.flare_id = id;
     chunk.n_lines = 1;
     chunk.lines = lines;
+    chunk.offset = n * (2 + LOCAL_LOG_OVERHEAD_BYTES);
     message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK;
     message.log_chunk = &chunk;
-    TEST_EQUAL(core_say(&core, link, &message, true), COVEY_OK);
+    TEST_EQUAL(core_say(&core, link, &message, false), COVEY_OK);
 }
 
 static void log__repeated_after_a_reconnect__kept_once(void)
 {
     char *running[] = {id};
+    const uint64_t step = 2 + LOCAL_LOG_OVERHEAD_BYTES;
     start();
     run(0);
-    for (int i = 0; i < 3; i++)
-        say_log(&a);
+    for (uint64_t i = 0; i < 3; i++)
+        say_log(&a, i);
+    TEST_EQUAL(a.log_taken, 3 * step);
     controller_detach(core.controller, a.node, "test");
-    a.sequence = 1; /* the agent knows that 1 was acknowledged */
     TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
-    for (int i = 0; i < 3; i++)
-        say_log(&a); /* 2 and 3 again, 4 is new */
-    TEST_EQUAL(log_lines(), 4);
-    /* Another life of the agent counts from 1. */
-    controller_detach(core.controller, a.node, "test");
-    a.sequence = 0;
+    for (uint64_t i = 1; i < 4; i++)
+        say_log(&a, i); /* 1 and 2 again, 3 is new */
+    TEST_EQUAL(a.log_taken, 4 * step);
+    TEST_EQUAL(log_pieces(), 4);
+    core_stop(&core);
+}
+
+/* What was acknowledged, and what was written without that having been heard, is in the file. */
+static void log__repeated_after_a_restart__kept_once(void)
+{
+    char *running[] = {id};
+    start();
+    run(0);
+    for (uint64_t i = 0; i < 3; i++)
+        say_log(&a, i);
+    core_restart(&core);
     TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
-    say_log(&a);
-    TEST_EQUAL(log_lines(), 5);
+    for (uint64_t i = 2; i < 5; i++)
+        say_log(&a, i);
+    TEST_EQUAL(a.log_taken, 5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
+    TEST_EQUAL(log_pieces(), 5);
+    core_stop(&core);
+}
+
+/* Its agent must not keep it for ever. */
+static void log__of_a_flare_that_is_not_known__taken(void)
+{
+    start();
+    (void)snprintf(id, sizeof id, "%s", "00000000000000000000000000");
+    say_log(&a, 4);
+    TEST_EQUAL(a.log_taken, 5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
     core_stop(&core);
 }
 
@@ -545,10 +572,10 @@ static void flare__of_another_tenant__is_not_seen(void)
 /* Its log is of 40 bytes and more. */
 static void succeed(void)
 {
-    uint64_t size_bytes;
     char forty[40] = "";
+    struct iovec part = {forty, sizeof forty};
     run(0);
-    TEST_EQUAL(store_log_append(core.store, id, forty, 40, &size_bytes, NULL), COVEY_OK);
+    TEST_EQUAL(store_log_write(core.store, id, 0, &part, 1, NULL), COVEY_OK);
     for (uint32_t rank = 0; rank < 4; rank++)
         TEST_EQUAL(core_worker_ended(&core, rank < 2 ? &a : &b, id, rank, 0), COVEY_OK);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
@@ -648,6 +675,8 @@ static const struct test_case reports[] = {
     TEST_CASE(report__twice__counts_once),
     TEST_CASE(result__over_the_limit__flare_fails),
     TEST_CASE(log__repeated_after_a_reconnect__kept_once),
+    TEST_CASE(log__repeated_after_a_restart__kept_once),
+    TEST_CASE(log__of_a_flare_that_is_not_known__taken),
     TEST_CASE(attach__same_node_again__older_stream_is_closed),
     TEST_CASE(drain__program_ends__agents_sent_away_and_nothing_accepted),
     TEST_CASE(flare__of_another_tenant__is_not_seen),

@@ -96,9 +96,9 @@ static void succeed_on_c(void)
 
 static void node__lost_past_its_grace__whole_gang_runs_again_elsewhere(void)
 {
-    uint64_t log_bytes;
+    struct iovec before = {(char *)(uintptr_t) "before", 6};
     run(1);
-    TEST_EQUAL(store_log_append(core.store, id, "before", 6, &log_bytes, NULL), COVEY_OK);
+    TEST_EQUAL(store_log_write(core.store, id, 0, &before, 1, NULL), COVEY_OK);
     TEST_EQUAL(store_result_write(core.store, id, 0, 0, "old", 3, 100, NULL), COVEY_OK);
     lose(&a);
     live(10 * S - 1 * MS);

@@ -104,11 +104,11 @@ static void expire__ended__all_of_it_goes(void)
 {
     const char *folder = rows_folder();
     struct store *store = rows_open(folder);
-    uint64_t size_bytes;
     TEST_EQUAL(rows_add(store, "A", "key"), COVEY_OK);
     TEST_EQUAL(rows_add(store, "live", ""), COVEY_OK);
     TEST_EQUAL(store_result_write(store, "A", 3, 0, "result", 6, 100, NULL), COVEY_OK);
-    TEST_EQUAL(store_log_append(store, "A", "line", 4, &size_bytes, NULL), COVEY_OK);
+    struct iovec line = {(char *)(uintptr_t) "line", 4};
+    TEST_EQUAL(store_log_write(store, "A", 0, &line, 1, NULL), COVEY_OK);
     TEST_EQUAL(rows_append(store, "A", 2, true), COVEY_OK);
     TEST_EQUAL(store_spool_bytes(store, "A"), 10);
     TEST_EQUAL(expire(store, INT64_MAX, 0, 0, 10), 1);
