@@ -352,3 +352,15 @@ void covey_raise_fd_limit(void)
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
 }
+
+enum covey_status covey_check_secret_file(const char *path, struct covey_error *error)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0)
+        return covey_error_set_errno(error, errno, "cannot read %s", path);
+    if (facts.st_mode & (S_IRWXO | S_IWGRP))
+        return covey_error_set(error, COVEY_EACCES,
+                               "%s holds a secret and others may read or write it: chmod 600 it",
+                               path);
+    return COVEY_OK;
+}

@@ -62,6 +62,13 @@ enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
 void covey_close(int *fd);
 
 /*
+ * Checks that a file that holds a secret may be read and written by nobody but its owner, and read
+ * by its group at most. EACCES with the remedy; the errors of stat(2).
+ */
+enum covey_status covey_check_secret_file(const char *path,
+                                          struct covey_error *error) COVEY_MUST_USE;
+
+/*
  * Raises this process's soft limit of descriptors to the hard one. For programs that have thousands
  * of connections and do not call select(); whoever they execute inherits it.
  */

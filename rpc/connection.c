@@ -313,6 +313,15 @@ static int say_hello(struct rpc_connection *connection)
 static void on_open(void *owner)
 {
     struct rpc_connection *connection = owner;
+    const char *name = rpc_transport_peer_name(connection->transport);
+    if (name) {
+        connection->peer_certificate = covey_strdup(name);
+        connection->peer.certificate_name = connection->peer_certificate;
+    }
+    if (name && !connection->peer_certificate) {
+        rpc_connection_lose(connection, "out of memory");
+        return;
+    }
     if (say_hello(connection) != 0) {
         rpc_connection_lose(connection, "out of memory");
         return;
@@ -404,6 +413,7 @@ void rpc_connection_unref(struct rpc_connection *connection)
     covey_list_remove(&connection->due_link);
     rpc_turn_unref(connection->turn);
     free(connection->peer_address);
+    free(connection->peer_certificate);
     covey_buffer_free(&connection->output);
     free(connection);
 }

@@ -45,6 +45,7 @@ struct rpc_connection {
     uv_timer_t timer; /* the handshake's end, then keepalive */
     struct rpc_peer peer;
     char *peer_address;
+    char *peer_certificate; /* NULL: none */
     struct rpc_rate control_frames;
     struct rpc_purse strangers; /* of its calls that are of nobody known */
     struct rpc_account

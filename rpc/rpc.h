@@ -148,6 +148,9 @@ struct rpc_peer {
     bool is_tls;
     bool is_loopback;
     const char *address; /* "unix:/path", "127.0.0.1:5000"; borrowed */
+    const char
+        *certificate_name; /* the common name of the certificate that a client has proved to
+                              be its own, where the server asks for one; NULL: none; borrowed */
 };
 
 /* On whose account a call is. */
@@ -192,7 +195,7 @@ void rpc_limits_init(struct rpc_limits *limits);
 
 struct rpc_tls {
     const char *certificate_file; /* PEM chain; for a client, its own, or NULL */
-    const char *key_file;         /* PEM */
+    const char *key_file;         /* PEM; a file that others may read is refused (EACCES) */
     const char
         *ca_file; /* PEM: whom to trust; a server that has it asks the client for a certificate */
     const char *server_name; /* client: checked against the certificate; NULL: the target's host */

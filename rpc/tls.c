@@ -1,6 +1,7 @@
 #include "rpc/tls.h"
 
 #include "base/error.h"
+#include "base/io.h"
 #include "base/memory.h"
 
 #include <arpa/inet.h>
@@ -20,6 +21,7 @@ struct rpc_tls_session {
     BIO *incoming;
     BIO *outgoing;
     char reason[256];
+    char peer_name[128]; /* "": none */
 };
 
 static const unsigned char alpn_h2[] = {2, 'h', '2'};
@@ -52,6 +54,14 @@ static int choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *ch
 static enum covey_status load_files(SSL_CTX *openssl, const struct rpc_tls *tls, bool is_server,
                                     struct covey_error *error)
 {
+    if (!tls->certificate_file != !tls->key_file)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "a certificate and its key go together: give both, or neither");
+    if (tls->key_file) {
+        enum covey_status status = covey_check_secret_file(tls->key_file, error);
+        if (status)
+            return status == COVEY_EACCES ? status : COVEY_EINVAL;
+    }
     if (tls->certificate_file &&
         SSL_CTX_use_certificate_chain_file(openssl, tls->certificate_file) != 1)
         return fail_openssl(error, "certificate", tls->certificate_file);
@@ -91,9 +101,13 @@ enum covey_status rpc_tls_context_create(const struct rpc_tls *tls, bool is_serv
     }
     if (is_server) {
         SSL_CTX_set_alpn_select_cb(made->openssl, choose_alpn, NULL);
-        if (tls->ca_file)
+        static const unsigned char sessions[] = "covey"; /* resumed ones are of this server */
+        SSL_CTX_set_session_id_context(made->openssl, sessions, sizeof sessions - 1);
+        if (tls->ca_file) {
+            SSL_CTX_set_client_CA_list(made->openssl, SSL_load_client_CA_file(tls->ca_file));
             SSL_CTX_set_verify(made->openssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                                NULL);
+        }
     } else {
         SSL_CTX_set_verify(made->openssl, SSL_VERIFY_PEER, NULL);
     }
@@ -157,6 +171,32 @@ void rpc_tls_session_destroy(struct rpc_tls_session *session)
     free(session);
 }
 
+/* The last of them is the most specific. One with a NUL in it would be read as another. */
+static void note_peer_name(struct rpc_tls_session *session)
+{
+    X509 *certificate = SSL_get1_peer_certificate(session->ssl);
+    X509_NAME *subject = certificate ? X509_get_subject_name(certificate) : NULL;
+    unsigned char *name = NULL;
+    int length = -1;
+    int last = -1;
+    for (int at = -1;
+         subject && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;)
+        last = at;
+    if (last >= 0)
+        length = ASN1_STRING_to_UTF8(&name,
+                                     X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    if (length > 0 && (size_t)length < sizeof session->peer_name &&
+        !memchr(name, 0, (size_t)length))
+        memcpy(session->peer_name, name, (size_t)length);
+    OPENSSL_free(name);
+    X509_free(certificate);
+}
+
+const char *rpc_tls_peer_name(const struct rpc_tls_session *session)
+{
+    return *session->peer_name ? session->peer_name : NULL;
+}
+
 static void note_reason(struct rpc_tls_session *session, const char *what)
 {
     long verified = SSL_get_verify_result(session->ssl);
@@ -184,8 +224,11 @@ enum rpc_tls_state rpc_tls_handshake(struct rpc_tls_session *session, const char
     const unsigned char *protocol;
     unsigned protocol_bytes;
     SSL_get0_alpn_selected(session->ssl, &protocol, &protocol_bytes);
-    if (protocol_bytes == 2 && memcmp(protocol, "h2", 2) == 0)
+    if (protocol_bytes == 2 && memcmp(protocol, "h2", 2) == 0) {
+        if (SSL_is_server(session->ssl))
+            note_peer_name(session);
         return RPC_TLS_OPEN;
+    }
     *reason = "the TLS peer does not speak HTTP/2 (ALPN h2)";
     return RPC_TLS_FAILED;
 }

@@ -17,7 +17,8 @@ struct rpc_tls_session;
 
 enum rpc_tls_state { RPC_TLS_WAITING, RPC_TLS_OPEN, RPC_TLS_FAILED };
 
-/* Loads the files. EINVAL with error filled in: a file is missing, malformed or does not match. */
+/* Loads the files. With error filled in: EINVAL: a file is missing, malformed or does not match.
+ * EACCES: others may read the key. */
 enum covey_status rpc_tls_context_create(const struct rpc_tls *tls, bool is_server,
                                          struct rpc_tls_context **context,
                                          struct covey_error *error) COVEY_MUST_USE;
@@ -27,6 +28,10 @@ void rpc_tls_context_destroy(struct rpc_tls_context *context);
 struct rpc_tls_session *rpc_tls_session_create(struct rpc_tls_context *context,
                                                const char *server_name);
 void rpc_tls_session_destroy(struct rpc_tls_session *session);
+
+/* The common name of the certificate that a client has shown, once the handshake is over; NULL
+ * where it was not asked for one, or its name is of no use. Borrowed. */
+const char *rpc_tls_peer_name(const struct rpc_tls_session *session);
 
 /* Goes on with the handshake. FAILED fills *reason (valid until the next call). */
 enum rpc_tls_state rpc_tls_handshake(struct rpc_tls_session *session, const char **reason);

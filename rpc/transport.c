@@ -360,3 +360,8 @@ int rpc_transport_fd(const struct rpc_transport *transport)
     uv_os_fd_t fd;
     return uv_fileno((const uv_handle_t *)&transport->handle.stream, &fd) ? -1 : fd;
 }
+
+const char *rpc_transport_peer_name(const struct rpc_transport *transport)
+{
+    return transport->tls ? rpc_tls_peer_name(transport->tls) : NULL;
+}

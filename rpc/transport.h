@@ -66,6 +66,9 @@ void rpc_transport_read_on(struct rpc_transport *transport);
 /* Closes; on_closed follows from the loop. */
 void rpc_transport_close(struct rpc_transport *transport);
 
+/* As rpc_tls_peer_name, NULL without TLS. */
+const char *rpc_transport_peer_name(const struct rpc_transport *transport);
+
 /* The socket, or -1. */
 int rpc_transport_fd(const struct rpc_transport *transport);
 

@@ -180,6 +180,9 @@ struct sched_quota {
 enum covey_status sched_set_tenant(struct sched *sched, const char *name,
                                    const struct sched_quota *quota) COVEY_MUST_USE;
 
+/* Every tenant is as if it had never been set. */
+void sched_forget_tenants(struct sched *sched);
+
 /* ---- requests ---- */
 
 /*

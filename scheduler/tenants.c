@@ -60,6 +60,27 @@ enum covey_status sched_set_tenant(struct sched *sched, const char *name,
     return COVEY_OK;
 }
 
+void sched_forget_tenants(struct sched *sched)
+{
+    struct sched_tenant *found;
+    /* A map must not change under a walk: the walk starts anew after each. */
+    do {
+        size_t cursor = 0;
+        void *value;
+        found = NULL;
+        while (!found && covey_map_next(&sched->tenants, &cursor, NULL, &value)) {
+            struct sched_tenant *tenant = value;
+            found = tenant->configured ? tenant : NULL;
+        }
+        if (found) {
+            found->quota = (struct sched_quota){.weight = 1};
+            found->configured = false;
+            drop_unused(sched, found);
+        }
+    } while (found);
+    sched->totals.freed++;
+}
+
 void sched_tenant_claim(const struct sched_flare *flare, uint32_t workers, bool claim)
 {
     struct sched_vector *claimed = &flare->line->tenant->claimed;

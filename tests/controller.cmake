@@ -11,6 +11,7 @@ target_compile_definitions(test_controller_states PRIVATE SOURCE_DIR="${CMAKE_SO
 covey_script_test(component controller.outside ${controller_test_dir}/test_outside.py)
 covey_unit_test(controller identity DEPENDS covey_controller)
 covey_unit_test(controller logs DEPENDS covey_controller)
+covey_unit_test(controller socket DEPENDS covey_controller)
 covey_unit_test(controller history DEPENDS covey_controller)
 foreach(object files flares open)
   covey_unit_test(store ${object} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/store/rows.c DEPENDS covey_store)

@@ -27,6 +27,8 @@ struct cli_common {
     const char *server;
     const char *token;
     const char *ca_file;
+    const char *certificate_file;
+    const char *key_file;
     bool tls;
     bool json;
     bool is_default_socket; /* server was found, not given */

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { KEY_TOKEN = 0x100, KEY_TLS, KEY_CA, KEY_JSON };
+enum { KEY_TOKEN = 0x100, KEY_TLS, KEY_CA, KEY_CERT, KEY_KEY, KEY_JSON };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Connection and output:", 10},
@@ -22,6 +22,8 @@ static const struct argp_option options[] = {
     {"token", KEY_TOKEN, "TOKEN", 0, "who you are, beyond a unix socket (default: COVEY_TOKEN)", 0},
     {"tls", KEY_TLS, NULL, 0, "encrypt the connection", 0},
     {"ca", KEY_CA, "FILE", 0, "whom to trust, in PEM; means --tls", 0},
+    {"cert", KEY_CERT, "FILE", 0, "this client's certificate, in PEM; means --tls", 0},
+    {"key", KEY_KEY, "FILE", 0, "the certificate's key, which nobody else may read", 0},
     {"json", KEY_JSON, NULL, 0, "JSON on standard output, one object a line", 0},
     {0},
 };
@@ -42,6 +44,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_CA:
         common->ca_file = argument;
+        common->tls = true;
+        return 0;
+    case KEY_CERT:
+        common->certificate_file = argument;
+        common->tls = true;
+        return 0;
+    case KEY_KEY:
+        common->key_file = argument;
         common->tls = true;
         return 0;
     case KEY_JSON:
@@ -130,7 +140,12 @@ enum covey_status cli_find_server(struct cli_common *common, struct covey_error 
         common->ca_file = config->ca_file;
         common->tls = true;
     }
-    common->tls = common->tls || config->tls;
+    /* A certificate and its key are from one place. */
+    if (!common->certificate_file && !common->key_file) {
+        common->certificate_file = config->certificate_file;
+        common->key_file = config->key_file;
+    }
+    common->tls = common->tls || config->tls || common->certificate_file || common->key_file;
     const char *variable = getenv("COVEY_SERVER");
     if (!common->server && variable && *variable)
         common->server = variable;
@@ -206,8 +221,12 @@ enum covey_status cli_connect(struct cli_common *common, struct covey_client **c
     covey_client_options_init(&connection);
     connection.server = common->server;
     connection.token = common->token;
-    connection.tls = common->tls;
+    /* Between two processes of a machine there is nothing to encrypt, whatever else is configured.
+     */
+    connection.tls = common->tls && strncmp(common->server, "unix:", 5) != 0;
     connection.ca_file = common->ca_file;
+    connection.certificate_file = common->certificate_file;
+    connection.key_file = common->key_file;
     connection.json = common->json;
     status = covey_client_create(&connection, client, error);
     if (!status)

@@ -17,7 +17,12 @@ static const cyaml_schema_field_t fields[] = {
                            token, 1, 4096),
     CYAML_FIELD_STRING_PTR("ca", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
                            ca_file, 1, 4096),
-    CYAML_FIELD_BOOL("tls", CYAML_FLAG_OPTIONAL, struct cli_config, tls), CYAML_FIELD_END};
+    CYAML_FIELD_STRING_PTR("cert", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
+                           certificate_file, 1, 4096),
+    CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
+                           key_file, 1, 4096),
+    CYAML_FIELD_BOOL("tls", CYAML_FLAG_OPTIONAL, struct cli_config, tls),
+    CYAML_FIELD_END};
 
 static const cyaml_schema_value_t schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct cli_config, fields)};

@@ -11,6 +11,8 @@ struct cli_config {
     char *server;
     char *token;
     char *ca_file;
+    char *certificate_file;
+    char *key_file;
     bool tls;
 };
 

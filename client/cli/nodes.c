@@ -151,6 +151,8 @@ static enum covey_status ask_version(struct cli_common *common, struct covey_ser
     options.token = common->token;
     options.tls = common->tls;
     options.ca_file = common->ca_file;
+    options.certificate_file = common->certificate_file;
+    options.key_file = common->key_file;
     options.json = common->json;
     enum covey_status status = covey_client_create(&options, &client, error);
     if (!status)

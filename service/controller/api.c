@@ -293,6 +293,26 @@ enum covey_status api_create(uv_loop_t *loop, const struct api_options *options,
     return COVEY_OK;
 }
 
+enum covey_status api_reload(struct api *api, const struct api_options *options,
+                             struct covey_error *error)
+{
+    struct tokens *tokens;
+    enum covey_status status =
+        tokens_load(options->tokens_file, options->join_token, &tokens, error);
+    if (status)
+        return status;
+    if (options->tenants_file)
+        status = controller_read_tenants(api->controller, options->tenants_file, error);
+    if (status) {
+        tokens_free(tokens);
+        return status;
+    }
+    tokens_free(api->tokens);
+    api->tokens = tokens;
+    api_touch(api);
+    return COVEY_OK;
+}
+
 enum covey_status api_listen(struct api *api, const char *address, const struct rpc_tls *tls,
                              char *bound, size_t bound_bytes, struct covey_error *error)
 {

@@ -25,6 +25,13 @@ struct api_options {
 enum covey_status api_create(uv_loop_t *loop, const struct api_options *options, struct api **api,
                              struct covey_error *error) COVEY_MUST_USE;
 
+/*
+ * Reads the files of tokens and of tenants again. Calls that are open go on as whoever began them.
+ * After a failure all is as it was.
+ */
+enum covey_status api_reload(struct api *api, const struct api_options *options,
+                             struct covey_error *error) COVEY_MUST_USE;
+
 /* As rpc_server_listen. */
 enum covey_status api_listen(struct api *api, const char *address, const struct rpc_tls *tls,
                              char *bound, size_t bound_bytes,

@@ -79,8 +79,9 @@ enum covey_status controller_create(struct store *store, const struct controller
                                     struct controller **controller,
                                     struct covey_error *error) COVEY_MUST_USE;
 
-/* Sets what tenants may hold by a file (docs/configuration.md). EINVAL names the line; what can be
- * wrong with a file. Some may be set after a failure. */
+/* Sets what tenants may hold by a file (docs/configuration.md); those that are not in it are as if
+ * they had never been set. EINVAL names the line; what can be wrong with a file. Nothing has
+ * changed after a failure, but for ENOMEM. */
 enum covey_status controller_read_tenants(struct controller *controller, const char *path,
                                           struct covey_error *error) COVEY_MUST_USE;
 

@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (1 << 20)
+#define CERTIFICATE    "cert:"
 
 /* Digests, so that a comparison takes the same time whatever was sent. */
 struct token {
     unsigned char digest[SHA256_DIGEST_LENGTH];
+    char *certificate; /* not a secret but the name of a certificate; NULL: a secret */
     struct identity identity;
 };
 
@@ -28,6 +30,11 @@ struct tokens {
     size_t count;
 };
 
+static bool names_certificate(const char *token)
+{
+    return strncmp(token, CERTIFICATE, strlen(CERTIFICATE)) == 0;
+}
+
 static enum covey_status add(struct tokens *tokens, const char *token,
                              const struct identity *identity)
 {
@@ -35,27 +42,23 @@ static enum covey_status add(struct tokens *tokens, const char *token,
     if (!rows)
         return COVEY_ENOMEM;
     tokens->rows = rows;
-    (void)SHA256((const unsigned char *)token, strlen(token), rows[tokens->count].digest);
-    rows[tokens->count++].identity = *identity;
-    return COVEY_OK;
-}
-
-static enum covey_status check_mode(const char *path, struct covey_error *error)
-{
-    struct stat info;
-    if (stat(path, &info) != 0)
-        return covey_error_set_errno(error, errno, "cannot read %s", path);
-    if (info.st_mode & (S_IRWXO | S_IWGRP))
-        return covey_error_set(error, COVEY_EACCES,
-                               "%s holds secrets and others may read or write it: chmod 600 it",
-                               path);
+    struct token *row = &rows[tokens->count];
+    *row = (struct token){.identity = *identity};
+    if (names_certificate(token)) {
+        row->certificate = covey_strdup(token + strlen(CERTIFICATE));
+        if (!row->certificate)
+            return COVEY_ENOMEM;
+    } else {
+        (void)SHA256((const unsigned char *)token, strlen(token), row->digest);
+    }
+    tokens->count++;
     return COVEY_OK;
 }
 
 static enum covey_status read_secret_file(const char *path, struct covey_buffer *contents,
                                           struct covey_error *error)
 {
-    enum covey_status status = check_mode(path, error);
+    enum covey_status status = covey_check_secret_file(path, error);
     if (!status)
         status = covey_file_read(path, FILE_MAX_BYTES, contents, error);
     if (!status)
@@ -88,6 +91,15 @@ enum covey_status token_file_read(const char *path, char **token, struct covey_e
     return status;
 }
 
+/* The row of the certificate of that name, or NULL. */
+static const struct token *find_certificate(const struct tokens *tokens, const char *name)
+{
+    for (size_t i = 0; i < tokens->count; i++)
+        if (tokens->rows[i].certificate && strcmp(tokens->rows[i].certificate, name) == 0)
+            return &tokens->rows[i];
+    return NULL;
+}
+
 static enum covey_status take_line(struct tokens *tokens, const char *path, unsigned number,
                                    char *line, struct covey_error *error)
 {
@@ -111,7 +123,12 @@ static enum covey_status take_line(struct tokens *tokens, const char *path, unsi
                                path, number, covey_text_fit(role, 32), role);
     (void)snprintf(identity.caller.tenant, sizeof identity.caller.tenant, "%s", tenant);
     identity.caller.is_operator = strcmp(role, "operator") == 0;
-    return add(tokens, token, &identity);
+    if (names_certificate(token) && find_certificate(tokens, token + strlen(CERTIFICATE)))
+        return covey_error_set(error, COVEY_EINVAL, "%s:%u: this certificate has a line already",
+                               path, number);
+    return add(tokens, token, &identity) == COVEY_OK
+               ? COVEY_OK
+               : covey_error_set(error, COVEY_ENOMEM, "no memory for tokens");
 }
 
 static enum covey_status take_file(struct tokens *tokens, const char *path,
@@ -139,6 +156,9 @@ enum covey_status tokens_load(const char *path, const char *join_token, struct t
     if (!*tokens)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for tokens");
     enum covey_status status = path ? take_file(*tokens, path, error) : COVEY_OK;
+    if (!status && join_token && names_certificate(join_token))
+        status =
+            covey_error_set(error, COVEY_EINVAL, "a join token does not begin with " CERTIFICATE);
     if (!status && join_token)
         status = add(*tokens, join_token, &node);
     if (status) {
@@ -152,6 +172,8 @@ void tokens_free(struct tokens *tokens)
 {
     if (!tokens)
         return;
+    for (size_t i = 0; i < tokens->count; i++)
+        free(tokens->rows[i].certificate);
     free(tokens->rows);
     free(tokens);
 }
@@ -168,7 +190,8 @@ static const struct token *find_token(const struct tokens *tokens, const char *g
     const struct token *found = NULL;
     (void)SHA256((const unsigned char *)given, strlen(given), digest);
     for (size_t i = 0; i < tokens->count; i++)
-        if (CRYPTO_memcmp(digest, tokens->rows[i].digest, sizeof digest) == 0)
+        if (CRYPTO_memcmp(digest, tokens->rows[i].digest, sizeof digest) == 0 &&
+            !tokens->rows[i].certificate)
             found = &tokens->rows[i];
     return found;
 }
@@ -181,6 +204,21 @@ static const struct identity *find_bearer(const struct tokens *tokens, const cha
     if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
         token = find_token(tokens, authorization + sizeof scheme - 1);
     return token ? &token->identity : NULL;
+}
+
+static enum covey_status find_certificate_owner(const struct tokens *tokens, const char *name,
+                                                struct identity *identity,
+                                                struct covey_error *error)
+{
+    const struct token *row = find_certificate(tokens, name);
+    if (row) {
+        *identity = row->identity;
+        return COVEY_OK;
+    }
+    return covey_error_set(error, COVEY_EUNAUTHENTICATED,
+                           "the certificate of '%s' is nobody's: give a token, or let the "
+                           "controller's tokens file have a line cert:NAME for it",
+                           name);
 }
 
 enum covey_status identity_find(const struct tokens *tokens, const struct rpc_peer *peer,
@@ -196,6 +234,8 @@ enum covey_status identity_find(const struct tokens *tokens, const struct rpc_pe
         *identity = *known;
         return COVEY_OK;
     }
+    if (peer->certificate_name)
+        return find_certificate_owner(tokens, peer->certificate_name, identity, error);
     if (!peer->is_unix)
         return covey_error_set(error, COVEY_EUNAUTHENTICATED,
                                "a token is needed over TCP: give one that is in the controller's "

@@ -15,6 +15,7 @@ struct tokens;
 
 /*
  * Reads a file of tokens, "TOKEN TENANT user|operator" a line, '#' starting a comment; NULL: none.
+ * "cert:NAME" in the place of a token: who shows a certificate of that common name.
  * It must not be readable by others (EACCES). EINVAL names the line.
  */
 enum covey_status tokens_load(const char *path, const char *join_token, struct tokens **tokens,
@@ -28,7 +29,8 @@ enum covey_status token_file_read(const char *path, char **token,
 /* Of root, or of the user that runs this process: nothing could be kept from them. */
 bool identity_is_trusted(const struct rpc_peer *peer);
 
-/* authorization: the value of that metadata key, or NULL. EUNAUTHENTICATED. */
+/* authorization: the value of that metadata key, or NULL: then the certificate counts, and then the
+ * unix socket. EUNAUTHENTICATED. */
 enum covey_status identity_find(const struct tokens *tokens, const struct rpc_peer *peer,
                                 const char *authorization, struct identity *identity,
                                 struct covey_error *error) COVEY_MUST_USE;

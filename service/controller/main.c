@@ -17,12 +17,13 @@
 
 #define STOP_GRACE_NS (2 * COVEY_NS_PER_S)
 #define EXIT_BAD      2
+#define SIGNALS       3
 
 struct daemon {
     uv_loop_t loop;
     struct settings settings;
     struct api *api;
-    uv_signal_t signals[2];
+    uv_signal_t signals[SIGNALS];
     uv_pipe_t lifeline;
     bool has_lifeline;
     bool stopping;
@@ -32,7 +33,7 @@ struct daemon {
 static void close_handles(void *data)
 {
     struct daemon *daemon = data;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
     if (daemon->has_lifeline)
         uv_close((uv_handle_t *)&daemon->lifeline, NULL);
@@ -46,9 +47,41 @@ static void stop(struct daemon *daemon, const char *why)
     daemon->stopping = true;
 }
 
+static void free_token(char *token)
+{
+    if (token)
+        explicit_bzero(token, strlen(token));
+    free(token);
+}
+
+/* A file that is wrong changes nothing: who works goes on working. */
+static void reload(struct daemon *daemon)
+{
+    const struct settings *settings = &daemon->settings;
+    struct covey_error error = {0};
+    char *join_token = NULL;
+    enum covey_status status = COVEY_OK;
+    if (settings->join_token_file)
+        status = token_file_read(settings->join_token_file, &join_token, &error);
+    const struct api_options options = {.join_token = join_token,
+                                        .tokens_file = settings->tokens_file,
+                                        .tenants_file = settings->tenants_file};
+    if (!status)
+        status = api_reload(daemon->api, &options, &error);
+    free_token(join_token);
+    if (status)
+        log_error("tokens and tenants stay as they were: %s", error.message);
+    else
+        log_info("tokens and tenants were read again");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
-    stop(handle->data, strsignal(number));
+    struct daemon *daemon = handle->data;
+    if (number != SIGHUP)
+        stop(daemon, strsignal(number));
+    else if (daemon->api && !daemon->stopping)
+        reload(daemon);
 }
 
 static void on_allocate(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *buffer)
@@ -86,8 +119,8 @@ static enum covey_status open_lifeline(struct daemon *daemon, struct covey_error
 
 static void start_signals(struct daemon *daemon)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
-    for (size_t i = 0; i < 2; i++) {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < SIGNALS; i++) {
         (void)uv_signal_init(&daemon->loop, &daemon->signals[i]);
         daemon->signals[i].data = daemon;
         (void)uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
@@ -95,21 +128,6 @@ static void start_signals(struct daemon *daemon)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file limit is a full disk, not the end */
-}
-
-/* The folder of a unix socket may not be there yet. */
-static enum covey_status make_socket_folder(const char *address, struct covey_error *error)
-{
-    const char *slash = strrchr(address, '/');
-    if (strncmp(address, "unix:/", 6) != 0 || slash == address + 5)
-        return COVEY_OK;
-    char *folder = covey_asprintf("%.*s", (int)(slash - address - 5), address + 5);
-    if (!folder)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory for an address");
-    enum covey_status status =
-        access(folder, F_OK) == 0 ? COVEY_OK : covey_make_dirs(folder, 0700, error);
-    free(folder);
-    return status;
 }
 
 static enum covey_status listen_everywhere(struct daemon *daemon, struct covey_buffer *addresses,
@@ -124,10 +142,14 @@ static enum covey_status listen_everywhere(struct daemon *daemon, struct covey_b
         const char *address = settings->listen.rows[i];
         bool is_unix = strncmp(address, "unix:", 5) == 0;
         char bound[256];
-        status = make_socket_folder(address, error);
+        const char *path = address + strlen("unix:");
+        if (is_unix)
+            status = socket_folder_make(path, &settings->socket_access, error);
         if (!status)
             status = api_listen(daemon->api, address, settings->tls_cert && !is_unix ? &tls : NULL,
                                 bound, sizeof bound, error);
+        if (!status && is_unix)
+            status = socket_admit(path, &settings->socket_access, error);
         if (status)
             break;
         log_info("listening address=%s", bound);
@@ -171,9 +193,7 @@ static enum covey_status start(struct daemon *daemon, struct covey_error *error)
                                         .allow_plaintext = settings->insecure != 0};
     if (!status)
         status = api_create(&daemon->loop, &options, &daemon->api, error);
-    if (join_token)
-        explicit_bzero(join_token, strlen(join_token));
-    free(join_token);
+    free_token(join_token);
     free(state_dir);
     struct covey_buffer addresses = {0};
     if (!status)

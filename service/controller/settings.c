@@ -34,6 +34,8 @@ static const struct config_option options[] = {
     {"topology", CONFIG_STRINGS, offsetof(struct settings, topology), 0, 0, "LABEL",
      "A level of the topology, from the top: zone, rack; repeatable"},
     TEXT("state-dir", state_dir, "FOLDER", "Keep the journal, blobs, results and logs here"),
+    TEXT("socket-mode", socket_mode, "MODE", "Of unix sockets: 0600, 0660 or 0666"),
+    TEXT("socket-group", socket_group, "GROUP", "Of unix sockets, with socket-mode 0660"),
     TEXT("tls-cert", tls_cert, "FILE", "Serve TLS on TCP with this certificate chain (PEM)"),
     TEXT("tls-key", tls_key, "FILE", "The certificate's key (PEM)"),
     TEXT("tls-ca", tls_ca, "FILE", "Ask clients for certificates of these authorities (PEM)"),
@@ -109,8 +111,12 @@ static char *default_state_dir(void)
     return covey_asprintf("%s/.local/state/covey", home ? home : "");
 }
 
-static enum covey_status check(const struct settings *settings, struct covey_error *error)
+static enum covey_status check(struct settings *settings, struct covey_error *error)
 {
+    enum covey_status status = socket_access_parse(settings->socket_mode, settings->socket_group,
+                                                   &settings->socket_access, error);
+    if (status)
+        return status;
     if (!settings->tls_cert != !settings->tls_key)
         return covey_error_set(error, COVEY_EINVAL, "--tls-cert and --tls-key go together");
     if (settings->tls_ca && !settings->tls_cert)

@@ -4,11 +4,15 @@
 
 #include "service/common/config.h"
 #include "service/controller/controller.h"
+#include "service/controller/socket.h"
 
 struct settings {
     struct config_strings listen;
     struct config_strings topology;
     char *state_dir;
+    char *socket_mode;
+    char *socket_group;
+    struct socket_access socket_access; /* what these two say */
     char *tls_cert;
     char *tls_key;
     char *tls_ca;

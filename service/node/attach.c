@@ -158,7 +158,10 @@ static const struct rpc_call_events events = {
 enum covey_status attach_open(struct node *agent, struct covey_error *error)
 {
     struct rpc_channel_options options;
-    struct rpc_tls tls = {.ca_file = agent->options.ca_file};
+    const struct node_options *own = &agent->options;
+    struct rpc_tls tls = {.ca_file = own->ca_file,
+                          .certificate_file = *own->certificate_file ? own->certificate_file : NULL,
+                          .key_file = *own->key_file ? own->key_file : NULL};
     rpc_channel_options_init(&options);
     /* A Prepare brings the parameters of all workers. */
     options.limits.message_bytes = (size_t)64 << 20;

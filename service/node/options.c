@@ -28,6 +28,8 @@ enum key {
     KEY_LIFELINE_FD,
     KEY_ISOLATION,
     KEY_CA_FILE,
+    KEY_CERT,
+    KEY_KEY,
     KEY_LABEL,
     KEY_TAINT,
     KEY_GPUS,
@@ -50,6 +52,8 @@ static const struct argp_option rows[] = {
      0},
     {"join-token-file", KEY_JOIN_TOKEN_FILE, "FILE", 0, "The cluster's join token", 0},
     {"ca-file", KEY_CA_FILE, "FILE", 0, "Certificates to trust: TLS to the controller", 0},
+    {"cert", KEY_CERT, "FILE", 0, "This node's certificate, for a controller that asks for one", 0},
+    {"key", KEY_KEY, "FILE", 0, "The certificate's key, which nobody else may read", 0},
     {"warm-hosts", KEY_WARM_HOSTS, "N", 0, "Hosts kept ready (default: 1)", 0},
     {"warm-packs", KEY_WARM_PACKS, "N", 0, "Packs kept ready (default: 2)", 0},
     {"cache-bytes", KEY_CACHE_BYTES, "SIZE", 0, "Bound of the code cache (default: 4G)", 0},
@@ -262,6 +266,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_CA_FILE:
         copy_text(state, options->ca_file, sizeof(options->ca_file), text);
         return 0;
+    case KEY_CERT:
+        copy_text(state, options->certificate_file, sizeof(options->certificate_file), text);
+        return 0;
+    case KEY_KEY:
+        copy_text(state, options->key_file, sizeof(options->key_file), text);
+        return 0;
     case KEY_JOIN_TOKEN_FILE:
         read_token(state, options, text);
         return 0;
@@ -277,6 +287,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (!*options->controller)
             argp_error(state, "--controller is needed");
+        if (!*options->certificate_file != !*options->key_file)
+            argp_error(state, "--cert and --key go together");
+        if (*options->certificate_file && !*options->ca_file)
+            argp_error(state, "--cert needs --ca-file, the authorities of the controller's own");
         return 0;
     default:
         return parse_resource(key, text, state);

@@ -45,8 +45,10 @@ struct node_options {
     uint64_t cache_bytes;
     int lifeline_fd; /* -1: none */
     enum tree_kind tree;
-    char program_folder[512]; /* where covey-host and covey-pack are */
-    char ca_file[256];        /* whom to trust; empty: plaintext */
+    char program_folder[512];   /* where covey-host and covey-pack are */
+    char ca_file[256];          /* whom to trust; empty: plaintext */
+    char certificate_file[256]; /* this node's own; empty: none */
+    char key_file[256];
     struct node_pair labels[NODE_PAIRS_MAX];
     size_t label_count;
     struct node_pair taints[NODE_PAIRS_MAX];

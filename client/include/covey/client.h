@@ -43,8 +43,8 @@ struct covey_client_options {
     const char *token;            /* who the user is, beyond a unix socket; may be NULL */
     bool tls;                     /* encrypt; the files below are PEM and may be NULL */
     const char *ca_file;          /* whom to trust */
-    const char *certificate_file; /* this client's own, with its key */
-    const char *key_file;
+    const char *certificate_file; /* this client's own, with its key; both or neither */
+    const char *key_file;         /* refused (EACCES) where others may read it */
     const char *server_name; /* expected in the server's certificate; NULL: the host of server */
     bool allow_plaintext;    /* without TLS beyond loopback and unix sockets */
     bool json;               /* fill in the json members */

@@ -164,6 +164,8 @@ static const struct rpc_call_events *start(struct rpc_call *call, void *service_
     }
     serving->echo = echo;
     echo->peer = *rpc_call_peer(call);
+    (void)snprintf(echo->certificate_name, sizeof echo->certificate_name, "%s",
+                   echo->peer.certificate_name ? echo->peer.certificate_name : "");
     const char *value = rpc_call_metadata(call, "x-test");
     snprintf(echo->metadata, sizeof echo->metadata, "%s", value ? value : "");
     *data = serving;

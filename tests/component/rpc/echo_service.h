@@ -27,6 +27,7 @@ struct echo {
     char last_end_message[256];
     char metadata[64]; /* the last value of "x-test" */
     struct rpc_peer peer;
+    char certificate_name[64]; /* of that peer; "": none */
 };
 
 extern const struct rpc_service echo_service;

@@ -1,10 +1,12 @@
 /* TLS: who is trusted, and what is refused. */
+#include "rpc/tls.h"
 #include "tests/component/rpc/fixture.h"
 #include "tests/harness/harness.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char certificate[128];
 static char key[128];
@@ -111,6 +113,52 @@ static void call__to_a_server_that_asks_who__needs_a_certificate(void)
     TEST_EQUAL(client.code, RPC_OK);
 }
 
+/* Who the server takes a client for. */
+static void expect_name(const struct rpc_tls *server, const struct rpc_tls *client_tls,
+                        const char *name)
+{
+    struct fixture fixture;
+    struct client client;
+    fixture_init(&fixture);
+    fixture_start(&fixture, "127.0.0.1:0", server, client_tls);
+    client_call(&fixture, &client, "Unary", "hello", 0, 10);
+    TEST_EQUAL(client.code, RPC_OK);
+    TEST_EQUAL_STRING(fixture.echo.certificate_name, name);
+    fixture_stop(&fixture);
+}
+
+static void call__with_a_certificate__server_knows_its_name(void)
+{
+    struct rpc_tls asking = {
+        .certificate_file = certificate, .key_file = key, .ca_file = other_certificate};
+    struct rpc_tls quiet = {.certificate_file = certificate, .key_file = key};
+    struct rpc_tls known = {
+        .ca_file = certificate, .certificate_file = other_certificate, .key_file = other_key};
+    expect_name(&asking, &known, "other");
+    /* What nobody has checked is not a name. */
+    expect_name(&quiet, &known, "");
+}
+
+static void create__key_that_others_may_read__is_refused(void)
+{
+    struct covey_error error = {0};
+    struct rpc_tls_context *context = NULL;
+    struct rpc_tls tls = {.certificate_file = certificate, .key_file = key};
+    TEST_REQUIRE(chmod(key, 0644) == 0);
+    TEST_EQUAL(rpc_tls_context_create(&tls, true, &context, &error), COVEY_EACCES);
+    TEST_TRUE(strstr(error.message, key) && strstr(error.message, "chmod 600"));
+    TEST_EQUAL(rpc_tls_context_create(&tls, false, &context, &error), COVEY_EACCES);
+    TEST_REQUIRE(chmod(key, 0640) == 0);
+    TEST_EQUAL(rpc_tls_context_create(&tls, false, &context, &error), COVEY_OK);
+    rpc_tls_context_destroy(context);
+    TEST_REQUIRE(chmod(key, 0600) == 0);
+    struct rpc_tls half = {.certificate_file = certificate};
+    TEST_EQUAL(rpc_tls_context_create(&half, false, &context, &error), COVEY_EINVAL);
+    half = (struct rpc_tls){.key_file = key};
+    TEST_EQUAL(rpc_tls_context_create(&half, false, &context, &error), COVEY_EINVAL);
+    TEST_TRUE(strstr(error.message, "go together") != NULL);
+}
+
 static void call__plain_to_tls_and_tls_to_plain__is_unavailable(void)
 {
     struct rpc_tls server = {.certificate_file = certificate, .key_file = key};
@@ -134,6 +182,7 @@ static void listen__with_files_that_do_not_fit__is_refused(void)
         {.certificate_file = certificate, .key_file = key, .ca_file = "/no/such/file"},
     };
     struct fixture fixture;
+    TEST_REQUIRE(chmod(certificate, 0600) == 0); /* it stands for a key, too */
     fixture_init(&fixture);
     fixture_start_server(&fixture, "127.0.0.1:0", NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -150,6 +199,8 @@ static const struct test_case cases[] = {
     TEST_CASE(call__to_an_unknown_server__is_unavailable),
     TEST_CASE(call__to_a_server_of_another_name__is_unavailable),
     TEST_CASE(call__to_a_server_that_asks_who__needs_a_certificate),
+    TEST_CASE(call__with_a_certificate__server_knows_its_name),
+    TEST_CASE(create__key_that_others_may_read__is_refused),
     TEST_CASE(call__plain_to_tls_and_tls_to_plain__is_unavailable),
     TEST_CASE(listen__with_files_that_do_not_fit__is_refused),
     {0},

@@ -38,6 +38,44 @@ static void identity__unix_socket__tenant_is_the_uid(void)
     tokens_free(tokens);
 }
 
+static void identity__certificate__is_whose_line_names_it(void)
+{
+    struct tokens *tokens;
+    struct identity identity;
+    struct rpc_peer peer = {.is_tls = true, .certificate_name = "alice.example"};
+    const char *path =
+        write_tokens("cert:alice.example alice user\ncert:root.example ops operator\n"
+                     "secret bob user\n",
+                     0600);
+    TEST_REQUIRE(tokens_load(path, "join", &tokens, &error) == COVEY_OK);
+    TEST_EQUAL(identity_find(tokens, &peer, NULL, &identity, &error), COVEY_OK);
+    TEST_EQUAL_STRING(identity.caller.tenant, "alice");
+    TEST_TRUE(!identity.caller.is_operator && !identity.is_node);
+    peer.certificate_name = "root.example";
+    TEST_EQUAL(identity_find(tokens, &peer, NULL, &identity, &error), COVEY_OK);
+    TEST_TRUE(identity.caller.is_operator);
+    /* Who shows a token as well is whose that is, and a wrong one is refused. */
+    TEST_EQUAL(identity_find(tokens, &peer, "Bearer secret", &identity, &error), COVEY_OK);
+    TEST_EQUAL_STRING(identity.caller.tenant, "bob");
+    TEST_EQUAL(identity_find(tokens, &peer, "Bearer no", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    peer.certificate_name = "mallory.example";
+    TEST_EQUAL(identity_find(tokens, &peer, NULL, &identity, &error), COVEY_EUNAUTHENTICATED);
+    TEST_TRUE(strstr(error.message, "'mallory.example'") != NULL);
+    /* The name of a certificate is no secret: it is no token either. */
+    peer.certificate_name = NULL;
+    TEST_EQUAL(identity_find(tokens, &peer, "Bearer cert:alice.example", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    TEST_EQUAL(identity_find(tokens, &peer, "Bearer alice.example", &identity, &error),
+               COVEY_EUNAUTHENTICATED);
+    tokens_free(tokens);
+    TEST_EQUAL(
+        tokens_load(write_tokens("cert:a x user\ncert:a y user\n", 0600), NULL, &tokens, &error),
+        COVEY_EINVAL);
+    TEST_TRUE(strstr(error.message, "tokens:2:") != NULL);
+    TEST_EQUAL(tokens_load(NULL, "cert:a", &tokens, &error), COVEY_EINVAL);
+}
+
 static void identity__tcp__only_with_a_token(void)
 {
     struct tokens *tokens;
@@ -148,6 +186,7 @@ static void ulid_is_valid__others__not(void)
 
 static const struct test_case identities[] = {
     TEST_CASE(identity__unix_socket__tenant_is_the_uid),
+    TEST_CASE(identity__certificate__is_whose_line_names_it),
     TEST_CASE(identity__tcp__only_with_a_token),
     TEST_CASE(find_agent__not_trusted__needs_the_join_token),
     TEST_CASE(tokens_load__wrong_file__names_the_line),

@@ -118,6 +118,22 @@ static void tenants__quota_reached__waits_with_that_reason(void)
     core_stop(&core);
 }
 
+static void tenants__read_again__wrong_changes_nothing_and_who_is_left_out_is_free(void)
+{
+    start();
+    TEST_EQUAL(read_tenants("uid:1 slots=3\n"), COVEY_OK);
+    submit(low, 2, 0, false, 0);
+    submit(high, 2, 0, false, 0);
+    TEST_EQUAL(core_state(&core, high), FLARE_QUEUED);
+    TEST_EQUAL(read_tenants("other slots=1\nuid:1 slots=none\n"), COVEY_EINVAL);
+    core_pass(&core, 0);
+    TEST_EQUAL(core_state(&core, high), FLARE_QUEUED);
+    TEST_EQUAL(read_tenants("other slots=1\n"), COVEY_OK);
+    core_pass(&core, 0);
+    TEST_EQUAL(core_state(&core, high), FLARE_PREPARING);
+    core_stop(&core);
+}
+
 static void tenants__malformed__names_the_line(void)
 {
     static const char *const bad[] = {"a weight=0",  "a weight=1001", "a slots=-1", "a slots",
@@ -195,6 +211,7 @@ static const struct test_case policy[] = {
     TEST_CASE(preempt__with_restarts_left__queued_again_behind),
     TEST_CASE(preempt__not_preemptible_or_switched_off__waits),
     TEST_CASE(tenants__quota_reached__waits_with_that_reason),
+    TEST_CASE(tenants__read_again__wrong_changes_nothing_and_who_is_left_out_is_free),
     TEST_CASE(tenants__malformed__names_the_line),
     TEST_CASE(plan__has_to_wait__says_until_when_and_what_would_go_now),
     TEST_CASE(age__waited_long_enough__goes_before_a_higher_priority),
