@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/quantity.h"
+#include "base/start.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -362,6 +363,7 @@ int main(int argc, char **argv)
         .doc = "Simulates the scheduler, and others to compare it with, on a machine and jobs that "
                "are made up or read from a file. The same options give the same bytes.",
     };
+    covey_start();
     argp_err_exit_status = EXIT_BAD_INPUT;
     argp_program_version = "covey-sim " COVEY_VERSION;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);

@@ -3,6 +3,7 @@
 #include "client/cli/output.h"
 
 #include "base/log.h"
+#include "base/start.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ static const struct argp argp = {
 int main(int argc, char **argv)
 {
     static char name[64];
+    covey_start();
     argp_err_exit_status = CLI_BAD_INPUT;
     covey_log_init("covey");
     signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/start.h"
 #include "base/memory.h"
 #include "service/controller/api.h"
 #include "service/controller/settings.h"
@@ -219,6 +220,7 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon;
     struct covey_error error = {0};
+    covey_start();
     covey_log_init("coveyd");
     if (settings_load(argc, argv, &daemon.settings, &error) != COVEY_OK ||
         covey_fault_init(&error) != COVEY_OK) {

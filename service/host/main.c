@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/start.h"
 #include "service/host/host.h"
 
 #include <signal.h>
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
 {
     struct covey_error error = {0};
     struct rlimit core = {0, 0};
+    covey_start();
     covey_log_init("covey-host");
     if (argc != 3) {
         (void)fprintf(stderr, "covey-host is started by covey-node, not by hand\n");

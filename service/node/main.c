@@ -1,5 +1,6 @@
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/start.h"
 #include "service/node/node.h"
 
 #include <signal.h>
@@ -8,6 +9,7 @@ int main(int argc, char **argv)
 {
     struct node_options options;
     struct covey_error error = {0};
+    covey_start();
     covey_log_init("covey-node");
     node_options_parse(&options, argc, argv);
     if (covey_fault_init(&error) != COVEY_OK) {

@@ -2,6 +2,7 @@
  * socket on descriptor 3, in the cgroup where it is given one. */
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/start.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ int main(int argc, char **argv)
 {
     static struct pack pack;
     struct covey_error error = {0};
+    covey_start();
     covey_log_init("covey-pack");
     if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
         (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
