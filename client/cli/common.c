@@ -5,6 +5,7 @@
 #include "client/cli/config.h"
 #include "client/cli/output.h"
 #include "client/cli/paths.h"
+#include "client/cli/trust.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,18 +112,24 @@ int cli_fail(const struct covey_error *error)
     return cli_exit_of(error->status);
 }
 
-/* A socket that a killed controller has left behind refuses. */
-static bool somebody_listens(const char *path)
+/* ENOTFOUND: nobody listens. A socket that a killed controller has left behind refuses. */
+static enum covey_status find_default(const char *path, struct covey_error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return false;
+    if (access(path, F_OK) < 0)
+        return COVEY_ENOTFOUND;
+    enum covey_status status = cli_trust_folder(cli_path_runtime(), error);
+    if (status)
+        return status;
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool listens = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0)
-        close(fd);
-    return listens;
+    if (fd < 0)
+        return covey_error_set_errno(error, errno, "cannot make a socket");
+    status = connect(fd, (struct sockaddr *)&address, sizeof address) < 0
+                 ? COVEY_ENOTFOUND
+                 : cli_trust_peer(fd, path, error);
+    close(fd);
+    return status;
 }
 
 enum covey_status cli_find_server(struct cli_common *common, struct covey_error *error)
@@ -158,10 +165,13 @@ enum covey_status cli_find_server(struct cli_common *common, struct covey_error 
         return covey_error_set(error, COVEY_EINVAL,
                                "the path of the default socket is too long: set XDG_RUNTIME_DIR or "
                                "--server");
-    if (!somebody_listens(address + strlen("unix:")))
+    status = find_default(address + strlen("unix:"), error);
+    if (status == COVEY_ENOTFOUND)
         return covey_error_set(error, COVEY_ENOTFOUND,
                                "no controller is running here and none is configured: start one "
                                "with covey up, or name one with --server");
+    if (status)
+        return status;
     common->server = address;
     common->is_default_socket = true;
     return COVEY_OK;

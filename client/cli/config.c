@@ -67,7 +67,8 @@ enum covey_status cli_config_read(const struct cli_config **config, struct covey
     if (failed)
         return covey_error_set(error, COVEY_EINVAL, "%s: %s", path,
                                *reason ? reason : cyaml_strerror(failed));
-    read = loaded;
-    *config = read;
+    /* Nothing is loaded from a file that is empty or all comment. */
+    if (loaded)
+        *config = read = loaded;
     return COVEY_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,18 +29,6 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-const char *cli_path_runtime(void)
-{
-    static char path[PATH_MAX];
-    if (variable("COVEY_RUNTIME_DIR"))
-        return set_path(path, "%s", variable("COVEY_RUNTIME_DIR"));
-    if (geteuid() == 0)
-        return "/run/covey";
-    if (variable("XDG_RUNTIME_DIR"))
-        return set_path(path, "%s/covey", variable("XDG_RUNTIME_DIR"));
-    return set_path(path, "/tmp/covey-%u", (unsigned)geteuid());
-}
-
 const char *cli_path_state(void)
 {
     static char path[PATH_MAX];
@@ -50,6 +39,29 @@ const char *cli_path_state(void)
     if (variable("XDG_STATE_HOME"))
         return set_path(path, "%s/covey", variable("XDG_STATE_HOME"));
     return variable("HOME") ? set_path(path, "%s/.local/state/covey", variable("HOME")) : NULL;
+}
+
+/* Where systemd has a folder for this user, although the environment does not say so (su, cron). */
+static bool has_user_folder(char path[PATH_MAX])
+{
+    struct stat facts;
+    return set_path(path, "/run/user/%u", (unsigned)geteuid()) && stat(path, &facts) == 0 &&
+           facts.st_uid == geteuid();
+}
+
+const char *cli_path_runtime(void)
+{
+    static char path[PATH_MAX];
+    char user[PATH_MAX];
+    if (variable("COVEY_RUNTIME_DIR"))
+        return set_path(path, "%s", variable("COVEY_RUNTIME_DIR"));
+    if (geteuid() == 0)
+        return "/run/covey";
+    if (variable("XDG_RUNTIME_DIR"))
+        return set_path(path, "%s/covey", variable("XDG_RUNTIME_DIR"));
+    if (has_user_folder(user))
+        return set_path(path, "%s/covey", user);
+    return cli_path_state() ? set_path(path, "%s/run", cli_path_state()) : NULL;
 }
 
 const char *cli_path_config(void)

@@ -2,9 +2,10 @@
  * Where things are. Each function gives a path in static storage, or NULL where it would be too
  * long (or, for the configuration, where there is no home folder).
  *
- * Runtime folder: COVEY_RUNTIME_DIR; else /run/covey for root; else covey in XDG_RUNTIME_DIR; else
- * /tmp/covey-UID. State folder: COVEY_STATE_DIR; else /var/lib/covey for root; else covey in
- * XDG_STATE_HOME, ~/.local/state.
+ * Runtime folder: COVEY_RUNTIME_DIR; else /run/covey for root; else covey in XDG_RUNTIME_DIR or
+ * /run/user/UID; else run in the state folder. Never a fixed name in /tmp, which anybody may take
+ * first. State folder: COVEY_STATE_DIR; else /var/lib/covey for root; else covey in XDG_STATE_HOME,
+ * ~/.local/state.
  */
 #ifndef CLI_PATHS_H
 #define CLI_PATHS_H

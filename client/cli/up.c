@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "client/cli/cli.h"
 #include "client/cli/cluster.h"
 #include "client/cli/nodes.h"
@@ -11,13 +12,13 @@
 #include "client/cli/quote.h"
 #include "client/cli/runfile.h"
 #include "client/cli/simple.h"
+#include "client/cli/trust.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEY_NODES = 0x800, KEY_SLOTS, KEY_LISTEN, KEY_COLD, KEY_LABEL, KEY_RACKS };
@@ -85,21 +86,16 @@ static enum covey_status fill_paths(struct cli_cluster *cluster, struct covey_er
         return covey_error_set(error, COVEY_EINVAL,
                                "no folder for state or sockets, or its path is too long: set "
                                "COVEY_STATE_DIR and COVEY_RUNTIME_DIR");
+    if (!covey_text_valid(runtime, strlen(runtime)) || !covey_text_valid(state, strlen(state)))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "the name of the folder '%s' or '%s' is no UTF-8: set "
+                               "COVEY_STATE_DIR and COVEY_RUNTIME_DIR to others",
+                               state, runtime);
     snprintf(cluster->runtime, sizeof cluster->runtime, "%s", runtime);
     snprintf(cluster->state, sizeof cluster->state, "%s", state);
     snprintf(cluster->server, sizeof cluster->server, "%s", server);
     enum covey_status status = covey_make_dirs(runtime, 0700, error);
     return status ? status : covey_make_dirs(state, 0700, error);
-}
-
-/* A folder in /tmp may be somebody else's trap. */
-static enum covey_status check_owner(const char *folder, struct covey_error *error)
-{
-    struct stat facts;
-    if (lstat(folder, &facts) || !S_ISDIR(facts.st_mode) || facts.st_uid != geteuid())
-        return covey_error_set(error, COVEY_EACCES, "%s is not a folder of yours: remove it",
-                               folder);
-    return COVEY_OK;
 }
 
 static size_t count_alive(const struct cli_cluster *cluster)
@@ -181,7 +177,7 @@ int cli_up(int argc, char **argv)
     if (!status)
         status = fill_paths(&up.cluster, &error);
     if (!status)
-        status = check_owner(up.cluster.runtime, &error);
+        status = cli_trust_folder(up.cluster.runtime, &error);
     if (!status)
         status = cli_runfile_lock(up.cluster.runtime, &lock_fd, &error);
     if (!status)
