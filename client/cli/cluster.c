@@ -1,5 +1,6 @@
 #include "client/cli/cluster.h"
 
+#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,8 +119,7 @@ static void become(const struct cli_cluster *cluster, const struct cli_process *
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     /* Kept over exec: these two, by their numbers, and nothing that covey was started with. */
-    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
-        _exit(126);
+    covey_close_others(cluster->lifeline_fd, ready_fd);
     if (cluster->lifeline_fd >= 0)
         fcntl(cluster->lifeline_fd, F_SETFD, 0);
     if (ready_fd >= 0)
@@ -288,7 +287,9 @@ static enum covey_status start_node(struct cli_cluster *cluster, uint32_t index,
 
 enum covey_status cli_cluster_start(struct cli_cluster *cluster, struct covey_error *error)
 {
-    enum covey_status status = start_controller(cluster, error);
+    enum covey_status status = covey_surroundings_check(error);
+    if (!status)
+        status = start_controller(cluster, error);
     for (uint32_t i = 0; !status && i < cluster->nodes; i++)
         status = start_node(cluster, i, error);
     return status;

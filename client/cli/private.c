@@ -1,5 +1,6 @@
 #include "client/cli/private.h"
 
+#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
@@ -67,18 +68,6 @@ static void keep(const struct cli_cluster *cluster, int life_fd)
         covey_close(&fds[i].fd);
 }
 
-/* Whatever covey was started with: whoever waits for its closing must not wait for the keeper. */
-static void close_others(int keep, int keep_too)
-{
-    unsigned low = (unsigned)(keep < keep_too ? keep : keep_too);
-    unsigned high = (unsigned)(keep < keep_too ? keep_too : keep);
-    if (low > 3)
-        (void)close_range(3, low - 1, 0);
-    if (high > low + 1)
-        (void)close_range(low + 1, high - 1, 0);
-    (void)close_range(high + 1, ~0U, 0);
-}
-
 /* Messages of the keeper would mix with the user's; what counts is in news. */
 static void detach(void)
 {
@@ -100,7 +89,8 @@ __attribute__((noreturn)) static void run_keeper(struct cli_private *server, int
     static struct news news;
     int lifeline[2];
     detach();
-    close_others(life_fd, news_fd);
+    /* Whoever waits for the closing of what covey was started with must not wait for the keeper. */
+    covey_close_others(life_fd, news_fd);
     /* The daemons' own lifeline: they end by themselves where the keeper is killed. */
     enum covey_status status = COVEY_OK;
     if (pipe2(lifeline, O_CLOEXEC))

@@ -172,7 +172,7 @@ enum covey_status cli_runfile_read(const char *runtime, struct cli_cluster *clus
         return covey_error_set(error, COVEY_EINVAL,
                                "%s cannot be read: end the processes that it names, and remove it",
                                path);
-    /* It is written whole, so only a machine that lost power leaves it empty: nothing of it runs. */
+    /* It is written whole, so only a loss of power leaves it empty: nothing of it runs. */
     if (!loaded)
         return covey_error_set(error, COVEY_ENOTFOUND, "nothing was started here with covey up");
     fill(cluster, loaded);

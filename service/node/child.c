@@ -1,4 +1,5 @@
 /* One host or pack process, from exec to its last handle. */
+#include "base/surroundings.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -308,7 +309,7 @@ static void execute(const char *program, char *const *arguments, char *const *en
     } else if (dup2(listener, LOCAL_LISTEN_FD) < 0) {
         _exit(127);
     }
-    (void)close_range(LOCAL_LISTEN_FD + 1, ~0U, 0);
+    covey_close_range(LOCAL_LISTEN_FD + 1, ~0U);
     (void)execve(program, arguments, environment);
     log_error("cannot execute program=%s error=\"%s\"", program, strerror(errno));
     _exit(127);

@@ -1,3 +1,4 @@
+#include "base/surroundings.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/start.h"
@@ -12,7 +13,7 @@ int main(int argc, char **argv)
     covey_start();
     covey_log_init("covey-node");
     node_options_parse(&options, argc, argv);
-    if (covey_fault_init(&error) != COVEY_OK) {
+    if (covey_fault_init(&error) != COVEY_OK || covey_surroundings_check(&error) != COVEY_OK) {
         log_error("%s", error.message);
         return 2;
     }

@@ -1,4 +1,5 @@
 /* Workers that are processes. */
+#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
@@ -94,8 +95,7 @@ static void place_descriptors(const struct pack *pack, const struct channels *ch
         dup2(channels->control[1], CHILD_CONTROL) < 0 ||
         dup2(pack->fds[PACK_FD_CODE], CHILD_CODE) < 0)
         fail_child("descriptors");
-    if (close_range(CHILD_END, ~0U, 0) < 0)
-        fail_child("close_range");
+    covey_close_range(CHILD_END, ~0U);
 }
 
 static struct worker_setup child_setup(const struct pack *pack, uint32_t index)
@@ -116,7 +116,7 @@ static void run_function(const struct pack *pack, uint32_t index)
         log_error("a worker cannot be set up: %s", error.message);
         _exit(126);
     }
-    (void)close_range(CHILD_ARENA, CHILD_CODE, 0);
+    covey_close_range(CHILD_ARENA, CHILD_CODE);
     if (covey_worker_enter(ctx, COVEY_NEVER_NS) != COVEY_OK)
         _exit(125);
     int status = pack->entry(ctx);
@@ -150,7 +150,7 @@ static void run_program(const struct pack *pack, uint32_t index)
     if (arena_wait_gate(pack->arena, COVEY_NEVER_NS) != COVEY_OK)
         _exit(125);
     tell_started(setup.rank);
-    (void)close_range(CHILD_ARENA, CHILD_PARAMETERS, 0);
+    covey_close_range(CHILD_ARENA, CHILD_PARAMETERS);
     (void)fexecve(CHILD_CODE, arguments, environ);
     fail_child("the program cannot be executed");
 }

@@ -59,7 +59,7 @@ static void finish_worker(struct pack *pack, struct pack_worker *worker)
 
 void pack_workers_ended(struct pack *pack, const struct pack_end *ends, size_t count)
 {
-    struct arena_end news[PACK_ENDS];
+    struct arena_end news[PACK_ENDS] = {0};
     char how[PACK_ENDS][ARENA_REASON_BYTES];
     uint32_t gone[PACK_ENDS];
     size_t gone_count = 0;
