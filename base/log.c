@@ -52,6 +52,13 @@ bool covey_log_enabled(enum covey_log_level level)
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
+static int kept_error_fd = -1;
+
+void covey_log_keep_error(int fd)
+{
+    kept_error_fd = fd;
+}
+
 static size_t write_prefix(char *line, size_t size, enum covey_log_level level)
 {
     struct timespec now;
@@ -79,6 +86,10 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     length += covey_text_vprint(text, sizeof(line) - 1 - length, format, arguments);
     va_end(arguments);
     covey_text_tame(text);
+    if (level == COVEY_LOG_ERROR && kept_error_fd >= 0 &&
+        pwrite(kept_error_fd, text, strlen(text) + 1, 0) < 0) {
+        /* it is on standard error all the same */
+    }
     line[length++] = '\n';
     if (write(STDERR_FILENO, line, length) < 0) {
         /* nowhere left to say it */

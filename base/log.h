@@ -42,6 +42,13 @@ void covey_log(enum covey_log_level level, const char *format, ...) COVEY_PRINTF
     } while (0)
 
 /*
+ * Keeps the text of the last error, ended by NUL, at the start of a file too, for whoever must say
+ * why this process ended. The descriptor is borrowed; -1 ends that, and is what a process calls
+ * that was forked and lets others have its descriptors. One thread, before others log.
+ */
+void covey_log_keep_error(int fd);
+
+/*
  * A limit for records that somebody else can cause as often as he likes: each such place has one,
  * all zero at first. COVEY_LOG_BURST records in COVEY_LOG_BURST_NS, the others are counted. One
  * thread at a time.

@@ -1,10 +1,10 @@
 #include "client/cli/cluster.h"
 
-#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/surroundings.h"
 #include "base/text.h"
 #include "client/cli/paths.h"
 

@@ -1,9 +1,9 @@
 #include "client/cli/private.h"
 
-#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/surroundings.h"
 #include "client/cli/cli.h"
 #include "client/cli/paths.h"
 

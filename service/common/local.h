@@ -34,6 +34,9 @@
 /* The descriptor on which a host or pack is given its listening socket. */
 #define LOCAL_LISTEN_FD 3
 
+/* And the one on which it keeps its last error, which its agent reads when it has ended. */
+#define LOCAL_WORDS_FD 4
+
 /* Workers, packs and nodes of one flare, at most. */
 #define LOCAL_MAX_WORKERS 65536U
 #define LOCAL_MAX_NODES   4096U

@@ -4,8 +4,8 @@
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/start.h"
 #include "base/memory.h"
+#include "base/start.h"
 #include "service/controller/api.h"
 #include "service/controller/settings.h"
 

@@ -18,6 +18,7 @@ int main(int argc, char **argv)
     struct rlimit core = {0, 0};
     covey_start();
     covey_log_init("covey-host");
+    covey_log_keep_error(LOCAL_WORDS_FD);
     if (argc != 3) {
         (void)fprintf(stderr, "covey-host is started by covey-node, not by hand\n");
         return 2;

@@ -1,8 +1,9 @@
 /* One host or pack process, from exec to its last handle. */
-#include "base/surroundings.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/surroundings.h"
+#include "base/text.h"
 #include "service/common/stamp.h"
 #include "service/node/node.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -36,6 +38,7 @@ static void release(struct node_child *child)
     if (--child->handles > 0)
         return;
     covey_close(&child->pidfd);
+    covey_close(&child->words_fd);
     covey_close(&child->lifeline_fd);
     covey_close(&child->parameters_fd);
     free(child->parameter_bytes);
@@ -237,7 +240,7 @@ static struct node_child *new_child(struct node *agent, enum child_role role)
     covey_list_init(&child->all);
     child->agent = agent;
     child->role = role;
-    child->pidfd = child->lifeline_fd = child->parameters_fd = -1;
+    child->pidfd = child->words_fd = child->lifeline_fd = child->parameters_fd = -1;
     return child;
 }
 
@@ -293,24 +296,33 @@ static char **child_environment(void)
     return made;
 }
 
+/* Puts what a host or pack is given where it looks for it. */
+static bool place_descriptors(int listener, int words)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(2, 1) < 0)
+        return false;
+    /* Either may have the other's number. */
+    int from = fcntl(words, F_DUPFD_CLOEXEC, LOCAL_WORDS_FD + 1);
+    listener = fcntl(listener, F_DUPFD_CLOEXEC, LOCAL_WORDS_FD + 1);
+    if (from < 0 || listener < 0 || dup2(listener, LOCAL_LISTEN_FD) < 0 ||
+        dup2(from, LOCAL_WORDS_FD) < 0)
+        return false;
+    covey_close_range(LOCAL_WORDS_FD + 1, ~0U);
+    return true;
+}
+
 static void execute(const char *program, char *const *arguments, char *const *environment,
-                    int listener)
+                    int listener, int words)
 {
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
-    int nothing = open("/dev/null", O_RDWR);
-    if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(2, 1) < 0)
+    if (!place_descriptors(listener, words))
         _exit(127);
-    if (listener == LOCAL_LISTEN_FD) {
-        if (fcntl(listener, F_SETFD, 0) < 0)
-            _exit(127);
-    } else if (dup2(listener, LOCAL_LISTEN_FD) < 0) {
-        _exit(127);
-    }
-    covey_close_range(LOCAL_LISTEN_FD + 1, ~0U);
     (void)execve(program, arguments, environment);
+    covey_log_keep_error(LOCAL_WORDS_FD);
     log_error("cannot execute program=%s error=\"%s\"", program, strerror(errno));
     _exit(127);
 }
@@ -330,7 +342,7 @@ static enum covey_status fork_and_execute(struct node_child *child, int listener
     if (*child->cgroup)
         arguments[3] = child->cgroup;
     if (!status && child->pid == 0)
-        execute(program, arguments, environment, listener);
+        execute(program, arguments, environment, listener, child->words_fd);
     free(environment);
     return status ? covey_error_set(error, status, "cannot start %s", program) : COVEY_OK;
 }
@@ -346,7 +358,10 @@ enum covey_status child_spawn(struct node *agent, enum child_role role, struct n
     child->ours = true;
     (void)snprintf(child->socket_name, sizeof(child->socket_name), "warm-%llu.%s",
                    (unsigned long long)++agent->spawned, role == CHILD_HOST ? "host" : "pack");
-    enum covey_status status = listen_at(agent, child->socket_name, &listener);
+    child->words_fd = memfd_create("covey-words", MFD_CLOEXEC);
+    enum covey_status status = child->words_fd < 0
+                                   ? covey_status_from_errno(errno)
+                                   : listen_at(agent, child->socket_name, &listener);
     if (!status)
         status = connect_to(agent, child->socket_name, &connection);
     if (status)
@@ -357,6 +372,7 @@ enum covey_status child_spawn(struct node *agent, enum child_role role, struct n
     if (status) {
         covey_close(&connection);
         (void)unlinkat(agent->runtime_fd, child->socket_name, 0);
+        covey_close(&child->words_fd);
         free(child);
         return status;
     }
@@ -409,6 +425,17 @@ enum covey_status child_rename(struct node_child *child, const char *socket_name
         return covey_status_from_errno(errno);
     (void)snprintf(child->socket_name, sizeof(child->socket_name), "%s", socket_name);
     return COVEY_OK;
+}
+
+size_t child_last_words(const struct node_child *child, char *text, size_t size_bytes)
+{
+    ssize_t got = child->words_fd >= 0 ? pread(child->words_fd, text, size_bytes - 1, 0) : 0;
+    text[got > 0 ? got : 0] = '\0';
+    size_t length_bytes = strlen(text);
+    /* User code shares the pack's descriptors with it. */
+    (void)covey_text_mend(text, length_bytes);
+    covey_text_tame(text);
+    return length_bytes;
 }
 
 void child_kill(struct node_child *child)

@@ -15,6 +15,9 @@
 /* Starts within this time go out as one report. */
 #define START_MS 1
 
+/* Room for how a process ended, with its last error. */
+#define HOW_BYTES 320
+
 static void protocol_error(struct node_child *child, const char *what)
 {
     log_error("a %s broke the protocol: ended flare=%s what=\"%s\"",
@@ -338,7 +341,7 @@ void flare_on_record(struct node_child *child, struct local_record *record)
 
 void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how)
 {
-    char message[160];
+    char message[HOW_BYTES + 128];
     for (uint32_t i = 0; i < flare->worker_count; i++) {
         struct node_worker *worker = &flare->workers[i];
         if (worker->pack_id != pack_id || worker->ended)
@@ -363,7 +366,7 @@ void flare_host_lost(struct node_flare *flare, const char *how)
     Covey__V1__HostEnded ended = COVEY__V1__HOST_ENDED__INIT;
     Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
     static char status[] = "EPEER";
-    char message[160];
+    char message[HOW_BYTES + 128];
     flare->host_ended = true;
     (void)covey_text_print(message, sizeof(message), "the flare's host on node %s %s",
                            flare->agent->options.name, how);
@@ -382,28 +385,33 @@ void flare_host_lost(struct node_flare *flare, const char *how)
 static void describe_exit(const struct node_child *child, char *text, size_t size_bytes)
 {
     int signal_number = child->wait_status & 0x7f;
+    char words[HOW_BYTES / 2];
+    size_t length = 0;
     if (!child->wait_known)
-        (void)covey_text_print(text, size_bytes, "is gone");
+        length = covey_text_print(text, size_bytes, "is gone");
     else if (signal_number)
-        (void)covey_text_print(text, size_bytes, "was killed by signal %d (%s)", signal_number,
-                               strsignal(signal_number));
+        length = covey_text_print(text, size_bytes, "was killed by signal %d (%s)", signal_number,
+                                  strsignal(signal_number));
     else if (child->role == CHILD_PACK && child->wait_status >> 8 == 128 + SIGABRT)
-        (void)covey_text_print(text, size_bytes, "was aborted (signal %d)", SIGABRT);
+        length = covey_text_print(text, size_bytes, "was aborted (signal %d)", SIGABRT);
     else
-        (void)covey_text_print(text, size_bytes, "exited with status %d", child->wait_status >> 8);
+        length =
+            covey_text_print(text, size_bytes, "exited with status %d", child->wait_status >> 8);
+    if (child_last_words(child, words, sizeof(words)) > 0)
+        (void)covey_text_print(text + length, size_bytes - length, ": %s", words);
 }
 
 /* A host ends by Covey's fault or the machine's, and another attempt may help; a pack has loaded
  * the flare's code. */
 static void lost_while_preparing(struct node_child *child, const char *how)
 {
-    char message[256];
+    char message[HOW_BYTES + 128];
     bool host = child->role == CHILD_HOST;
     if (host)
-        (void)covey_text_print(message, sizeof(message), "the host %s while it got ready", how);
+        (void)covey_text_print(message, sizeof(message), "the host did not get ready: it %s", how);
     else
         (void)covey_text_print(message, sizeof(message),
-                               "definition %s: pack %u %s while it got ready",
+                               "definition %s: pack %u did not get ready: it %s",
                                child->flare->text->definition, child->pack_id, how);
     flare_withdraw(child->flare, host ? "ENODE" : "EFLARE", message, -1);
 }
@@ -411,7 +419,7 @@ static void lost_while_preparing(struct node_child *child, const char *how)
 void flare_child_ended(struct node_child *child)
 {
     struct node_flare *flare = child->flare;
-    char how[80];
+    char how[HOW_BYTES];
     describe_exit(child, how, sizeof(how));
     flare->children--;
     covey_list_remove(&child->node);

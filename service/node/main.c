@@ -1,7 +1,7 @@
-#include "base/surroundings.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/start.h"
+#include "base/surroundings.h"
 #include "service/node/node.h"
 
 #include <signal.h>

@@ -53,6 +53,7 @@ struct node_child {
     struct local_peer peer;
     unsigned handles; /* open uv handles: freed with the last */
     bool exited;
+    int words_fd; /* its last error; -1: one that was adopted */
     int wait_status;
     bool wait_known;
     char socket_name[64];
@@ -90,6 +91,9 @@ bool child_is_ending(const struct node_child *child);
 
 /* SIGKILL; a pack takes all that it has forked with it. The end is told as for any other. */
 void child_kill(struct node_child *child);
+
+/* Its last error, cut to size_bytes, of which none may be known: its length. */
+size_t child_last_words(const struct node_child *child, char *text, size_t size_bytes);
 
 /* ---- tree.c: holding a pack's descendants together ---- */
 

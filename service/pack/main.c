@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     struct covey_error error = {0};
     covey_start();
     covey_log_init("covey-pack");
+    covey_log_keep_error(out_of_the_way(LOCAL_WORDS_FD));
     if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
         (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
         return 2;

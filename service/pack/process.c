@@ -1,9 +1,9 @@
 /* Workers that are processes. */
-#include "base/surroundings.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/surroundings.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
@@ -159,6 +159,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
 {
     char number[16];
     (void)setpgid(0, 0);
+    covey_log_keep_error(-1);
     reset_signals();
     place_descriptors(pack, channels);
     if (pack_bind(pack, index) != COVEY_OK)

@@ -48,10 +48,10 @@ static void prepare__step_fails_or_dies__rolled_back(void)
         {"node_prepare", "fault node_prepare", false},
         {"node_ready", "fault node_ready", false},
         {"host_arena", "the host: fault host_arena", false},
-        {"host_arena:1:kill", "the host was killed by signal 9", false},
+        {"host_arena:1:kill", "the host did not get ready: it was killed by signal 9", false},
         /* The first pass is that of a host which gets warm. */
         {"host_network:2", "the host: ", true},
-        {"host_network:2:kill", "the host was killed by signal 9", true},
+        {"host_network:2:kill", "the host did not get ready: it was killed by signal 9", true},
         {"pack_load", "fault pack_load", false},
         {"pack_load:1:kill", "was killed by signal", false},
         {"pack_fork:2", "fault pack_fork", false},

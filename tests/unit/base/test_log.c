@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int saved_stderr = -1;
@@ -150,6 +151,23 @@ static void init__environment__sets_the_level_or_warns(void)
     TEST_TRUE(covey_log_enabled(COVEY_LOG_INFO));
 }
 
+static void keep_error__errors_and_others__holds_the_last_error(void)
+{
+    char kept[256] = "";
+    int fd = memfd_create("errors", MFD_CLOEXEC);
+    capture_start();
+    covey_log_keep_error(fd);
+    log_error("the first, and longer than the second");
+    log_error("the second\n");
+    log_warn("no error");
+    covey_log_keep_error(-1);
+    log_error("not kept");
+    (void)capture_end();
+    TEST_TRUE(pread(fd, kept, sizeof(kept) - 1, 0) > 0);
+    TEST_EQUAL_STRING(kept, "the second?");
+    close(fd);
+}
+
 static void allow__a_flood__lets_a_burst_through_and_counts_the_rest(void)
 {
     struct covey_log_limit limit = {0};
@@ -167,6 +185,7 @@ static void allow__a_flood__lets_a_burst_through_and_counts_the_rest(void)
 }
 
 static const struct test_case cases[] = {
+    TEST_CASE(keep_error__errors_and_others__holds_the_last_error),
     TEST_CASE(allow__a_flood__lets_a_burst_through_and_counts_the_rest),
     TEST_CASE(log__record__has_stamp_level_program_and_text),
     TEST_CASE(log__control_characters__become_question_marks),
