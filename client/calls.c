@@ -201,6 +201,8 @@ enum covey_status covey_client_flare_start(struct covey_client *client,
                                            const struct covey_start *start,
                                            struct covey_error *error)
 {
+    if (client_request_check(request, error))
+        return COVEY_EINVAL;
     struct client_arena arena = {0};
     Covey__V1__FlareRequest *message = client_request_flare(&arena, request);
     return begin_built(client, &flare, (ProtobufCMessage *)message, &arena, start, error);
@@ -287,6 +289,8 @@ enum covey_status covey_client_plan_flare_start(struct covey_client *client,
                                                 const struct covey_start *start,
                                                 struct covey_error *error)
 {
+    if (client_request_check(request, error))
+        return COVEY_EINVAL;
     struct client_arena arena = {0};
     Covey__V1__PlanFlareRequest message = COVEY__V1__PLAN_FLARE_REQUEST__INIT;
     message.request = client_request_flare(&arena, request);

@@ -1,6 +1,7 @@
 #include "client/request.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -118,6 +119,19 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
     return options;
 }
 
+enum covey_status client_request_check(const struct covey_flare_request *request,
+                                       struct covey_error *error)
+{
+    if (request->parameters && !request->parameter_count)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "parameters are given without their number: set parameter_count");
+    if (request->parameter_count && !request->parameters)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "parameter_count is %zu, but parameters is NULL",
+                               request->parameter_count);
+    return COVEY_OK;
+}
+
 Covey__V1__FlareRequest *client_request_flare(struct client_arena *arena,
                                               const struct covey_flare_request *request)
 {
@@ -157,6 +171,7 @@ Covey__V1__ListFlaresRequest *client_request_list(struct client_arena *arena,
     made->n_labels = filter->label_count;
     made->page_size = filter->page_size;
     made->page_token = text_of(filter->page_token);
+    made->id_prefix = text_of(filter->id_prefix);
     return made;
 }
 

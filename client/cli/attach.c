@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "client/cli/cli.h"
 #include "client/cli/follow.h"
+#include "client/cli/ids.h"
 #include "client/cli/progress.h"
 #include "client/cli/save.h"
 
@@ -83,6 +84,8 @@ int cli_attach(struct covey_client *take_client, const struct covey_flare_reques
         covey_client_destroy(client);
         return cli_fail(&error);
     }
+    if (!attach->is_private)
+        cli_id_remember(submitted->id);
     cli_progress_show(NULL, submitted);
     struct cli_follow follow = {
         .client = client,

@@ -12,7 +12,8 @@ struct cli_attach {
     const char *results_folder;
     bool quiet;
     bool json;
-    int life_fd; /* see struct cli_loop */
+    int life_fd;     /* see struct cli_loop */
+    bool is_private; /* the controller goes with the flare: it is not remembered */
 };
 
 extern const struct argp cli_attach_argp;

@@ -26,6 +26,7 @@ static const struct argp_option options[] = {
     {"cert", KEY_CERT, "FILE", 0, "this client's certificate, in PEM; means --tls", 0},
     {"key", KEY_KEY, "FILE", 0, "the certificate's key, which nobody else may read", 0},
     {"json", KEY_JSON, NULL, 0, "JSON on standard output, one object a line", 0},
+    {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0}, /* as most people expect */
     {0},
 };
 
@@ -57,6 +58,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_JSON:
         common->json = true;
+        return 0;
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -1,6 +1,7 @@
 /* covey explain. */
 #include "client/cli/cli.h"
 #include "client/cli/cost.h"
+#include "client/cli/ids.h"
 #include "client/cli/simple.h"
 
 #include <inttypes.h>
@@ -55,7 +56,7 @@ int cli_explain(int argc, char **argv)
     struct cli_words words;
     struct covey_error error = {0};
     struct covey_client *client;
-    struct covey_explanation *why;
+    struct covey_explanation *why = NULL;
     cli_parse_words(argc, argv, "FLARE",
                     "Says why a flare is where it is: what it waits for, the reason that decides "
                     "first, or where it runs and what that costs.",
@@ -63,7 +64,10 @@ int cli_explain(int argc, char **argv)
     int failed = cli_connect_or_fail(&words.common, &client);
     if (failed)
         return failed;
-    enum covey_status status = covey_client_explain_flare(client, words.words[0], 0, &why, &error);
+    char id[CLI_ID_BYTES];
+    enum covey_status status = cli_id_find(client, words.words[0], id, &error);
+    if (!status)
+        status = covey_client_explain_flare(client, id, 0, &why, &error);
     if (!status && words.common.json) {
         printf("%s\n", why->json);
     } else if (!status) {

@@ -3,7 +3,9 @@
 #include "client/cli/attach.h"
 #include "client/cli/cli.h"
 #include "client/cli/cost.h"
+#include "client/cli/ids.h"
 #include "client/cli/request.h"
+#include "client/cli/save.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -89,8 +91,10 @@ static int submit_detached(struct covey_client *client, const struct covey_flare
     struct covey_flare *submitted;
     struct covey_error error = {0};
     enum covey_status status = covey_client_flare(client, request, 0, &submitted, &error);
-    if (!status)
+    if (!status) {
+        cli_id_remember(submitted->id);
         printf("%s\n", json ? submitted->json : submitted->id);
+    }
     covey_flare_free(submitted);
     covey_client_destroy(client);
     return status ? cli_fail(&error) : cli_finish_output();
@@ -111,7 +115,9 @@ int cli_flare(int argc, char **argv)
     struct covey_flare_request request;
     struct covey_client *client;
     argp_parse(&argp, argc, argv, 0, NULL, &flare);
-    enum covey_status status = cli_parameters_load(&flare.parameters, &error);
+    enum covey_status status = cli_results_check(flare.attach.results_folder, &error);
+    if (!status)
+        status = cli_parameters_load(&flare.parameters, &error);
     if (!status)
         status = cli_connect(&flare.common, &client, NULL, &error);
     int exit_status;

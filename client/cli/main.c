@@ -55,6 +55,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case 's':
         server_before_verb = argument;
         return 0;
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+        return 0;
     case ARGP_KEY_ARG:
         for (size_t i = 0; i < VERB_COUNT; i++)
             if (strcmp(argument, verbs[i].name) == 0)
@@ -73,7 +76,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"server", 's', "ADDRESS", 0, "the controller: host:port or unix:/path", 0}, {0}};
+    {"server", 's', "ADDRESS", 0, "the controller: host:port or unix:/path", 0},
+    {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0},
+    {0}};
 
 static char *help_filter(int key, const char *text, void *input)
 {

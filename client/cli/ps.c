@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "client/cli/cli.h"
+#include "client/cli/ids.h"
 #include "client/cli/simple.h"
 
 #include <errno.h>
@@ -205,10 +206,12 @@ int cli_cancel(int argc, char **argv)
     if (exit_status)
         return exit_status;
     for (size_t i = 0; i < cancel.count; i++) {
-        struct covey_flare *flare;
+        struct covey_flare *flare = NULL;
         struct covey_error error = {0};
-        enum covey_status status =
-            covey_client_cancel_flare(client, cancel.ids[i], cancel.reason, 0, &flare, &error);
+        char id[CLI_ID_BYTES];
+        enum covey_status status = cli_id_find(client, cancel.ids[i], id, &error);
+        if (!status)
+            status = covey_client_cancel_flare(client, id, cancel.reason, 0, &flare, &error);
         if (status)
             exit_status = cli_fail(&error);
         else if (cancel.common.json)

@@ -217,6 +217,9 @@ static error_t parse_parameter_option(int key, char *argument, struct argp_state
     struct cli_parameters *parameters = state->input;
     switch (key) {
     case 'n':
+        /* As mpirun has it: "-np 4". */
+        if (strcmp(argument, "p") == 0 && state->next < state->argc)
+            argument = state->argv[state->next++];
         parameters->workers = cli_parse_count(state, "-n", argument, 1, INT32_MAX);
         return 0;
     case KEY_PARAM: {

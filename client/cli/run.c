@@ -6,6 +6,7 @@
 #include "client/cli/private.h"
 #include "client/cli/progress.h"
 #include "client/cli/request.h"
+#include "client/cli/save.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static enum covey_status start_private(struct run *run, struct covey_error *erro
     run->is_private = true;
     run->common.server = run->server.cluster.server;
     run->attach.life_fd = run->server.news_fd;
+    run->attach.is_private = true;
     return COVEY_OK;
 }
 
@@ -123,6 +125,8 @@ int cli_run(int argc, char **argv)
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
     cli_progress_begin(run.attach.quiet);
     enum covey_status status = cli_code_check(&run.code, &error);
+    if (!status)
+        status = cli_results_check(run.attach.results_folder, &error);
     if (!status)
         status = cli_parameters_load(&run.parameters, &error);
     if (!status)

@@ -132,6 +132,16 @@ static enum covey_status finish(struct cli_results *results, struct covey_error 
     return results->status;
 }
 
+enum covey_status cli_results_check(const char *folder, struct covey_error *error)
+{
+    if (!folder)
+        return COVEY_OK;
+    enum covey_status status = covey_make_dirs(folder, 0777, error);
+    if (!status && access(folder, W_OK | X_OK) != 0)
+        status = covey_error_set_errno(error, errno, "cannot write results in %s", folder);
+    return status;
+}
+
 static bool on_signal(void *data)
 {
     (void)data;
@@ -154,9 +164,9 @@ enum covey_status cli_results_fetch(struct covey_client *client, const char *id,
         .callbacks = {.on_done = on_done, .on_result = on_piece, .data = results}};
     struct covey_error kept = {0};
     results->fd = -1;
-    if (results->folder && covey_make_dirs(results->folder, 0777, error))
-        return error->status;
-    enum covey_status status = cli_loop_begin(&loop, error);
+    enum covey_status status = cli_results_check(results->folder, error);
+    if (!status)
+        status = cli_loop_begin(&loop, error);
     if (status)
         return status;
     status = covey_client_results_start(client, id, ranks, &start, error);

@@ -32,4 +32,8 @@ enum covey_status cli_results_fetch(struct covey_client *client, const char *id,
                                     struct covey_ranks ranks, struct cli_results *results,
                                     struct covey_error *error) COVEY_MUST_USE;
 
+/* Makes the folder, and checks that results can be written there: before anything is started for
+ * them. NULL is accepted. */
+enum covey_status cli_results_check(const char *folder, struct covey_error *error) COVEY_MUST_USE;
+
 #endif

@@ -37,6 +37,7 @@ static const struct argp_option up_options[] = {
      "label the nodes rack=r0, rack=r1 ... in turn, and make racks a level of the topology", 0},
     {"listen", KEY_LISTEN, "ADDRESS", 0, "listen on this host:port, too", 0},
     {"quiet", 'q', NULL, 0, "print nothing but errors", 0},
+    {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0},
     {0},
 };
 
@@ -68,6 +69,9 @@ static error_t parse_up(int key, char *argument, struct argp_state *state)
         return 0;
     case 'q':
         up->quiet = true;
+        return 0;
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "\"%s\" is one argument too many", argument);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "client/cli/cli.h"
 #include "client/cli/follow.h"
+#include "client/cli/ids.h"
 #include "client/cli/progress.h"
 #include "client/cli/save.h"
 
@@ -15,7 +16,8 @@ enum { KEY_FROM = 0x700, KEY_TIMEOUT, KEY_RANK, KEY_RESULTS, KEY_RAW };
 /* The arguments of all four; each has some of the options. */
 struct target {
     struct cli_common common;
-    const char *id;
+    const char *word; /* that names the flare */
+    char id[CLI_ID_BYTES];
     uint32_t from;
     int64_t timeout_ns;
     uint32_t *ranks;
@@ -59,9 +61,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         target->plain = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (target->id)
+        if (target->word)
             argp_error(state, "\"%s\" is one argument too many", argument);
-        target->id = argument;
+        target->word = argument;
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "say which FLARE; covey ps lists them");
@@ -87,9 +89,19 @@ static int begin(int argc, char **argv, const struct argp_option *options, const
     argp_parse(&argp, argc, argv, 0, NULL, target);
     if (target->common.json)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    int failed = cli_connect_or_fail(&target->common, client);
-    if (failed)
+    struct covey_error error = {0};
+    *client = NULL;
+    int failed = CLI_OK;
+    if (cli_results_check(target->folder, &error))
+        failed = cli_fail(&error);
+    if (!failed)
+        failed = cli_connect_or_fail(&target->common, client);
+    if (!failed)
+        failed = cli_id_find_or_fail(*client, target->word, target->id);
+    if (failed) {
         free(target->ranks);
+        covey_client_destroy(*client);
+    }
     return failed;
 }
 
@@ -283,7 +295,8 @@ int cli_results(int argc, char **argv)
     struct covey_error error = {0};
     int failed = begin(argc, argv, options,
                        "Prints the results of a flare that has ended, by rank: short text as it "
-                       "is, of others the length.",
+                       "is, of others the length. The exit status is the flare's: one that did "
+                       "not succeed may have left some of them.",
                        &target, &client);
     if (failed)
         return failed;
@@ -291,8 +304,15 @@ int cli_results(int argc, char **argv)
         .folder = target.folder, .json = target.common.json, .raw = target.raw};
     enum covey_status status = cli_results_fetch(
         client, target.id, (struct covey_ranks){target.ranks, target.rank_count}, &results, &error);
+    struct covey_flare *flare = NULL;
+    if (!status)
+        status = covey_client_get_flare(client, target.id, 0, &flare, &error);
+    int unwritten = cli_finish_output();
+    int exit_status = status ? cli_fail(&error) : cli_exit_of_flare(flare);
+    if (!status)
+        cli_say_end(flare); /* what was printed is not all that was asked for */
+    covey_flare_free(flare);
     covey_client_destroy(client);
     free(target.ranks);
-    int unwritten = cli_finish_output();
-    return status ? cli_fail(&error) : unwritten;
+    return exit_status ? exit_status : unwritten;
 }

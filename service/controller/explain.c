@@ -155,8 +155,9 @@ static bool explain_placed(const struct flare *flare, explain_message *response)
     describe_place(view, place, sizeof place);
     if (flare->state == FLARE_RUNNING) {
         kind = COVEY__V1__REASON_KIND__REASON_KIND_RUNNING;
-        (void)covey_text_print(text, sizeof text, "it runs on %s: %u workers in %zu pack%s", place,
-                               view->workers_total, view->n_packs, view->n_packs == 1 ? "" : "s");
+        (void)covey_text_print(text, sizeof text, "it runs on %s: %u worker%s in %zu pack%s", place,
+                               view->workers_total, view->workers_total == 1 ? "" : "s",
+                               view->n_packs, view->n_packs == 1 ? "" : "s");
     } else if (flare->state == FLARE_ENDING) {
         kind = COVEY__V1__REASON_KIND__REASON_KIND_ENDING;
         (void)covey_text_print(text, sizeof text, "it is ending: %s",

@@ -31,8 +31,10 @@ static enum covey_status journal_placed(struct controller *controller, struct fl
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a placement");
     }
     char message[128];
-    (void)snprintf(message, sizeof message, "%u workers in %u packs on %u nodes",
-                   placement->workers, placement->pack_count, placement->node_count);
+    (void)snprintf(message, sizeof message, "%u worker%s in %u pack%s on %u node%s",
+                   placement->workers, placement->workers == 1 ? "" : "s", placement->pack_count,
+                   placement->pack_count == 1 ? "" : "s", placement->node_count,
+                   placement->node_count == 1 ? "" : "s");
     bool applied;
     const struct transition transition = {FLARE_EVENT_PLACED, &delta, message, false};
     status = flare_transition(controller, flare, &transition, &applied, error);

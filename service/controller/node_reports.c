@@ -115,6 +115,27 @@ static enum covey_status prepare_failed(struct controller *controller, struct co
     return COVEY_OK;
 }
 
+/* "ranks 0 to 7 on node-1" */
+static void describe_start(const Covey__V1__WorkersStarted *report, const char *node, char *text,
+                           size_t size_bytes)
+{
+    uint32_t first = UINT32_MAX;
+    uint32_t last = 0;
+    for (size_t i = 0; i < report->n_workers; i++) {
+        first = report->workers[i]->rank < first ? report->workers[i]->rank : first;
+        last = report->workers[i]->rank > last ? report->workers[i]->rank : last;
+    }
+    if (report->n_workers == 0)
+        (void)covey_text_print(text, size_bytes, "%s", node);
+    else if (first == last)
+        (void)covey_text_print(text, size_bytes, "rank %u on %s", first, node);
+    else if (last - first + 1 == report->n_workers)
+        (void)covey_text_print(text, size_bytes, "ranks %u to %u on %s", first, last, node);
+    else
+        (void)covey_text_print(text, size_bytes, "%zu ranks from %u to %u on %s", report->n_workers,
+                               first, last, node);
+}
+
 static enum covey_status workers_started(struct controller *controller,
                                          struct controller_node *node,
                                          const Covey__V1__WorkersStarted *report,
@@ -153,7 +174,9 @@ static enum covey_status workers_started(struct controller *controller,
     delta.workers = report->workers;
     for (size_t i = 0; i < report->n_workers; i++)
         report->workers[i]->state = COVEY__V1__WORKER_STATE__WORKER_STATE_RUNNING;
-    (void)flare_must(controller, share->flare, FLARE_EVENT_WORKERS_STARTED, &delta, node->name);
+    char text[128];
+    describe_start(report, node->name, text, sizeof text);
+    (void)flare_must(controller, share->flare, FLARE_EVENT_WORKERS_STARTED, &delta, text);
     return COVEY_OK;
 }
 
@@ -225,7 +248,9 @@ static enum covey_status worker_ended(struct controller *controller, struct cont
     flare_message delta = COVEY__V1__FLARE__INIT;
     delta.n_workers = 1;
     delta.workers = &worker;
-    (void)flare_must(controller, flare, FLARE_EVENT_WORKER_ENDED, &delta, succeeded ? NULL : text);
+    char ended[32];
+    (void)covey_text_print(ended, sizeof ended, "rank %u", worker->rank);
+    (void)flare_must(controller, flare, FLARE_EVENT_WORKER_ENDED, &delta, succeeded ? ended : text);
     ending_note_peer(controller, share, worker->rank, succeeded, succeeded ? "" : text);
     decide(controller, share, worker, succeeded, text);
     return COVEY_OK;

@@ -335,10 +335,31 @@ void streams_on_end(struct rpc_call *call, enum rpc_code code, const char *messa
     free_follower(data);
 }
 
+/* Ranks that the flare does not have are a mistake that silence would hide. */
+static bool check_ranks(struct follower *follower, const uint32_t *ranks, size_t count)
+{
+    struct covey_error error = {0};
+    flare_message *view;
+    enum covey_status status = controller_get(follower->api->controller, &follower->caller,
+                                              follower->flare, false, &view, &error);
+    uint32_t workers = status ? 0 : view->workers_total;
+    message_free(view);
+    for (size_t i = 0; !status && i < count; i++)
+        if (ranks[i] >= workers)
+            status = covey_error_set(&error, COVEY_EINVAL,
+                                     "flare %s has no rank %u: its ranks are 0 to %u",
+                                     follower->flare, ranks[i], workers - 1);
+    if (status)
+        finish(follower, status, &error);
+    return status == COVEY_OK;
+}
+
 static bool take_ranks(struct follower *follower, const uint32_t *ranks, size_t count)
 {
     if (count == 0)
         return true;
+    if (!check_ranks(follower, ranks, count))
+        return false;
     follower->ranks = covey_memdup(ranks, count * sizeof *ranks);
     follower->rank_count = count;
     if (!follower->ranks)

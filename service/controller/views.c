@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "service/controller/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,9 @@ static bool has_labels(const Covey__V1__ListFlaresRequest *request, const flare_
 static bool add_row(const struct store_flare *row, void *data)
 {
     struct listing *listing = data;
+    /* Ids are in order: behind the first that begins otherwise, all do. */
+    if (strncmp(row->id, listing->request->id_prefix, strlen(listing->request->id_prefix)) != 0)
+        return false;
     const struct flare *live = flare_find(listing->controller, row->id);
     if (!has_state(listing->request, live ? live->state : row->state))
         return true;
@@ -216,12 +220,19 @@ enum covey_status controller_list(struct controller *controller,
                               .response = response,
                               .page_size = request->page_size ? request->page_size : PAGE_DEFAULT,
                               .error = error};
+    if (strlen(request->id_prefix) >= ULID_BYTES)
+        return covey_error_set(error, COVEY_EINVAL, "id_prefix is longer than an id");
+    char before[ULID_BYTES + 1] = ""; /* '~' sorts after all that an id has */
+    if (*request->page_token)
+        (void)snprintf(before, sizeof before, "%s", request->page_token);
+    else if (*request->id_prefix)
+        (void)snprintf(before, sizeof before, "%s~", request->id_prefix);
     response->flares = covey_calloc(listing.page_size, sizeof(flare_message *));
     if (!response->flares)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a list");
     enum covey_status status =
-        store_flares_before(controller->store, caller->is_operator ? NULL : caller->tenant,
-                            request->page_token, add_row, &listing, error);
+        store_flares_before(controller->store, caller->is_operator ? NULL : caller->tenant, before,
+                            add_row, &listing, error);
     if (!status)
         status = listing.status;
     if (!status && listing.more &&

@@ -260,6 +260,7 @@ struct covey_flare_filter {
     size_t label_count;
     uint32_t page_size;     /* 0: 100; at most 1000 */
     const char *page_token; /* of the page before */
+    const char *id_prefix;  /* only ids that begin so; NULL: all */
 };
 
 struct covey_flare_list {

@@ -206,6 +206,8 @@ static void on_list_flares(struct rpc_call *call, const ProtobufCMessage *messag
     char token[32];
     size_t from = *request->page_token ? strtoul(request->page_token, NULL, 10) : flare_count;
     (void)data;
+    while (from > 0 && strncmp(flares[from - 1].id, request->id_prefix, strlen(request->id_prefix)))
+        from--;
     while (from > 0 && request->n_states && has_ended(&flares[from - 1]) &&
            request->states[0] < COVEY__V1__FLARE_STATE__FLARE_STATE_SUCCEEDED)
         from--;

@@ -181,7 +181,8 @@ class OtherVerbs(WithController):
         self.assertIn("cancelled", self.covey("cancel", "--reason", "enough", flare).stdout)
         self.assertNotIn(flare, self.covey("ps", "--ids").stdout.split())
         self.covey("wait", flare, status=130)
-        self.assertIn("there is no flare", self.covey("cancel", "nonsense", status=2).stderr)
+        self.assertIn("no flare has an id that begins with nonsense", self.covey("cancel", "nonsense", status=2).stderr)
+        self.assertIn("there is no flare", self.covey("cancel", "not-an-id", status=2).stderr)
 
     def test_waiting_has_a_limit(self):
         flare = self.detach("hang")
@@ -200,10 +201,10 @@ class OtherVerbs(WithController):
         self.covey("cancel", flare)
 
     def test_explain(self):
-        out = self.covey("explain", "F").stdout
+        out = self.covey("explain", "F" * 26).stdout
         self.assertIn("waits: it waits for slots\n", out)
         self.assertIn("nodes: 2 up; 4 of 9 workers would fit now\n", out)
-        self.assertEqual(objects(self.covey("explain", "--json", "F").stdout)[0]["reasons"][0]["kind"], "CAPACITY")
+        self.assertEqual(objects(self.covey("explain", "--json", "F" * 26).stdout)[0]["reasons"][0]["kind"], "CAPACITY")
 
     def test_plan(self):
         self.covey("deploy", "hello.so")

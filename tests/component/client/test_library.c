@@ -164,6 +164,15 @@ static void flare__refused__gives_the_status_and_the_servers_sentence(void)
     TEST_EQUAL_STRING(error.message, "there is no definition \"unknown\"; deploy it first");
     TEST_EQUAL(error.status, COVEY_ENOTFOUND);
     TEST_TRUE(flare == NULL);
+    static const struct covey_bytes parameters[] = {{"a", 1}, {"b", 1}};
+    const struct covey_flare_request uncounted = {.definition = "huge", .parameters = parameters};
+    TEST_EQUAL(covey_client_flare(client, &uncounted, 0, &flare, &error), COVEY_EINVAL);
+    TEST_EQUAL_STRING(error.message,
+                      "parameters are given without their number: set parameter_count");
+    struct covey_plan *plan;
+    TEST_EQUAL(covey_client_plan_flare(client, &uncounted, 0, &plan, &error), COVEY_EINVAL);
+    const struct covey_flare_request empty = {.definition = "huge", .parameter_count = 2};
+    TEST_EQUAL(covey_client_flare(client, &empty, 0, &flare, &error), COVEY_EINVAL);
     request.definition = "huge";
     TEST_EQUAL(covey_client_flare(client, &request, 0, &flare, &error), COVEY_EUNPLACEABLE);
     TEST_EQUAL(covey_client_get_flare(client, "nonsense", 0, &flare, &error), COVEY_ENOTFOUND);

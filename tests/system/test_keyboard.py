@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""The command line as it is typed: ids, outputs, lists, and mistakes."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, worker
+
+ACT = worker("act.so")
+
+
+class Keyboard(SystemTest):
+    def setUp(self):
+        self.cluster.deploy("act", ACT)
+
+    def ended(self, *arguments, code=OK):
+        """A flare that has ended: its id."""
+        flare_id = self.cluster.flare(*arguments, "act")
+        self.cluster.expect(code, "wait", "-q", flare_id)
+        return flare_id
+
+    def test_id_by_prefix_and_last(self):
+        first = self.ended("-n", "1", "--param", "echo one")
+        last = self.ended("-n", "1", "--param", "echo two")
+        own = os.path.commonprefix([first, last])
+        prefix = last[:len(own) + 1]
+        for text in (last, prefix, prefix.lower(), "@last"):
+            for verb in ("results", "explain", "wait", "watch", "logs", "cancel"):
+                with self.subTest(verb=verb, text=text):
+                    done = self.cluster.expect(OK, verb, text)
+                    if verb == "results":
+                        self.assertIn("echo two", done.out)
+        done = self.cluster.covey("wait", own)
+        self.assert_message(done, BAD_INPUT, f"several flares have ids that begin with {own}: .*{last} .act., .*{first} .act.")
+        self.assert_message(self.cluster.covey("wait", "ZZ"), BAD_INPUT, "no flare has an id that begins with ZZ")
+        sandbox = self.sandbox(COVEY_SERVER="unix:" + os.path.join(self.cluster.environment["COVEY_RUNTIME_DIR"], "covey.sock"))
+        self.assert_message(sandbox.covey("wait", "@last"), BAD_INPUT, "no flare has been submitted from here")
+
+    def test_results_folder_is_checked_first(self):
+        before = self.cluster.expect(OK, "ps", "--all", "--ids").out
+        path = os.path.join(self.cluster.folder, "a-file")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("x")
+        for command in (["flare", "act"], ["run", ACT]):
+            for folder in (path, path + "/below", "/proc/none", ""):
+                with self.subTest(command=command, folder=folder):
+                    done = self.cluster.covey(command[0], "--results", folder, "-n", "1", "--param", "echo", command[1])
+                    self.assertIn(done.code, (BAD_INPUT, FAILED), str(done))
+                    self.assertEqual(len(done.err.splitlines()), 1, str(done))
+        self.assertEqual(self.cluster.expect(OK, "ps", "--all", "--ids").out, before, "a flare was submitted")
+
+    def test_results_of_what_did_not_succeed(self):
+        cancelled = self.cluster.flare("-n", "2", "--param", "spin", "act")
+        self.cluster.wait_logs(cancelled, "is at work", 2)
+        self.assert_message(self.cluster.covey("results", cancelled), BAD_INPUT, "has not ended")
+        self.cluster.expect(OK, "cancel", cancelled)
+        self.cluster.expect(CANCELLED, "wait", "-q", cancelled)
+        self.assert_message(self.cluster.covey("results", cancelled), CANCELLED, f"flare {cancelled} cancelled: cancelled by ")
+
+    def test_ranks_that_are_not_there(self):
+        flare_id = self.ended("-n", "4", "--param", "echo")
+        for verb in ("logs", "results"):
+            self.assert_message(self.cluster.covey(verb, flare_id, "--rank", "0,99"), BAD_INPUT,
+                                f"flare {flare_id} has no rank 99: its ranks are 0 to 3")
+            self.cluster.expect(OK, verb, flare_id, "--rank", "3")
+
+    def test_events_name_ranks(self):
+        out = self.cluster.expect(OK, "watch", self.ended("-n", "3", "--param", "echo")).out
+        self.assertRegex(out, r"(?m)workers_started +(ranks? 0.*) on node-[12]")
+        for rank in range(3):
+            self.assertRegex(out, rf"(?m) rank {rank}$")
+
+    def test_habits_of_other_programs(self):
+        for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):
+            with self.subTest(arguments=arguments):
+                self.assertIn("Usage: covey", self.cluster.expect(OK, *arguments).out)
+        done = self.cluster.expect(OK, "run", "-q", "-np", "3", "--param", "echo x", ACT)
+        self.assertEqual(done.out.count("echo x"), 3, str(done))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
