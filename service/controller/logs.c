@@ -121,7 +121,7 @@ static void add_mark(struct flare_log *log, const struct log_source *from, uint3
 static void cut(struct flare_log *log, const struct log_source *from, uint32_t pack,
                 const char *why)
 {
-    char text[256];
+    char text[COVEY_ERROR_MESSAGE_BYTES + 64];
     (void)snprintf(text, sizeof text, "covey: %s: what follows is not kept\n", why);
     log->cut = true;
     add_mark(log, from, pack, LOG_RECORD_CUT, text);
