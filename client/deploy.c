@@ -1,4 +1,6 @@
-/* Deploying: hash the file, ask whether its content is there, put it if not, store the definition.
+/*
+ * Deploying, and running what is not deployed: hash the file, ask whether its content is there, put
+ * it if not, then store the definition, or start the flare that brings it.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -26,8 +28,9 @@ struct deploy {
     uint64_t sent_bytes;
     bool half_closed;
     char sha256[SHA256_DIGITS + 1];
-    unsigned char *piece;              /* PIECE_BYTES */
-    Covey__V1__DeployRequest *request; /* unpacked: owns all it holds */
+    unsigned char *piece; /* PIECE_BYTES */
+    const struct operation_stage *last;
+    ProtobufCMessage *request; /* of the last stage; unpacked: owns all it holds */
 };
 
 static struct deploy *deploy_of(struct covey_operation *operation)
@@ -41,12 +44,18 @@ static void release(struct covey_operation *operation)
     covey_close(&deploy->fd);
     free(deploy->piece);
     if (deploy->request)
-        covey__v1__deploy_request__free_unpacked(deploy->request, NULL);
+        protobuf_c_message_free_unpacked(deploy->request, NULL);
 }
 
 static const struct operation_kind deploy_kind = {
     .size_bytes = sizeof(struct deploy),
     .reply_offset = offsetof(struct covey_reply, definition),
+    .release = release,
+};
+
+static const struct operation_kind run_kind = {
+    .size_bytes = sizeof(struct deploy),
+    .reply_offset = offsetof(struct covey_reply, flare),
     .release = release,
 };
 
@@ -61,7 +70,12 @@ static void on_deployed(struct covey_operation *operation, const ProtobufCMessag
     operation_keep(operation, client_convert_deployed, message);
 }
 
-static void on_deploy_end(struct covey_operation *operation, const struct covey_error *error)
+static void on_flared(struct covey_operation *operation, const ProtobufCMessage *message)
+{
+    operation_keep(operation, client_convert_flared, message);
+}
+
+static void on_last_end(struct covey_operation *operation, const struct covey_error *error)
 {
     struct covey_error empty = {0};
     if (!error->status && !operation->result) {
@@ -75,7 +89,15 @@ static const struct operation_stage deploy_stage = {
     .path = "/covey.v1.Covey/Deploy",
     .response = &covey__v1__deploy_response__descriptor,
     .on_message = on_deployed,
-    .on_end = on_deploy_end,
+    .on_end = on_last_end,
+};
+
+static const struct operation_stage flare_stage = {
+    .path = "/covey.v1.Covey/Flare",
+    .response = &covey__v1__flare_response__descriptor,
+    .precondition = COVEY_EUNPLACEABLE,
+    .on_message = on_flared,
+    .on_end = on_last_end,
 };
 
 static void call_or_finish(struct covey_operation *operation, const struct operation_stage *stage,
@@ -130,7 +152,7 @@ static void on_put_end(struct covey_operation *operation, const struct covey_err
     if (error->status)
         operation_finish(operation, error);
     else
-        call_or_finish(operation, &deploy_stage, &deploy_of(operation)->request->base);
+        call_or_finish(operation, deploy_of(operation)->last, deploy_of(operation)->request);
 }
 
 static const struct operation_stage put_stage = {
@@ -157,7 +179,7 @@ static void on_stat_end(struct covey_operation *operation, const struct covey_er
     if (error->status)
         operation_finish(operation, error);
     else if (deploy->sent_bytes == deploy->length_bytes)
-        call_or_finish(operation, &deploy_stage, &deploy->request->base);
+        call_or_finish(operation, deploy->last, deploy->request);
     else
         call_or_finish(operation, &put_stage, NULL);
 }
@@ -201,26 +223,44 @@ static enum covey_status hash_file(struct deploy *deploy, struct covey_error *er
 }
 
 /* The request outlives what the user gave: it is copied, the way the wire would. */
+static ProtobufCMessage *copy_request(const ProtobufCMessage *request)
+{
+    size_t length_bytes = protobuf_c_message_get_packed_size(request);
+    uint8_t *packed = covey_malloc(length_bytes ? length_bytes : 1);
+    ProtobufCMessage *copy = NULL;
+    if (packed) {
+        protobuf_c_message_pack(request, packed);
+        copy = protobuf_c_message_unpack(request->descriptor, NULL, length_bytes, packed);
+    }
+    free(packed);
+    return copy;
+}
+
+/* Of the last stage; run NULL: a definition is stored. */
 static enum covey_status build_request(struct deploy *deploy,
                                        const struct covey_deployment *deployment,
+                                       const struct covey_flare_request *run,
                                        enum covey_code_kind kind, struct covey_error *error)
 {
     struct client_arena arena = {0};
-    Covey__V1__DeployRequest request = COVEY__V1__DEPLOY_REQUEST__INIT;
-    request.definition = client_request_definition(&arena, deployment, kind, deploy->sha256);
-    size_t length_bytes = arena.failed ? 0 : covey__v1__deploy_request__get_packed_size(&request);
-    uint8_t *packed = length_bytes ? covey_malloc(length_bytes) : NULL;
-    if (packed) {
-        covey__v1__deploy_request__pack(&request, packed);
-        deploy->request = covey__v1__deploy_request__unpack(NULL, length_bytes, packed);
+    Covey__V1__DeployRequest store = COVEY__V1__DEPLOY_REQUEST__INIT;
+    const ProtobufCMessage *request = &store.base;
+    store.definition = client_request_definition(&arena, deployment, kind, deploy->sha256);
+    deploy->last = run ? &flare_stage : &deploy_stage;
+    if (run) {
+        Covey__V1__FlareRequest *flare = client_request_flare(&arena, run);
+        if (flare)
+            flare->inline_definition = store.definition;
+        request = (const ProtobufCMessage *)flare;
     }
-    free(packed);
+    if (!arena.failed)
+        deploy->request = copy_request(request);
     client_arena_free(&arena);
     return deploy->request ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "out of memory");
 }
 
 static enum covey_status prepare(struct deploy *deploy, const struct covey_deployment *deployment,
-                                 struct covey_error *error)
+                                 const struct covey_flare_request *run, struct covey_error *error)
 {
     enum covey_code_kind found;
     enum covey_status status =
@@ -235,21 +275,21 @@ static enum covey_status prepare(struct deploy *deploy, const struct covey_deplo
     if (!deploy->piece)
         return covey_error_set(error, COVEY_ENOMEM, "out of memory");
     status = hash_file(deploy, error);
-    return status ? status : build_request(deploy, deployment, found, error);
+    return status ? status : build_request(deploy, deployment, run, found, error);
 }
 
-enum covey_status covey_client_deploy_start(struct covey_client *client,
-                                            const struct covey_deployment *deployment,
-                                            const struct covey_start *start,
-                                            struct covey_error *error)
+static enum covey_status begin(struct covey_client *client, const struct operation_kind *kind,
+                               const struct covey_deployment *deployment,
+                               const struct covey_flare_request *run,
+                               const struct covey_start *start, struct covey_error *error)
 {
     struct covey_operation *operation;
-    enum covey_status status = operation_create(client, &deploy_kind, start, &operation, error);
+    enum covey_status status = operation_create(client, kind, start, &operation, error);
     if (status)
         return status;
     struct deploy *deploy = deploy_of(operation);
     deploy->fd = -1;
-    status = prepare(deploy, deployment, error);
+    status = prepare(deploy, deployment, run, error);
     if (!status) {
         Covey__V1__StatRequest request = COVEY__V1__STAT_REQUEST__INIT;
         char *sha256[] = {deploy->sha256};
@@ -260,6 +300,23 @@ enum covey_status covey_client_deploy_start(struct covey_client *client,
     if (status)
         operation_discard(operation);
     return status;
+}
+
+enum covey_status covey_client_deploy_start(struct covey_client *client,
+                                            const struct covey_deployment *deployment,
+                                            const struct covey_start *start,
+                                            struct covey_error *error)
+{
+    return begin(client, &deploy_kind, deployment, NULL, start, error);
+}
+
+enum covey_status covey_client_run_start(struct covey_client *client,
+                                         const struct covey_deployment *deployment,
+                                         const struct covey_flare_request *request,
+                                         const struct covey_start *start, struct covey_error *error)
+{
+    enum covey_status status = client_request_check(request, error);
+    return status ? status : begin(client, &run_kind, deployment, request, start, error);
 }
 
 enum covey_status covey_client_deploy(struct covey_client *client,
@@ -277,5 +334,23 @@ enum covey_status covey_client_deploy(struct covey_client *client,
         status = blocking_wait(&blocking, &result, error);
     if (!status)
         *definition = &result->as.definition;
+    return status;
+}
+
+enum covey_status covey_client_run(struct covey_client *client,
+                                   const struct covey_deployment *deployment,
+                                   const struct covey_flare_request *request, int64_t timeout_ns,
+                                   struct covey_flare **flare, struct covey_error *error)
+{
+    struct blocking blocking;
+    struct client_result *result = NULL;
+    *flare = NULL;
+    enum covey_status status = blocking_begin(client, timeout_ns, &blocking, error);
+    if (!status)
+        status = covey_client_run_start(client, deployment, request, &blocking.start, error);
+    if (!status)
+        status = blocking_wait(&blocking, &result, error);
+    if (!status)
+        *flare = &result->as.flare;
     return status;
 }

@@ -80,7 +80,10 @@ int cli_attach(struct covey_client *take_client, const struct covey_flare_reques
     cli_progress_begin(attach->quiet);
     if (attach->json)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    if (covey_client_flare(client, request, 0, &submitted, &error)) {
+    enum covey_status status =
+        attach->code ? covey_client_run(client, attach->code, request, 0, &submitted, &error)
+                     : covey_client_flare(client, request, 0, &submitted, &error);
+    if (status) {
         covey_client_destroy(client);
         return cli_fail(&error);
     }

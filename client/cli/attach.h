@@ -10,6 +10,7 @@
 /* Input of cli_attach_argp. */
 struct cli_attach {
     const char *results_folder;
+    const struct covey_deployment *code; /* NULL: the request names a definition */
     bool quiet;
     bool json;
     int life_fd;     /* see struct cli_loop */

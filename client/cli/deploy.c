@@ -102,11 +102,9 @@ enum covey_status cli_code_check(struct cli_code *code, struct covey_error *erro
     return COVEY_OK;
 }
 
-enum covey_status cli_code_deploy(struct covey_client *client, const struct cli_code *code,
-                                  const struct covey_flare_options *defaults,
-                                  struct covey_definition **definition, struct covey_error *error)
+struct covey_deployment cli_code_deployment(const struct cli_code *code)
 {
-    struct covey_deployment deployment = {
+    return (struct covey_deployment){
         .name = code->name,
         .file = code->file,
         .code_kind = code->kind,
@@ -116,9 +114,6 @@ enum covey_status cli_code_deploy(struct covey_client *client, const struct cli_
         .environment = code->environment,
         .environment_count = code->environment_count,
     };
-    if (defaults)
-        deployment.defaults = *defaults;
-    return covey_client_deploy(client, &deployment, 0, definition, error);
 }
 
 void cli_code_free(struct cli_code *code)
@@ -185,8 +180,9 @@ int cli_deploy(int argc, char **argv)
     if (!status)
         status = cli_connect(&deploy.common, &client, NULL, &error);
     if (!status) {
-        struct covey_flare_options defaults = cli_flare_options_of(&deploy.options);
-        status = cli_code_deploy(client, &deploy.code, &defaults, &definition, &error);
+        struct covey_deployment deployment = cli_code_deployment(&deploy.code);
+        deployment.defaults = cli_flare_options_of(&deploy.options);
+        status = covey_client_deploy(client, &deployment, 0, &definition, &error);
     }
     if (!status && deploy.common.json)
         printf("%s\n", definition->json);

@@ -32,10 +32,8 @@ bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, con
 /* Looks at the file and names the definition. What it says are sentences for the user. */
 enum covey_status cli_code_check(struct cli_code *code, struct covey_error *error) COVEY_MUST_USE;
 
-enum covey_status cli_code_deploy(struct covey_client *client, const struct cli_code *code,
-                                  const struct covey_flare_options *defaults,
-                                  struct covey_definition **definition,
-                                  struct covey_error *error) COVEY_MUST_USE;
+/* As libcovey takes it; borrowed. */
+struct covey_deployment cli_code_deployment(const struct cli_code *code);
 
 void cli_code_free(struct cli_code *code);
 

@@ -17,7 +17,7 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"run", "deploy a file and run it as one flare, from start to results", cli_run},
+    {"run", "run a file as one flare, from start to results", cli_run},
     {"up", "start a controller and nodes on this machine", cli_up},
     {"down", "stop what up has started", cli_down},
     {"status", "show the controller, its nodes and what runs", cli_status},

@@ -84,24 +84,14 @@ static enum covey_status connect_to_server(struct run *run, struct covey_client 
     return status;
 }
 
-static int deploy_and_attach(struct run *run, struct covey_client *client)
+static int start_and_attach(struct run *run, struct covey_client *client)
 {
-    struct covey_definition *definition;
-    struct covey_error error = {0};
-    if (cli_code_deploy(client, &run->code, NULL, &definition, &error)) {
-        covey_client_destroy(client);
-        return cli_fail(&error);
-    }
-    struct covey_flare_request request = {
-        .definition = definition->name,
-        .definition_version = definition->version,
-        .options = cli_flare_options_of(&run->options),
-    };
+    struct covey_deployment code = cli_code_deployment(&run->code);
+    struct covey_flare_request request = {.options = cli_flare_options_of(&run->options)};
     cli_parameters_apply(&run->parameters, &request);
+    run->attach.code = &code;
     run->attach.json = run->common.json;
-    int exit_status = cli_attach(client, &request, &run->attach);
-    covey_definition_free(definition);
-    return exit_status;
+    return cli_attach(client, &request, &run->attach);
 }
 
 int cli_run(int argc, char **argv)
@@ -113,10 +103,12 @@ int cli_run(int argc, char **argv)
     static const struct argp argp = {
         .parser = parse_option,
         .args_doc = "FILE [ARGUMENT...]",
-        .doc = "Runs FILE, a shared object that exports covey_work() or a program with its "
-               "ARGUMENTs, as one flare: deploys it, starts the workers together, shows what they "
-               "write, prints their results. Without a controller it starts a private one with 2 "
-               "nodes, and leaves nothing of it behind. Ctrl-C cancels the flare.",
+        .doc =
+            "Runs FILE, a shared object that exports covey_work() or a program with its "
+            "ARGUMENTs, as one flare: starts the workers together, shows what they write, prints "
+            "their results; nothing stays deployed. Without a controller it starts a private one "
+            "with 2 "
+            "nodes, and leaves nothing of it behind. Ctrl-C cancels the flare.",
         .children = children,
     };
     static struct run run = {.attach.life_fd = -1};
@@ -137,7 +129,7 @@ int cli_run(int argc, char **argv)
         covey_client_destroy(client);
         exit_status = cli_fail(&error);
     } else {
-        exit_status = deploy_and_attach(&run, client);
+        exit_status = start_and_attach(&run, client);
     }
     if (run.is_private)
         cli_private_stop(&run.server);

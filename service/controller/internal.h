@@ -425,6 +425,11 @@ enum covey_status validate_request(struct controller *controller,
 enum covey_status validate_definition(const struct controller *controller,
                                       const definition_message *definition,
                                       struct covey_error *error);
+/* Fills in what the controller knows of a checked definition. EPRECONDITION: its code is not there.
+ */
+enum covey_status validate_complete(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    definition_message *definition, struct covey_error *error);
 
 /* ---- views.c, replay.c, tick.c, retention.c ---- */
 

@@ -65,6 +65,7 @@ static struct flare *make_flare(struct controller *controller,
     kept.n_parameters = 0;
     kept.parameters = NULL;
     kept.parameter = (ProtobufCBinaryData){0, NULL};
+    kept.inline_definition = NULL; /* the flare's row has it */
     Covey__V1__FlareRequest *copy = message_copy(&kept.base);
     if (copy && ulid_make(&controller->ids, wall_of(controller), id))
         return flare_create(controller, id, caller->tenant, copy, take_definition);
@@ -326,15 +327,8 @@ enum covey_status controller_deploy(struct controller *controller,
     definition_message *copy = message_copy(&definition->base);
     if (!copy)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a definition");
-    if (!copy->worker_kind)
-        copy->worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_PROCESS;
     definition_message *newest = NULL;
-    status = store_blob_size(controller->store, copy->code_sha256, caller->tenant,
-                             &copy->code_bytes, error);
-    if (status == COVEY_ENOTFOUND)
-        status = covey_error_set(error, COVEY_EPRECONDITION,
-                                 "the code %s is not there: put it by Blobs.Put first",
-                                 copy->code_sha256);
+    status = validate_complete(controller, caller, copy, error);
     if (!status)
         status = store_definition_get(controller->store, caller->tenant, copy->name, 0, take_newest,
                                       &newest, error);

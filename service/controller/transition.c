@@ -134,6 +134,7 @@ static void pack_request(const Covey__V1__FlareRequest *request, struct store_fl
     given.parameters = shown.parameters;
     given.parameter = shown.parameter;
     shown.workers = flare_worker_count(request);
+    shown.inline_definition = NULL; /* the row has it */
     shown.n_parameters = 0;
     shown.parameters = NULL;
     shown.parameter = (ProtobufCBinaryData){0, NULL};

@@ -242,6 +242,42 @@ enum covey_status validate_definition(const struct controller *controller,
     return status;
 }
 
+enum covey_status validate_complete(struct controller *controller,
+                                    const struct controller_identity *caller,
+                                    definition_message *definition, struct covey_error *error)
+{
+    if (!definition->worker_kind)
+        definition->worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_PROCESS;
+    enum covey_status status = store_blob_size(controller->store, definition->code_sha256,
+                                               caller->tenant, &definition->code_bytes, error);
+    if (status == COVEY_ENOTFOUND)
+        status = covey_error_set(error, COVEY_EPRECONDITION,
+                                 "the code %s is not there: put it by Blobs.Put first",
+                                 definition->code_sha256);
+    return status;
+}
+
+/* A definition that only its flare has. */
+static enum covey_status copy_inline(struct controller *controller,
+                                     const struct controller_identity *caller,
+                                     const definition_message *given,
+                                     definition_message **definition, struct covey_error *error)
+{
+    enum covey_status status = validate_definition(controller, given, error);
+    if (status)
+        return status;
+    *definition = message_copy(&given->base);
+    if (!*definition)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for a definition");
+    (*definition)->version = 0;
+    status = validate_complete(controller, caller, *definition, error);
+    if (status) {
+        message_free(*definition);
+        *definition = NULL;
+    }
+    return status;
+}
+
 /* ---- flares ---- */
 
 static enum covey_status check_workers(const struct controller *controller,
@@ -290,8 +326,11 @@ enum covey_status validate_request(struct controller *controller,
     if (strlen(request->idempotency_key) > KEY_MAX_BYTES)
         return covey_error_set(error, COVEY_EINVAL, "idempotency_key is longer than %d bytes",
                                KEY_MAX_BYTES);
-    if (!*request->definition)
+    if (!*request->definition && !request->inline_definition)
         return covey_error_set(error, COVEY_EINVAL, "no definition is given: name one");
+    if (*request->definition && request->inline_definition)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "definition and inline_definition are both given: leave one out");
     status = check_workers(controller, request, error);
     Covey__V1__FlareRequest rest = *request;
     rest.n_parameters = 0;
@@ -301,8 +340,10 @@ enum covey_status validate_request(struct controller *controller,
             check_size(&rest.base, REQUEST_MAX_BYTES, "without parameters the request is", error);
     if (!status && request->options)
         status = check_options(controller, request->options, error);
-    if (!status)
-        status = controller_definition(controller, caller, request->definition,
-                                       request->definition_version, definition, error);
-    return status;
+    if (status)
+        return status;
+    if (request->inline_definition)
+        return copy_inline(controller, caller, request->inline_definition, definition, error);
+    return controller_definition(controller, caller, request->definition,
+                                 request->definition_version, definition, error);
 }

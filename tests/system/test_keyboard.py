@@ -5,7 +5,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, worker
+from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, wait_for, worker
 
 ACT = worker("act.so")
 
@@ -70,6 +70,25 @@ class Keyboard(SystemTest):
         self.assertRegex(out, r"(?m)workers_started +(ranks? 0.*) on node-[12]")
         for rank in range(3):
             self.assertRegex(out, rf"(?m) rank {rank}$")
+
+    def test_run_deploys_nothing(self):
+        """Its code belongs to its flare, also where the client is killed."""
+        def definitions():
+            return self.cluster.expect(OK, "definitions").out
+        before = definitions()
+        process = self.cluster.start("run", "--name", "act", "-n", "2", "--param", "spin", worker("act"))
+        running = []
+        wait_for(lambda: running.extend(self.cluster.expect(OK, "ps", "--ids", "--state", "running").out.split()) or running,
+                 "the flare of run", 30)
+        self.assertEqual(self.cluster.get(running[0])["definition"], "act")
+        self.assertEqual(definitions(), before)
+        process.kill()
+        process.wait()
+        self.cluster.expect(OK, "cancel", running[0])
+        self.cluster.expect(CANCELLED, "wait", "-q", running[0])
+        self.assertEqual(definitions(), before)
+        done = self.cluster.expect(OK, "flare", "-q", "-n", "1", "--param", "echo still", "act")
+        self.assertIn("echo still", done.out)
 
     def test_habits_of_other_programs(self):
         for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):

@@ -196,6 +196,22 @@ COVEY_API void covey_blob_list_free(struct covey_blob_list *blobs);
 /* ---- flares ---- */
 
 /*
+ * Starts a flare of code that is not deployed: it is put where the controller does not have it,
+ * belongs to this flare alone, and goes with it. The request names no definition. Errors are those
+ * of covey_client_deploy and covey_client_flare, as is the reply (flare).
+ */
+COVEY_API enum covey_status covey_client_run(struct covey_client *client,
+                                             const struct covey_deployment *deployment,
+                                             const struct covey_flare_request *request,
+                                             int64_t timeout_ns, struct covey_flare **flare,
+                                             struct covey_error *error) COVEY_MUST_USE;
+COVEY_API enum covey_status covey_client_run_start(struct covey_client *client,
+                                                   const struct covey_deployment *deployment,
+                                                   const struct covey_flare_request *request,
+                                                   const struct covey_start *start,
+                                                   struct covey_error *error) COVEY_MUST_USE;
+
+/*
  * Starts a flare: journalled when this returns. ENOTFOUND: no such definition. EUNPLACEABLE: it can
  * never be placed on this cluster. Not repeated by itself: give an idempotency key and repeat it
  * after EUNAVAILABLE or ETIMEOUT. Frees: covey_flare_free.

@@ -64,19 +64,16 @@ static void draw_definition(const struct definition *from, Covey__V1__Definition
 
 /* ---- unary calls ---- */
 
-static void on_deploy(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+/* NULL, and the call is failed, where the code was not put. */
+static struct definition *take_definition(struct rpc_call *call, const Covey__V1__Definition *given)
 {
-    const Covey__V1__Definition *given = ((const Covey__V1__DeployRequest *)message)->definition;
-    Covey__V1__DeployResponse response = COVEY__V1__DEPLOY_RESPONSE__INIT;
-    Covey__V1__Definition answer;
     struct definition *definition = NULL;
     bool there = false;
-    (void)data;
     for (size_t i = 0; i < blob_count; i++)
         there |= strcmp(blobs[i], given->code_sha256) == 0;
     if (!there) {
         rpc_call_finish(call, RPC_FAILED_PRECONDITION, "the code was not put");
-        return;
+        return NULL;
     }
     for (size_t i = 0; i < definition_count; i++)
         if (strcmp(definitions[i].name, given->name) == 0)
@@ -88,6 +85,18 @@ static void on_deploy(struct rpc_call *call, const ProtobufCMessage *message, vo
         definition->version++;
     snprintf(definition->sha256, sizeof definition->sha256, "%s", given->code_sha256);
     definition->kind = given->code_kind;
+    return definition;
+}
+
+static void on_deploy(struct rpc_call *call, const ProtobufCMessage *message, void *data)
+{
+    Covey__V1__DeployResponse response = COVEY__V1__DEPLOY_RESPONSE__INIT;
+    Covey__V1__Definition answer;
+    (void)data;
+    const struct definition *definition =
+        take_definition(call, ((const Covey__V1__DeployRequest *)message)->definition);
+    if (!definition)
+        return;
     draw_definition(definition, &answer);
     response.definition = &answer;
     rpc_call_reply(call, &response.base);
@@ -153,7 +162,9 @@ static void on_flare(struct rpc_call *call, const ProtobufCMessage *message, voi
     const Covey__V1__FlareRequest *request = (const Covey__V1__FlareRequest *)message;
     Covey__V1__FlareResponse response = COVEY__V1__FLARE_RESPONSE__INIT;
     (void)data;
-    const struct definition *definition = find_definition(call, request->definition);
+    const struct definition *definition = request->inline_definition
+                                              ? take_definition(call, request->inline_definition)
+                                              : find_definition(call, request->definition);
     if (!definition)
         return;
     if (called(definition->name, "huge")) {

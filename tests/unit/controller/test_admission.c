@@ -3,6 +3,7 @@
 #include "tests/harness/harness.h"
 #include "tests/unit/controller/core.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define S COVEY_NS_PER_S
@@ -146,10 +147,54 @@ static void plan__no_limit_given__estimates_from_what_ran_before(void)
     core_stop(&core);
 }
 
+/* Code that comes with its flare is kept with it and nowhere else. */
+static void submit__inline_definition__survives_a_restart_and_is_not_deployed(void)
+{
+    Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
+    definition_message own = COVEY__V1__DEFINITION__INIT;
+    definition_message *hello;
+    flare_message *flare;
+    core_start(&core);
+    attach();
+    TEST_REQUIRE(controller_definition(core.controller, &core.caller, "hello", 0, &hello, NULL) ==
+                 COVEY_OK);
+    own.name = (char *)(uintptr_t) "own";
+    own.code_kind = COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT;
+    own.code_sha256 = hello->code_sha256;
+    request.inline_definition = &own;
+    request.workers = 64; /* it waits */
+    Covey__V1__FlareOptions options = COVEY__V1__FLARE_OPTIONS__INIT;
+    options.wait_for_nodes = true;
+    request.options = &options;
+    request.definition = (char *)(uintptr_t) "hello";
+    TEST_EQUAL(controller_submit(core.controller, &core.caller, &request, &flare, &core.error),
+               COVEY_EINVAL);
+    request.definition = (char *)(uintptr_t) "";
+    TEST_REQUIRE(controller_submit(core.controller, &core.caller, &request, &flare, &core.error) ==
+                 COVEY_OK);
+    (void)snprintf(id, sizeof id, "%s", flare->id);
+    message_free(flare);
+    core_restart(&core);
+    TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);
+    flare = core_flare(&core, id);
+    TEST_EQUAL_STRING(flare->definition, "own");
+    message_free(flare);
+    definition_message *none;
+    TEST_EQUAL(controller_definition(core.controller, &core.caller, "own", 0, &none, NULL),
+               COVEY_ENOTFOUND);
+    own.code_sha256 =
+        (char *)(uintptr_t) "0000000000000000000000000000000000000000000000000000000000000000";
+    TEST_EQUAL(controller_submit(core.controller, &core.caller, &request, &flare, &core.error),
+               COVEY_EPRECONDITION);
+    message_free(hello);
+    core_stop(&core);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(submit__agents_are_not_back_after_a_restart__queued),
     TEST_CASE(submit__node_drained_or_down__queued_until_it_is_forgotten),
     TEST_CASE(submit__more_than_is_known__waits_where_it_says_so),
+    TEST_CASE(submit__inline_definition__survives_a_restart_and_is_not_deployed),
     TEST_CASE(plan__no_limit_given__estimates_from_what_ran_before),
     {0},
 };
