@@ -1,7 +1,6 @@
 /* covey ps, cancel. */
-#include "base/error.h"
-#include "base/memory.h"
 #include "client/cli/cli.h"
+#include "client/cli/flares.h"
 #include "client/cli/ids.h"
 #include "client/cli/simple.h"
 
@@ -14,7 +13,7 @@
 
 #define MAX_FILTERS 16
 
-enum { KEY_STATE = 0x600, KEY_LABEL, KEY_REASON };
+enum { KEY_STATE = 0x600, KEY_LABEL, KEY_REASON, KEY_SORT };
 
 struct ps {
     struct cli_common common;
@@ -23,6 +22,7 @@ struct ps {
     struct covey_flare_filter filter;
     bool all;
     bool ids_only;
+    int sort; /* 1 + the index of the key; 0: as they come */
     uint32_t limit;
 };
 
@@ -31,6 +31,8 @@ static const struct argp_option ps_options[] = {
     {"state", KEY_STATE, "STATE", 0, "only these: queued, running, failed, ...; repeatable", 0},
     {"label", KEY_LABEL, "KEY=VALUE", 0, "only flares with this label; repeatable", 0},
     {"limit", 'l', "N", 0, "at most so many (default 100)", 0},
+    {"sort", KEY_SORT, "KEY", 0,
+     "by age (the default), duration, workers, nodes, state, definition or tenant", 0},
     {"ids", 'i', NULL, 0, "ids only", 0},
     {0},
 };
@@ -45,6 +47,18 @@ static enum covey_flare_state parse_state(const struct argp_state *state, const 
                "or timed_out, not \"%s\"",
                text);
     return COVEY_FLARE_UNSPECIFIED;
+}
+
+static int parse_key(const struct argp_state *state, const char *text)
+{
+    for (int i = 0; cli_flares_keys[i]; i++)
+        if (strcmp(text, cli_flares_keys[i]) == 0)
+            return 1 + i;
+    argp_error(state,
+               "--sort must be age, duration, workers, nodes, state, definition or tenant, not "
+               "\"%s\"",
+               text);
+    return 0;
 }
 
 static error_t parse_ps(int key, char *argument, struct argp_state *state)
@@ -70,6 +84,9 @@ static error_t parse_ps(int key, char *argument, struct argp_state *state)
     case 'l':
         ps->limit = cli_parse_count(state, "--limit", argument, 1, INT32_MAX);
         return 0;
+    case KEY_SORT:
+        ps->sort = parse_key(state, argument);
+        return 0;
     case 'i':
         ps->ids_only = true;
         return 0;
@@ -81,45 +98,18 @@ static error_t parse_ps(int key, char *argument, struct argp_state *state)
     }
 }
 
-static void print_flare(const struct ps *ps, const struct covey_flare *flare)
-{
-    char time[CLI_TEXT_BYTES];
-    const char *why = flare->error ? flare->error->message : flare->pending_reason;
-    if (ps->common.json)
-        printf("%s\n", flare->json);
-    else if (ps->ids_only)
-        printf("%s\n", flare->id);
-    else
-        printf("%-26s  %-20s %7" PRIu32 "  %-10s %-19s  %s\n", flare->id, flare->definition,
-               flare->workers_total, cli_lowercase(covey_flare_state_name(flare->state)),
-               cli_time_text(time, flare->timeline.accepted_at_ns), why);
-}
-
-/* Page by page; token is the next page's. */
-static enum covey_status print_pages(struct covey_client *client, struct ps *ps,
+static enum covey_status list_flares(struct covey_client *client, struct ps *ps,
                                      struct covey_error *error)
 {
-    char *token = NULL;
-    uint32_t left = ps->limit;
-    enum covey_status status = COVEY_OK;
-    bool more = true;
-    while (more && left && !status) {
-        struct covey_flare_list *list;
-        ps->filter.page_size = left < 1000 ? left : 1000;
-        ps->filter.page_token = token;
-        status = covey_client_list_flares(client, &ps->filter, 0, &list, error);
-        if (status)
-            break;
-        for (size_t i = 0; i < list->count && left; i++, left--)
-            print_flare(ps, &list->flares[i]);
-        more = *list->next_page_token && list->count;
-        free(token);
-        token = covey_strdup(list->next_page_token);
-        if (!token)
-            status = covey_error_set(error, COVEY_ENOMEM, "out of memory");
-        covey_flare_list_free(list);
-    }
-    free(token);
+    struct cli_flares flares = {0};
+    enum covey_status status = cli_flares_fetch(client, &ps->filter, ps->limit, &flares, error);
+    if (!status && ps->sort)
+        cli_flares_sort(&flares, ps->sort - 1);
+    if (!status && !ps->common.json && !ps->ids_only)
+        cli_flares_print(&flares);
+    for (size_t i = 0; !status && (ps->common.json || ps->ids_only) && i < flares.count; i++)
+        printf("%s\n", ps->common.json ? flares.rows[i]->json : flares.rows[i]->id);
+    cli_flares_free(&flares);
     return status;
 }
 
@@ -147,10 +137,7 @@ int cli_ps(int argc, char **argv)
     int failed = cli_connect_or_fail(&ps.common, &client);
     if (failed)
         return failed;
-    if (!ps.common.json && !ps.ids_only)
-        printf("%-26s  %-20s %7s  %-10s %-19s  %s\n", "FLARE", "DEFINITION", "WORKERS", "STATE",
-               "ACCEPTED", "WHY");
-    enum covey_status status = print_pages(client, &ps, &error);
+    enum covey_status status = list_flares(client, &ps, &error);
     covey_client_destroy(client);
     int unwritten = cli_finish_output();
     return status ? cli_fail(&error) : unwritten;

@@ -90,6 +90,25 @@ class Keyboard(SystemTest):
         done = self.cluster.expect(OK, "flare", "-q", "-n", "1", "--param", "echo still", "act")
         self.assertIn("echo still", done.out)
 
+    def test_ps_is_a_table(self):
+        short = self.ended("-n", "1", "--param", "echo", "--label", "table=1")
+        wide = self.ended("-n", "12", "--param", "echo", "--label", "table=1")
+        spinning = self.cluster.flare("-n", "2", "--param", "spin", "--label", "table=1", "act")
+        self.cluster.wait_logs(spinning, "is at work", 2)
+        ps = ("ps", "--all", "--label", "table=1")
+        lines = self.cluster.expect(OK, *ps).out.splitlines()
+        self.assertEqual(lines[0].split(), ["FLARE", "DEFINITION", "WORKERS", "NODES", "STATE", "AGE", "DURATION", "WHY"])
+        self.assertEqual([line.split()[0] for line in lines[1:]], [spinning, wide, short], "newest first")
+        self.assertRegex(lines[1], rf"^{spinning}  act +2 +1  running +[0-9]+ s +[0-9.]+ (s|ms)")
+        self.assertRegex(lines[2], rf"^{wide}  act +12 +2  succeeded ")
+        for key, first in (("workers", wide), ("nodes", wide), ("duration", spinning), ("age", spinning)):
+            with self.subTest(key=key):
+                self.assertEqual(self.cluster.expect(OK, *ps, "--sort", key, "--ids").out.split()[0], first)
+        self.assert_message(self.cluster.covey("ps", "--sort", "size"), BAD_INPUT, "--sort must be age, duration")
+        self.cluster.expect(OK, "cancel", spinning, "--reason", "x" * 300)
+        self.cluster.covey("wait", "-q", spinning)
+        self.assertIn("x" * 200, self.cluster.expect(OK, *ps).out, "what is piped is not cut")
+
     def test_habits_of_other_programs(self):
         for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):
             with self.subTest(arguments=arguments):
