@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "rpc/call.h"
+#include "rpc/tls.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -333,6 +334,13 @@ static void on_bytes(void *owner, const uint8_t *bytes, size_t length_bytes)
 {
     struct rpc_connection *connection = owner;
     connection->heard = true;
+    if (!connection->ready && !connection->peer.is_tls && length_bytes > 1 &&
+        rpc_tls_is_record(bytes, length_bytes)) {
+        rpc_connection_lose(connection, connection->is_server
+                                            ? "the peer speaks TLS, which this port does not"
+                                            : "it speaks TLS: connect with it");
+        return;
+    }
     ssize_t taken = nghttp2_session_mem_recv(connection->session, bytes, length_bytes);
     if (taken < 0) {
         rpc_connection_lose(connection, nghttp2_strerror((int)taken));

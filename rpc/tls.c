@@ -294,3 +294,14 @@ void rpc_tls_shutdown(struct rpc_tls_session *session)
     (void)SSL_shutdown(session->ssl);
     ERR_clear_error();
 }
+
+bool rpc_tls_is_record(const uint8_t *bytes, size_t length_bytes)
+{
+    return bytes[0] >= SSL3_RT_CHANGE_CIPHER_SPEC && bytes[0] <= SSL3_RT_APPLICATION_DATA &&
+           (length_bytes < 2 || bytes[1] == SSL3_VERSION_MAJOR);
+}
+
+bool rpc_tls_is_server(const struct rpc_tls_session *session)
+{
+    return SSL_is_server(session->ssl) != 0;
+}

@@ -55,4 +55,8 @@ enum covey_status rpc_tls_write(struct rpc_tls_session *session, const uint8_t *
 /* Makes the closing alert. */
 void rpc_tls_shutdown(struct rpc_tls_session *session);
 
+/* Whether a connection that begins with these bytes speaks TLS; length_bytes is above 0. */
+bool rpc_tls_is_record(const uint8_t *bytes, size_t length_bytes);
+bool rpc_tls_is_server(const struct rpc_tls_session *session);
+
 #endif

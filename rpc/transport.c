@@ -34,6 +34,7 @@ struct rpc_transport {
     bool writing;
     bool resting; /* from reading */
     bool open;
+    bool recognised; /* the peer speaks TLS, too */
     bool failed;
     bool closing;
 };
@@ -199,8 +200,25 @@ void rpc_transport_read_on(struct rpc_transport *transport)
         fail(transport, "the connection broke");
 }
 
+/* One side speaks TLS and the other does not: both are told what the matter is. */
+static void refuse_plaintext(struct rpc_transport *transport)
+{
+    static const uint8_t alert[] = {21, 3, 1, 0, 2, 2, 70}; /* fatal: protocol_version */
+    if (!rpc_tls_is_server(transport->tls)) {
+        fail(transport, "it does not speak TLS: connect without it");
+        return;
+    }
+    (void)!send(rpc_transport_fd(transport), alert, sizeof alert, MSG_NOSIGNAL | MSG_DONTWAIT);
+    fail(transport, "the peer does not speak TLS, which this port asks for");
+}
+
 static void deliver_tls(struct rpc_transport *transport, size_t raw_bytes)
 {
+    if (!transport->recognised && !rpc_tls_is_record(transport->read_bytes, raw_bytes)) {
+        refuse_plaintext(transport);
+        return;
+    }
+    transport->recognised = true;
     if (rpc_tls_give_records(transport->tls, transport->read_bytes, raw_bytes) != COVEY_OK) {
         fail(transport, "out of memory");
         return;

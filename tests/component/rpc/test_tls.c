@@ -82,6 +82,19 @@ static void call__to_an_unknown_server__is_unavailable(void)
     TEST_EQUAL(client.code, RPC_UNAVAILABLE);
 }
 
+static void call__where_one_side_speaks_tls__names_the_matter(void)
+{
+    struct rpc_tls server = {.certificate_file = certificate, .key_file = key};
+    struct rpc_tls trust = {.ca_file = certificate};
+    struct client client;
+    call_over(&server, NULL, &client);
+    TEST_EQUAL(client.code, RPC_UNAVAILABLE);
+    TEST_TRUE(strstr(client.message, "it speaks TLS: connect with it") != NULL);
+    call_over(NULL, &trust, &client);
+    TEST_EQUAL(client.code, RPC_UNAVAILABLE);
+    TEST_TRUE(strstr(client.message, "it does not speak TLS: connect without it") != NULL);
+}
+
 static void call__to_a_server_of_another_name__is_unavailable(void)
 {
     struct rpc_tls server = {.certificate_file = certificate, .key_file = key};
@@ -197,6 +210,7 @@ static void listen__with_files_that_do_not_fit__is_refused(void)
 static const struct test_case cases[] = {
     TEST_CASE(call__to_a_trusted_server__works_in_every_kind),
     TEST_CASE(call__to_an_unknown_server__is_unavailable),
+    TEST_CASE(call__where_one_side_speaks_tls__names_the_matter),
     TEST_CASE(call__to_a_server_of_another_name__is_unavailable),
     TEST_CASE(call__to_a_server_that_asks_who__needs_a_certificate),
     TEST_CASE(call__with_a_certificate__server_knows_its_name),
