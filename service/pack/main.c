@@ -103,6 +103,7 @@ int main(int argc, char **argv)
     static struct pack pack;
     struct covey_error error = {0};
     covey_start();
+    pack_title_init(argc, argv);
     covey_log_init("covey-pack");
     covey_log_keep_error(out_of_the_way(LOCAL_WORDS_FD));
     if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {

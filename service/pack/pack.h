@@ -115,6 +115,14 @@ struct pack {
     struct thread_end *thread_ends;
 };
 
+/* ---- title.c ---- */
+
+/* Before anything else looks at the arguments; a title may take their place later. */
+void pack_title_init(int argc, char **argv);
+/* Titles of a forked worker, which needs the pack's arguments no more, and of a thread. */
+void pack_title_process(const struct pack *pack, uint32_t rank);
+void pack_title_thread(const struct pack *pack, uint32_t rank);
+
 /* ---- loop.c ---- */
 
 /* Runs until the pack is finished. */

@@ -162,6 +162,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
     covey_log_keep_error(-1);
     reset_signals();
     place_descriptors(pack, channels);
+    pack_title_process(pack, pack->here.first_rank + index);
     if (pack_bind(pack, index) != COVEY_OK)
         fail_child("its cpus");
     (void)snprintf(number, sizeof(number), "%u", pack->here.first_rank + index);

@@ -31,6 +31,7 @@ static int work(const struct thread_start *start)
     struct covey_error error = {0};
     struct covey_ctx *ctx;
     const struct pack *pack = start->worker->pack;
+    pack_title_thread(pack, start->worker->rank);
     enum covey_status bound = pack_bind(pack, start->worker->rank - pack->here.first_rank);
     if (bound) {
         log_error("a worker cannot be bound to its cpus status=%s", covey_status_name(bound));
