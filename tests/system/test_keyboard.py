@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """The command line as it is typed: ids, outputs, lists, and mistakes."""
 import os
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, wait_for, worker
+from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, program, wait_for, worker
 
 ACT = worker("act.so")
 
@@ -108,6 +109,50 @@ class Keyboard(SystemTest):
         self.cluster.expect(OK, "cancel", spinning, "--reason", "x" * 300)
         self.cluster.covey("wait", "-q", spinning)
         self.assertIn("x" * 200, self.cluster.expect(OK, *ps).out, "what is piped is not cut")
+
+    def test_workers_are_told_from_packs(self):
+        """ps and top show rank, size and definition, of processes and threads."""
+        by_kind = {}
+        for kind in ("process", "thread"):
+            self.cluster.deploy("titled-" + kind, ACT, "--worker", kind)
+            by_kind[kind] = self.cluster.flare("-n", "3", "--param", "spin", "titled-" + kind)
+            self.cluster.wait_logs(by_kind[kind], "is at work", 3)
+        for worker_ in self.cluster.get(by_kind["process"])["workers"]:
+            with open(f"/proc/{worker_['pid']}/cmdline", encoding="ascii") as file:
+                self.assertEqual(file.read().rstrip("\0"),
+                                 f"covey-worker titled-process rank {worker_['rank']} of 3 flare {by_kind['process']}")
+            with open(f"/proc/{worker_['pid']}/comm", encoding="ascii") as file:
+                self.assertEqual(file.read().strip(), f"{worker_['rank']}/3 titled-p...")
+        names = []
+        for pack in self.cluster.packs(by_kind["thread"]):
+            for task in os.listdir(f"/proc/{pack.pid}/task"):
+                with open(f"/proc/{pack.pid}/task/{task}/comm", encoding="ascii") as file:
+                    names.append(file.read().strip())
+        self.assertLessEqual({f"{rank}/3 titled-t..." for rank in range(3)}, set(names))
+        self.cluster.expect(OK, "cancel", *by_kind.values())
+        for flare_id in by_kind.values():
+            self.cluster.expect(CANCELLED, "wait", "-q", flare_id)
+
+    def complete(self, *words):
+        """What bash offers for the last of these words."""
+        completion = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                                  "packaging", "bash-completion", "covey")
+        script = """source "$1"; shift; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _covey
+                    printf '%s\\n' "${COMPREPLY[@]}" """
+        path = os.path.dirname(program("covey")) + ":" + self.cluster.environment["PATH"]
+        done = subprocess.run(["bash", "-c", script, "bash", completion, "covey", *words], capture_output=True, text=True,
+                              check=True, timeout=60, env={**self.cluster.environment, "PATH": path})
+        return done.stdout.split()
+
+    def test_completion_of_values(self):
+        flare_id = self.ended("-n", "1", "--param", "echo")
+        self.assertEqual(self.complete("ps", "--state", "ca"), ["cancelled"])
+        self.assertEqual(self.complete("ps", "--state", "=", "ca"), ["cancelled"])
+        self.assertEqual(self.complete("ps", "--sort", "="), "age duration workers nodes state definition tenant".split())
+        self.assertEqual(self.complete("wait", flare_id[:-1]), [flare_id])
+        self.assertEqual(self.complete("wait", "@"), ["@last"])
+        self.assertEqual(self.complete("drain", "node"), ["node-1", "node-2"])
+        self.assertEqual(self.complete("flare", "-n", "1", "ac"), ["act"])
 
     def test_habits_of_other_programs(self):
         for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):
