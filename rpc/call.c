@@ -436,11 +436,12 @@ static void deliver(struct rpc_call *call)
         call->first = NULL;
         if (!message && call->in.length_bytes > call->in_offset)
             message = take_message(call, &skipped);
+        if (message || skipped)
+            call->arrive_by_ns = COVEY_NEVER_NS;
         if (!message && skipped)
             continue;
         if (!message)
             break;
-        call->arrive_by_ns = COVEY_NEVER_NS;
         if (call->events && call->events->on_message)
             call->events->on_message(call, message, call->data);
         protobuf_c_message_free_unpacked(message, NULL);

@@ -16,7 +16,7 @@ target_compile_definitions(covey_node_fixture PUBLIC
   TEST_BIN="${CMAKE_BINARY_DIR}/bin" TEST_FILES="${CMAKE_BINARY_DIR}/tests" TEST_SOURCES="${node_dir}")
 target_link_libraries(covey_node_fixture PUBLIC covey_harness covey_local covey_rpc covey_proto)
 
-foreach(object bounds cgroups chaos deaths faults flares nodes restart)
+foreach(object bounds cgroups chaos deaths faults flares nodes refusals restart)
   covey_unit_test(node ${object} LABEL component DEPENDS covey_node_fixture)
   add_dependencies(test_node_${object} covey-node covey-host covey-pack
     covey_test_behave covey_test_behave_program covey_test_no_entry)

@@ -63,8 +63,19 @@ static enum covey_status enter(struct agent *agent, const Covey__V1__AttachReque
                              error);
 }
 
+/* The stream cannot go on. */
+static void refuse(struct agent *agent, enum covey_status status, const struct covey_error *error)
+{
+    log_warn("an agent is refused: %s peer=%s", error->message,
+             rpc_call_peer(agent->call)->address);
+    agent->closed = true;
+    part(agent, error->message);
+    rpc_call_fail(agent->call, status, error);
+}
+
 static void on_message(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
+    (void)call;
     struct agent *agent = data;
     const Covey__V1__AttachRequest *request = (const Covey__V1__AttachRequest *)message;
     struct covey_error error = {0};
@@ -74,12 +85,25 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *message, v
         agent->node ? controller_receive(agent->api->controller, agent->node, request, &error)
                     : enter(agent, request, &error);
     api_touch(agent->api);
-    if (!status)
-        return;
-    log_warn("an agent is refused: %s peer=%s", error.message, rpc_call_peer(call)->address);
-    agent->closed = true;
-    part(agent, error.message);
-    rpc_call_fail(call, status, &error);
+    if (status)
+        refuse(agent, status, &error);
+}
+
+/* Without a registration there is nobody to blame, and nothing to go on with. */
+static bool on_bad_message(struct rpc_call *call, enum covey_status why, const uint8_t *bytes,
+                           size_t length_bytes, void *data)
+{
+    (void)call;
+    struct agent *agent = data;
+    struct covey_error error = {0};
+    if (!agent->node)
+        return agent->closed;
+    enum covey_status status = controller_receive_bad(agent->api->controller, agent->node, bytes,
+                                                      length_bytes, why, &error);
+    api_touch(agent->api);
+    if (status)
+        refuse(agent, status, &error);
+    return true;
 }
 
 static void on_half_close(struct rpc_call *call, void *data)
@@ -102,8 +126,10 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
     free(agent);
 }
 
-static const struct rpc_call_events attach_events = {
-    .on_message = on_message, .on_half_close = on_half_close, .on_end = on_end};
+static const struct rpc_call_events attach_events = {.on_message = on_message,
+                                                     .on_bad_message = on_bad_message,
+                                                     .on_half_close = on_half_close,
+                                                     .on_end = on_end};
 
 static const struct rpc_call_events *attach_call(struct rpc_call *call, void *service, void **data)
 {
@@ -116,6 +142,7 @@ static const struct rpc_call_events *attach_call(struct rpc_call *call, void *se
     agent->call = call;
     agent->link.send = link_send;
     agent->link.close = link_close;
+    rpc_call_mend_text(call);
     rpc_call_expect(call, REGISTER_MAX_NS);
     *data = agent;
     return &attach_events;

@@ -120,6 +120,7 @@ static enum covey_status answer(struct controller *controller, struct controller
     registered.heartbeat_interval = &interval;
     registered.n_unknown_flare_ids = unknown_count;
     registered.unknown_flare_ids = unknown;
+    registered.max_message_bytes = controller->limits.max_message_bytes;
     Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
     message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_REGISTERED;
     message.registered = &registered;
@@ -145,7 +146,8 @@ static enum covey_status admit(struct controller *controller, struct controller_
         status = node_transition(controller, node, event, error);
     if (status)
         goto free_unknown;
-    node->down_at_ns = COVEY_NEVER_NS;
+    /* A grace that runs goes on until the node has stayed: one that comes and goes is not back. */
+    node->settled_at_ns = covey_deadline_ns(now_of(controller), tick_silence_ns(controller));
     node->forget_at_ns = COVEY_NEVER_NS;
     status = node_reconcile(controller, node, registration, unknown, &unknown_count);
     node->link = link;

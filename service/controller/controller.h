@@ -184,11 +184,18 @@ enum covey_status controller_attach(struct controller *controller, struct contro
                                     struct controller_node **node,
                                     struct covey_error *error) COVEY_MUST_USE;
 
-/* A later message. After an error the caller ends the stream with it and calls
- * controller_detach. */
+/* A later message. One that cannot be taken costs itself alone; after an error, which is about the
+ * stream, the caller ends that with it and calls controller_detach. */
 enum covey_status controller_receive(struct controller *controller, struct controller_node *node,
                                      const Covey__V1__AttachRequest *message,
                                      struct covey_error *error) COVEY_MUST_USE;
+
+/* A later message that could not be decoded, in wire form; why is EPROTO or ELIMIT. The rest as for
+ * controller_receive. */
+enum covey_status controller_receive_bad(struct controller *controller,
+                                         struct controller_node *node, const uint8_t *bytes,
+                                         size_t length_bytes, enum covey_status why,
+                                         struct covey_error *error) COVEY_MUST_USE;
 
 /* The stream is over: the node is lost at once. Not after close. */
 void controller_detach(struct controller *controller, struct controller_node *node,

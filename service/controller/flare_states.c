@@ -41,6 +41,7 @@ static const struct state_rule rules[FLARE_EVENTS][COLUMNS] = {
     [FLARE_EVENT_WORKER_ENDED] =    {BUG,        IGNORED,       IGNORED,     STAY,        STAY,    IGNORED},
     [FLARE_EVENT_NODE_LOST] =       {BUG,        IGNORED,       STAY,        STAY,        STAY,    IGNORED},
     [FLARE_EVENT_NODE_RETURNED] =   {BUG,        IGNORED,       STAY,        STAY,        STAY,    IGNORED},
+    [FLARE_EVENT_REPORT_REFUSED] =  {BUG,        IGNORED,       STAY,        STAY,        STAY,    IGNORED},
     [FLARE_EVENT_FINISHING] =       {BUG,        BUG,           BUG,         TO(ENDING),  IGNORED, IGNORED},
     [FLARE_EVENT_FAILING] =         {BUG,        TO(ENDING),    TO(ENDING),  TO(ENDING),  IGNORED, IGNORED},
     [FLARE_EVENT_CANCELLING] =      {BUG,        TO(ENDING),    TO(ENDING),  TO(ENDING),  IGNORED, IGNORED},

@@ -41,6 +41,7 @@ enum flare_state {
     X(WORKER_ENDED, "worker_ended", "a worker was reaped")                                         \
     X(NODE_LOST, "node_lost", "a node of it is not connected; its grace runs")                     \
     X(NODE_RETURNED, "node_returned", "a lost node is back and has it")                            \
+    X(REPORT_REFUSED, "report_refused", "a node said of it what could not be taken")               \
     X(FINISHING, "finishing", "every worker ended with status 0")                                  \
     X(FAILING, "failing", "a worker, host or node failed, or it cannot be started")                \
     X(CANCELLING, "cancelling", "its user cancelled it")                                           \

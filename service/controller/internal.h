@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "scheduler/scheduler.h"
+#include "service/common/envelope.h"
 #include "service/controller/controller.h"
 #include "service/controller/flare_states.h"
 #include "service/controller/history.h"
@@ -31,7 +32,9 @@ struct controller_node {
     int64_t seen_wall_ns;
     int64_t drain_until_wall_ns;  /* 0: drained for ever, or not at all */
     int64_t drain_at_ns;          /* when what runs there has to leave */
-    int64_t down_at_ns;           /* when lost */
+    int64_t down_at_ns;           /* when lost, and until it has settled after its return */
+    int64_t settled_at_ns;        /* when connected: it is really back then */
+    uint64_t refusals;            /* reports that could not be taken */
     int64_t forget_at_ns;         /* when down */
     struct controller_link *link; /* NULL: not connected */
     bool broken;                  /* sending failed: it is lost in the next turn */
@@ -53,6 +56,7 @@ struct share {
     struct controller_node *node;
     enum share_state state;
     bool stop_sent; /* then FlareGone is its answer, and nothing else ends it */
+    bool refusal_told;
     uint32_t first_rank;
     uint32_t workers;
     char *host_address;
@@ -406,6 +410,13 @@ void drain_resume(const struct controller *controller, struct controller_node *n
 /* The deadline has come: what runs there is restarted elsewhere, or cancelled. */
 void drain_expire(struct controller *controller, struct controller_node *node);
 
+/* ---- node_refusals.c ---- */
+
+/* Sets a report aside: tells the agent, and marks the flare that it is about or, where that cannot
+ * go on without it, undoes, restarts or fails it. */
+void node_refuse_report(struct controller *controller, struct controller_node *node,
+                        const struct envelope *envelope, const char *reason);
+
 /* ---- node_return.c: what a registering agent says it runs, against what is known ---- */
 
 /* Fills unknown with ids (borrowed from the registration) that must end there. */
@@ -440,6 +451,8 @@ enum covey_status replay_journal(struct controller *controller, struct covey_err
 /* Builds a view from a row and its events. */
 enum covey_status replay_view(struct controller *controller, const struct store_flare *row,
                               flare_message **view, struct covey_error *error);
+/* A node that has said nothing for so long is lost, and one that has stayed so long is back. */
+int64_t tick_silence_ns(const struct controller *controller);
 void tick_run(struct controller *controller);
 int64_t tick_deadline_ns(const struct controller *controller);
 void retention_run(struct controller *controller);

@@ -36,6 +36,7 @@ struct controller_node *node_create(struct controller *controller, const char *n
     covey_list_init(&node->shares);
     node->drain_at_ns = COVEY_NEVER_NS;
     node->down_at_ns = COVEY_NEVER_NS;
+    node->settled_at_ns = COVEY_NEVER_NS;
     node->forget_at_ns = COVEY_NEVER_NS;
     node->name = covey_strdup(name);
     node->identity = covey_strdup("");
@@ -245,7 +246,9 @@ void node_lose(struct controller *controller, struct controller_node *node, cons
 {
     node->link = NULL;
     node->broken = false;
-    node->down_at_ns = covey_deadline_ns(now_of(controller), controller->limits.node_grace_ns);
+    node->settled_at_ns = COVEY_NEVER_NS;
+    if (node->down_at_ns == COVEY_NEVER_NS)
+        node->down_at_ns = covey_deadline_ns(now_of(controller), controller->limits.node_grace_ns);
     log_warn("a node is lost: %s node=%s", why, node->name);
     if (node_transition(controller, node, NODE_EVENT_LOST, NULL) != COVEY_OK)
         log_error("a node is lost and the scheduler does not know node=%s", node->name);

@@ -199,6 +199,17 @@ static void describe_end(const struct share *share, const Covey__V1__WorkerEnded
                                node, why, report->message);
 }
 
+/* The node knew another limit: the controller was started again with a lower one. */
+static void drop_result(const struct controller *controller, worker_message *worker, char *text,
+                        size_t size_bytes)
+{
+    (void)covey_text_print(text, size_bytes,
+                           "the result of rank %u has %llu bytes, over the limit of %llu",
+                           worker->rank, (unsigned long long)worker->result_bytes,
+                           (unsigned long long)controller->limits.max_result_bytes);
+    worker->result_bytes = 0;
+}
+
 static void decide(struct controller *controller, struct share *share, const worker_message *worker,
                    bool succeeded, const char *text)
 {
@@ -222,8 +233,10 @@ static enum covey_status worker_ended(struct controller *controller, struct cont
                                       struct covey_error *error)
 {
     struct share *share = share_of(controller, node, report->flare_id);
-    if (!share || !report->worker || share->flare->rolling_back)
+    if (!share || share->flare->rolling_back)
         return COVEY_OK;
+    if (!report->worker)
+        return covey_error_set(error, COVEY_EPROTO, "the end of a worker that is not named");
     worker_message *worker = report->worker;
     struct flare *flare = share->flare;
     if (!rank_is_of(share, worker->rank))
@@ -231,15 +244,16 @@ static enum covey_status worker_ended(struct controller *controller, struct cont
     const worker_message *known = flare_worker(flare, worker->rank);
     if (!known || worker_has_ended(known))
         return COVEY_OK;
+    bool is_over = worker->result_bytes > controller->limits.max_result_bytes;
     bool succeeded = worker->state == COVEY__V1__WORKER_STATE__WORKER_STATE_DONE &&
-                     worker->exit_status == 0 && worker->signal == 0;
+                     worker->exit_status == 0 && worker->signal == 0 && !is_over;
     if (!succeeded && worker->state != COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED)
         worker->state = COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
-    if (worker->result_bytes > controller->limits.max_result_bytes)
-        return covey_error_set(error, COVEY_EPROTO, "the result of rank %u is over the limit",
-                               worker->rank);
     char text[COVEY_ERROR_MESSAGE_BYTES];
-    describe_end(share, report, text, sizeof text);
+    if (is_over)
+        drop_result(controller, worker, text, sizeof text);
+    else
+        describe_end(share, report, text, sizeof text);
     if (flare->state == FLARE_PREPARING) {
         const failure_message failure = failure_here(share, "EFLARE", text);
         gang_roll_back(controller, flare, &failure, true);
@@ -367,11 +381,13 @@ static enum covey_status dispatch(struct controller *controller, struct controll
     case COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE:
         return flare_gone(controller, node, message->flare_gone);
     case COVEY__V1__ATTACH_REQUEST__BODY_REGISTER:
-        return covey_error_set(error, COVEY_EPROTO, "node %s registered twice on one stream",
-                               node->name);
+        return covey_error_set(error, COVEY_EPROTO, "it registers twice on one stream");
+    case COVEY__V1__ATTACH_REQUEST__BODY__NOT_SET:
+        if (message->sequence)
+            return COVEY_OK; /* in place of one that was set aside */
+        /* fall through */
     default:
-        return covey_error_set(error, COVEY_EPROTO, "a message of an unknown kind from node %s",
-                               node->name);
+        return covey_error_set(error, COVEY_EPROTO, "it is of an unknown kind");
     }
 }
 
@@ -379,11 +395,9 @@ static enum covey_status dispatch(struct controller *controller, struct controll
  * Sequences rise by one within a registration. An agent that comes back repeats from the first
  * report that was not acknowledged, one that started anew begins at 1: reports are idempotent.
  */
-static enum covey_status take_sequence(struct controller_node *node,
-                                       const Covey__V1__AttachRequest *message,
+static enum covey_status take_sequence(struct controller_node *node, uint64_t sequence,
                                        struct covey_error *error)
 {
-    uint64_t sequence = message->sequence;
     if (sequence == 0)
         return COVEY_OK;
     if (node->sequence != 0 && sequence > node->sequence + 1)
@@ -394,19 +408,69 @@ static enum covey_status take_sequence(struct controller_node *node,
     return COVEY_OK;
 }
 
-enum covey_status controller_receive(struct controller *controller, struct controller_node *node,
-                                     const Covey__V1__AttachRequest *message,
-                                     struct covey_error *error)
+/* What concerns the stream as a whole. */
+static enum covey_status take_envelope(struct controller *controller, struct controller_node *node,
+                                       const struct envelope *envelope, struct covey_error *error)
 {
-    if (message->epoch != node->epoch)
+    if (envelope->epoch != node->epoch)
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "node %s spoke with epoch %llu, and %llu is the newest: register "
                                "again",
-                               node->name, (unsigned long long)message->epoch,
+                               node->name, (unsigned long long)envelope->epoch,
                                (unsigned long long)node->epoch);
     node->heard_ns = now_of(controller);
     node->suspect_until_ns = 0;
     node->seen_wall_ns = wall_of(controller);
-    enum covey_status status = take_sequence(node, message, error);
-    return status ? status : dispatch(controller, node, message, error);
+    return take_sequence(node, envelope->sequence, error);
+}
+
+static struct envelope envelope_of(const Covey__V1__AttachRequest *message)
+{
+    struct envelope envelope = {.epoch = message->epoch,
+                                .sequence = message->sequence,
+                                .body = (uint32_t)message->body_case};
+    const char *flare_id = envelope_flare_of((const ProtobufCMessage *)message->prepared);
+    if (message->body_case != COVEY__V1__ATTACH_REQUEST__BODY__NOT_SET && ulid_is_valid(flare_id))
+        memcpy(envelope.flare_id, flare_id, ULID_BYTES);
+    return envelope;
+}
+
+/* True for a fault of the report. Where memory is short the report is good: it is repeated. */
+static bool is_refusal(enum covey_status status)
+{
+    return status == COVEY_EPROTO || status == COVEY_EINVAL || status == COVEY_ELIMIT;
+}
+
+enum covey_status controller_receive(struct controller *controller, struct controller_node *node,
+                                     const Covey__V1__AttachRequest *message,
+                                     struct covey_error *error)
+{
+    const struct envelope envelope = envelope_of(message);
+    enum covey_status status = take_envelope(controller, node, &envelope, error);
+    if (status)
+        return status;
+    struct covey_error why = {0};
+    status = dispatch(controller, node, message, &why);
+    if (is_refusal(status)) {
+        node_refuse_report(controller, node, &envelope, why.message);
+        return COVEY_OK;
+    }
+    if (status && error)
+        *error = why;
+    return status;
+}
+
+enum covey_status controller_receive_bad(struct controller *controller,
+                                         struct controller_node *node, const uint8_t *bytes,
+                                         size_t length_bytes, enum covey_status why,
+                                         struct covey_error *error)
+{
+    struct envelope envelope;
+    envelope_read(bytes, length_bytes, &envelope);
+    enum covey_status status = take_envelope(controller, node, &envelope, error);
+    if (!status)
+        node_refuse_report(controller, node, &envelope,
+                           why == COVEY_ELIMIT ? "it takes more memory than it may"
+                                               : "it is malformed");
+    return status;
 }

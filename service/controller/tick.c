@@ -59,7 +59,7 @@ static void tick_flare(struct controller *controller, struct flare *flare, int64
         ending_stop(controller, flare, 0);
 }
 
-static int64_t silence_ns(const struct controller *controller)
+int64_t tick_silence_ns(const struct controller *controller)
 {
     return controller->limits.heartbeat_ns * (int64_t)controller->limits.heartbeats_missed;
 }
@@ -69,7 +69,7 @@ static int64_t silence_ns(const struct controller *controller)
 static bool is_silent(const struct controller *controller, struct controller_node *node,
                       int64_t now_ns)
 {
-    if (!node->link || now_ns - node->heard_ns < silence_ns(controller))
+    if (!node->link || now_ns - node->heard_ns < tick_silence_ns(controller))
         return false;
     if (node->suspect_until_ns == 0)
         node->suspect_until_ns = now_ns + SUSPICION_NS;
@@ -87,7 +87,9 @@ static void tick_nodes(struct controller *controller, int64_t now_ns)
         bool silent = is_silent(controller, node, now_ns);
         if (silent || (node->link && node->broken))
             node_break(controller, node, silent ? "its heartbeats stopped" : "its stream broke");
-        else if (node->down_at_ns <= now_ns)
+        else if (node->settled_at_ns <= now_ns)
+            node->settled_at_ns = node->down_at_ns = COVEY_NEVER_NS;
+        else if (!node->link && node->down_at_ns <= now_ns)
             node_expire(controller, node);
         else if (node->forget_at_ns <= now_ns && covey_list_empty(&node->shares))
             forgotten = node;
@@ -128,10 +130,11 @@ int64_t tick_deadline_ns(const struct controller *controller)
     while (covey_map_next(&controller->nodes, &cursor, NULL, &value)) {
         const struct controller_node *node = value;
         if (node->link)
-            sooner(&deadline_ns, node->suspect_until_ns ? node->suspect_until_ns
-                                                        : node->heard_ns + silence_ns(controller));
+            sooner(&deadline_ns, node->suspect_until_ns
+                                     ? node->suspect_until_ns
+                                     : node->heard_ns + tick_silence_ns(controller));
         sooner(&deadline_ns, node->drain_at_ns);
-        sooner(&deadline_ns, node->down_at_ns);
+        sooner(&deadline_ns, node->link ? node->settled_at_ns : node->down_at_ns);
         sooner(&deadline_ns, node->forget_at_ns);
     }
     covey_list_for_each (link, &controller->active) {

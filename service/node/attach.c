@@ -1,5 +1,6 @@
 /* The stream to the controller. */
 #include "base/log.h"
+#include "service/common/envelope.h"
 #include "service/node/node.h"
 
 #define BACK_OFF_MIN_NS  (20 * COVEY_NS_PER_MS)
@@ -7,6 +8,15 @@
 #define HEARTBEAT_MIN_NS (10 * COVEY_NS_PER_MS)
 #define HEARTBEAT_NS     (250 * COVEY_NS_PER_MS)
 #define WITHDRAWING_MS   5
+
+/* A registration that lasts less is none: the back-off goes on. */
+#define SETTLED_NS COVEY_NS_PER_S
+
+/* As long as the controller has not said another one. */
+#define MESSAGE_BYTES ((size_t)4 << 20)
+
+/* What this side takes and sends: a Prepare brings the parameters of all workers. */
+#define MESSAGE_MAX_BYTES ((size_t)64 << 20)
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -57,6 +67,8 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
         (code != RPC_UNAVAILABLE && code != RPC_CANCELLED))
         log_warn("the controller is lost: trying again controller=%s code=%s reason=\"%s\"",
                  agent->options.controller, rpc_code_name(code), message);
+    if (attach->registered && covey_now_ns() - attach->registered_ns >= SETTLED_NS)
+        attach->back_off_ns = 0;
     attach->call = NULL;
     attach->registered = false;
     (void)uv_timer_stop(&attach->heartbeat);
@@ -91,7 +103,11 @@ static void on_registered(struct node *agent, const Covey__V1__Registered *regis
     struct attach *attach = &agent->attach;
     attach->epoch = registered->epoch;
     attach->registered = true;
-    attach->back_off_ns = 0;
+    attach->registered_ns = covey_now_ns();
+    attach->message_bytes =
+        registered->max_message_bytes ? (size_t)registered->max_message_bytes : MESSAGE_BYTES;
+    if (attach->message_bytes > MESSAGE_MAX_BYTES)
+        attach->message_bytes = MESSAGE_MAX_BYTES;
     attach->heartbeat_ns = duration_ns(registered->heartbeat_interval, HEARTBEAT_NS);
     if (attach->heartbeat_ns < HEARTBEAT_MIN_NS)
         attach->heartbeat_ns = HEARTBEAT_MIN_NS;
@@ -124,6 +140,9 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
     case COVEY__V1__ATTACH_RESPONSE__BODY_ACKNOWLEDGE:
         outbox_acknowledge(agent, response->acknowledge->sequence);
         break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_REFUSED:
+        outbox_refused(agent, response->refused->sequence, response->refused->reason);
+        break;
     case COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE:
         flare_prepare(agent, response->prepare);
         break;
@@ -146,14 +165,32 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
     }
 }
 
+/* It costs the flare that it is about, and never the stream: the controller would say it again. */
+static bool on_bad_message(struct rpc_call *call, enum covey_status why, const uint8_t *bytes,
+                           size_t length_bytes, void *data)
+{
+    struct node *agent = data;
+    struct envelope envelope;
+    (void)call;
+    envelope_read(bytes, length_bytes, &envelope);
+    log_error("the controller said what cannot be read body=%u flare=%s status=%s", envelope.body,
+              envelope.flare_id, covey_status_name(why));
+    if (!agent->attach.registered)
+        return false;
+    flare_not_understood(agent, envelope.body, envelope.flare_id);
+    return true;
+}
+
 static void on_writable(struct rpc_call *call, void *data)
 {
     (void)call;
     outbox_pump(data);
 }
 
-static const struct rpc_call_events events = {
-    .on_message = on_message, .on_writable = on_writable, .on_end = on_end};
+static const struct rpc_call_events events = {.on_message = on_message,
+                                              .on_bad_message = on_bad_message,
+                                              .on_writable = on_writable,
+                                              .on_end = on_end};
 
 enum covey_status attach_open(struct node *agent, struct covey_error *error)
 {
@@ -163,8 +200,7 @@ enum covey_status attach_open(struct node *agent, struct covey_error *error)
                           .certificate_file = *own->certificate_file ? own->certificate_file : NULL,
                           .key_file = *own->key_file ? own->key_file : NULL};
     rpc_channel_options_init(&options);
-    /* A Prepare brings the parameters of all workers. */
-    options.limits.message_bytes = (size_t)64 << 20;
+    options.limits.message_bytes = MESSAGE_MAX_BYTES;
     if (*agent->options.join_token)
         options.token = agent->options.join_token;
     if (*agent->options.ca_file)
@@ -195,6 +231,7 @@ void attach_start(struct node *agent)
         retry(agent);
         return;
     }
+    rpc_call_mend_text(attach->call);
     if (!register_send(agent))
         rpc_call_cancel(attach->call);
 }

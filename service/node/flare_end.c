@@ -41,6 +41,24 @@ static void tell_gone(struct node *agent, const char *flare_id)
     outbox_add(agent, &request, -1, 0);
 }
 
+void flare_tell_broken(struct node *agent, const char *flare_id, const char *message)
+{
+    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
+    Covey__V1__HostEnded ended = COVEY__V1__HOST_ENDED__INIT;
+    Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
+    static char status[] = "EPEER";
+    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED;
+    request.host_ended = &ended;
+    ended.flare_id = (char *)(uintptr_t)flare_id;
+    ended.failure = &failure;
+    failure.status = status;
+    failure.message = (char *)(uintptr_t)message;
+    failure.rank = -1;
+    failure.node = agent->options.name;
+    log_warn("%s flare=%s", message, flare_id);
+    outbox_add(agent, &request, -1, 0);
+}
+
 void flare_refuse(struct node_flare *flare, const char *flare_id, const struct covey_error *error)
 {
     struct node *agent = flare->agent;
@@ -243,6 +261,23 @@ void flare_stop_all(struct node *agent, int64_t grace_ns, const char *reason)
         if (agent->flares.count != count)
             cursor = 0;
     }
+}
+
+void flare_not_understood(struct node *agent, uint32_t command, const char *flare_id)
+{
+    static const char nothing[] = "";
+    const struct node_flare *flare = covey_map_get(&agent->flares, flare_id);
+    char text[COVEY_ERROR_MESSAGE_BYTES];
+    (void)covey_text_print(text, sizeof(text), "node %s cannot read what it is told of the flare",
+                           agent->options.name);
+    if (!*flare_id)
+        return;
+    if (command == COVEY__V1__ATTACH_RESPONSE__BODY_STOP)
+        flare_stop(agent, flare_id, 0, nothing);
+    else if (command == COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE && !flare)
+        tell_failed(agent, flare_id, "EPROTO", text, -1);
+    else if (flare && flare->state < FLARE_STOPPING)
+        flare_tell_broken(agent, flare_id, text);
 }
 
 static uint32_t node_by_name(const Covey__V1__LocalFlare *text, const char *name)

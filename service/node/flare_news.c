@@ -362,24 +362,11 @@ void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how
 
 void flare_host_lost(struct node_flare *flare, const char *how)
 {
-    Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
-    Covey__V1__HostEnded ended = COVEY__V1__HOST_ENDED__INIT;
-    Covey__V1__Failure failure = COVEY__V1__FAILURE__INIT;
-    static char status[] = "EPEER";
     char message[HOW_BYTES + 128];
     flare->host_ended = true;
     (void)covey_text_print(message, sizeof(message), "the flare's host on node %s %s",
                            flare->agent->options.name, how);
-    request.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED;
-    request.host_ended = &ended;
-    ended.flare_id = flare->text->flare_id;
-    ended.failure = &failure;
-    failure.status = status;
-    failure.message = message;
-    failure.rank = -1;
-    failure.node = flare->agent->options.name;
-    log_warn("%s flare=%s", message, flare->text->flare_id);
-    outbox_add(flare->agent, &request, -1, 0);
+    flare_tell_broken(flare->agent, flare->text->flare_id, message);
 }
 
 static void describe_exit(const struct node_child *child, char *text, size_t size_bytes)

@@ -211,6 +211,9 @@ void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare);
 void flare_start(struct node *agent, const Covey__V1__Start *start);
 void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, const char *reason);
 void flare_peers_ended(struct node *agent, const Covey__V1__PeersEnded *ended);
+/* One of the above, by its field of AttachResponse, that could not be read: the flare is as far as
+ * it goes. */
+void flare_not_understood(struct node *agent, uint32_t command, const char *flare_id);
 
 /* Stops every flare of the node, however many there are. */
 void flare_stop_all(struct node *agent, int64_t grace_ns, const char *reason);
@@ -259,6 +262,9 @@ void flare_withdraw_unprepared(struct node *agent);
 /* Whether something that was never ready is still being removed. */
 bool flare_withdrawing(const struct node *agent);
 
+/* Says that a flare cannot go on here, though its host may be there. */
+void flare_tell_broken(struct node *agent, const char *flare_id, const char *message);
+
 /* Ends all processes of a flare at once. */
 void flare_kill(struct node_flare *flare);
 /* Says so and forgets the flare, where it is being ended and nothing of it is left. */
@@ -279,6 +285,8 @@ void outbox_close(struct outbox *outbox);
 void outbox_add(struct node *agent, const Covey__V1__AttachRequest *report, int take_result_fd,
                 uint64_t result_bytes);
 void outbox_acknowledge(struct node *agent, uint64_t sequence);
+/* The controller never takes it: what is left of it is its sequence. */
+void outbox_refused(struct node *agent, uint64_t sequence, const char *reason);
 /* A part of some log was taken. */
 void flare_log_taken(struct node *agent, const Covey__V1__LogTaken *taken);
 
@@ -295,7 +303,9 @@ struct attach {
     bool registered;
     uint64_t epoch;
     int64_t back_off_ns;
+    int64_t registered_ns;
     int64_t heartbeat_ns;
+    size_t message_bytes; /* no longer one is taken by the controller */
     uv_timer_t retry;
     uv_timer_t heartbeat;
     bool closing;

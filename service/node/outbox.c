@@ -5,6 +5,8 @@
  */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "service/common/envelope.h"
 #include "service/node/node.h"
 
 #include <errno.h>
@@ -13,6 +15,12 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES ((size_t)512 * 1024)
+
+/* What is around the data of a chunk, at most. */
+#define CHUNK_OVERHEAD_BYTES 256
+
+/* What a message grows by when its epoch is filled in. */
+#define EPOCH_BYTES 11
 
 struct report {
     struct covey_list node;
@@ -26,6 +34,11 @@ void outbox_open(struct outbox *outbox)
 {
     covey_list_init(&outbox->reports);
     outbox->next = &outbox->reports;
+}
+
+static const char *flare_of(const Covey__V1__AttachRequest *message)
+{
+    return envelope_flare_of((const ProtobufCMessage *)message->prepared);
 }
 
 static void free_report(struct report *report)
@@ -110,11 +123,68 @@ void outbox_acknowledge(struct node *agent, uint64_t sequence)
     node_check_stopped(agent);
 }
 
+/* Nothing but its sequence is left of it, without which those behind it could not be told apart. */
+static void empty(struct node *agent, struct report *report)
+{
+    Covey__V1__AttachRequest *message = report->message;
+    if (message->body_case == COVEY__V1__ATTACH_REQUEST__BODY_WORKER_ENDED)
+        flare_worker_acknowledged(agent, message->worker_ended->flare_id,
+                                  message->worker_ended->worker->rank);
+    const char *left = flare_that_leaves(message);
+    if (left)
+        relay_forget(&agent->relay, left);
+    /* The body, whichever it is: the members of the oneof share one place. */
+    if (message->body_case != COVEY__V1__ATTACH_REQUEST__BODY__NOT_SET)
+        protobuf_c_message_free_unpacked((ProtobufCMessage *)message->prepared, NULL);
+    message->prepared = NULL;
+    message->body_case = COVEY__V1__ATTACH_REQUEST__BODY__NOT_SET;
+    covey_close(&report->result_fd);
+    report->result_bytes = 0;
+    report->sent_bytes = 0;
+}
+
+void outbox_refused(struct node *agent, uint64_t sequence, const char *reason)
+{
+    covey_list_for_each (node, &agent->outbox.reports) {
+        struct report *report = covey_container_of(node, struct report, node);
+        const Covey__V1__AttachRequest *message = report->message;
+        if (message->sequence != sequence)
+            continue;
+        log_error("the controller does not take a report: it is set aside flare=%s report=%d "
+                  "reason=\"%s\"",
+                  flare_of(message), (int)message->body_case, reason);
+        empty(agent, report);
+        return;
+    }
+}
+
+/* What can be told of a report that is longer than the controller takes: that its flare cannot go
+ * on. */
+static void shorten(struct node *agent, struct report *report, size_t length_bytes)
+{
+    char text[COVEY_ERROR_MESSAGE_BYTES];
+    char flare_id[ENVELOPE_FLARE_BYTES];
+    (void)covey_text_print(flare_id, sizeof(flare_id), "%s", flare_of(report->message));
+    (void)covey_text_print(text, sizeof(text),
+                           "node %s has %zu bytes to report of the flare, over the controller's "
+                           "limit of %zu: raise its --max-message-bytes",
+                           agent->options.name, length_bytes, agent->attach.message_bytes);
+    empty(agent, report);
+    if (*flare_id)
+        flare_tell_broken(agent, flare_id, text);
+}
+
 void outbox_rewind(struct outbox *outbox)
 {
     outbox->next = outbox->reports.next;
     covey_list_for_each (node, &outbox->reports)
         covey_container_of(node, struct report, node)->sent_bytes = 0;
+}
+
+static bool is_too_long(const struct node *agent, const struct report *report, size_t *length_bytes)
+{
+    *length_bytes = covey__v1__attach_request__get_packed_size(report->message) + EPOCH_BYTES;
+    return *length_bytes > agent->attach.message_bytes;
 }
 
 static bool send_now(struct node *agent, Covey__V1__AttachRequest *request)
@@ -135,6 +205,8 @@ static bool send_chunk(struct node *agent, struct report *report)
     Covey__V1__ResultChunk chunk = COVEY__V1__RESULT_CHUNK__INIT;
     uint64_t left = report->result_bytes - report->sent_bytes;
     size_t want = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+    if (want > agent->attach.message_bytes - CHUNK_OVERHEAD_BYTES)
+        want = agent->attach.message_bytes - CHUNK_OVERHEAD_BYTES;
     ssize_t got = pread(report->result_fd, bytes, want, (off_t)report->sent_bytes);
     if (got <= 0) {
         log_error("a result cannot be read rank=%u", report->message->worker_ended->worker->rank);
@@ -179,6 +251,11 @@ static bool send_next(struct node *agent)
     const char *leaving = flare_that_leaves(report->message);
     if (leaving && relay_has(&agent->relay, leaving))
         return send_log(agent, leaving);
+    size_t length_bytes;
+    if (is_too_long(agent, report, &length_bytes)) {
+        shorten(agent, report, length_bytes); /* which may have sent it and more */
+        return true;
+    }
     if (report->sent_bytes < report->result_bytes)
         return send_chunk(agent, report);
     if (!send_now(agent, report->message))

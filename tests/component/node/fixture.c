@@ -108,6 +108,10 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
         node->call = call;
         keep(node, request);
         answer_registration(node, request->register_);
+        if (the_fixture->dismiss) {
+            node->call = NULL;
+            rpc_call_finish(call, RPC_INVALID_ARGUMENT, "what was said cannot be taken");
+        }
         return;
     }
     TEST_REQUIRE(node != NULL);
@@ -562,4 +566,34 @@ void fixture_tell_peers_ended(struct fixture *fixture, int node, const char *fla
     end.rank = rank;
     end.reason = (char *)(uintptr_t)reason;
     tell(fixture, node, &response);
+}
+
+void fixture_send_refused(struct fixture *fixture, int node, uint64_t sequence, const char *reason)
+{
+    Covey__V1__AttachResponse response = COVEY__V1__ATTACH_RESPONSE__INIT;
+    Covey__V1__Refused refused = COVEY__V1__REFUSED__INIT;
+    response.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_REFUSED;
+    response.refused = &refused;
+    refused.sequence = sequence;
+    refused.reason = (char *)(uintptr_t)reason;
+    tell(fixture, node, &response);
+}
+
+void fixture_send_raw(struct fixture *fixture, int node, uint32_t body, const void *bytes,
+                      size_t length_bytes)
+{
+    /* A type without fields of these numbers, so that nothing is made valid on the way. */
+    Google__Protobuf__Duration message = GOOGLE__PROTOBUF__DURATION__INIT;
+    uint8_t data[600];
+    TEST_REQUIRE(body > 2 && length_bytes + 2 <= sizeof(data));
+    data[0] = (uint8_t)(0x80 | (length_bytes & 0x7f));
+    data[1] = (uint8_t)(length_bytes >> 7);
+    memcpy(data + 2, bytes, length_bytes);
+    ProtobufCMessageUnknownField field = {.tag = body,
+                                          .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+                                          .len = length_bytes + 2,
+                                          .data = data};
+    message.base.n_unknown_fields = 1;
+    message.base.unknown_fields = &field;
+    TEST_EQUAL(rpc_call_send(fixture->nodes[node].call, &message.base), COVEY_OK);
 }

@@ -55,6 +55,7 @@ struct fixture {
     const char *unknown_flare; /* named as unknown to whoever registers */
     unsigned refusals;
     bool refuse;  /* answers a registration with UNAUTHENTICATED */
+    bool dismiss; /* ends a stream right after its registration */
     uid_t run_as; /* 0: as the test */
     unsigned blob_calls;
     bool stopped;
@@ -108,6 +109,11 @@ void fixture_stop_flare(struct fixture *fixture, const struct flare_plan *plan, 
 bool fixture_gone(struct fixture *fixture, const struct flare_plan *plan, int64_t timeout_ns);
 void fixture_tell_peers_ended(struct fixture *fixture, int node, const char *flare_id,
                               uint32_t rank, const char *reason);
+
+/* Sends one body of AttachResponse as bytes that nobody has looked at. */
+void fixture_send_raw(struct fixture *fixture, int node, uint32_t body, const void *bytes,
+                      size_t length_bytes);
+void fixture_send_refused(struct fixture *fixture, int node, uint64_t sequence, const char *reason);
 
 /* The n-th (from 0) message of a kind about a flare, from any node, or NULL. */
 const struct said *fixture_find(struct fixture *fixture, Covey__V1__AttachRequest__BodyCase kind,

@@ -105,6 +105,11 @@ static enum covey_status on_send(struct controller_link *base, const Covey__V1__
     case COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN:
         link->log_taken = out->log_taken->offset;
         break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_REFUSED:
+        link->refused++;
+        link->refused_sequence = out->refused->sequence;
+        (void)snprintf(link->last_reason, sizeof link->last_reason, "%s", out->refused->reason);
+        break;
     default:
         link->peers += (unsigned)out->peers_ended->n_peers;
         break;

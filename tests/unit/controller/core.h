@@ -15,7 +15,8 @@ struct core_link {
     uint64_t sequence;
     uint64_t acknowledged;
     uint64_t log_taken;
-    unsigned prepares, starts, stops, peers;
+    unsigned prepares, starts, stops, peers, refused;
+    uint64_t refused_sequence;
     int64_t stop_grace_ns;
     size_t unknown;
     bool closed;
