@@ -163,6 +163,7 @@ enum covey_status covey_iprobe(struct covey_comm *comm, int source, int tag,
     if (peek(comm, source, tag, message))
         return COVEY_OK;
     bool ended = engine_can_come(&comm->core->user, source) != COVEY_OK;
+    engine_want(&comm->core->user, source);
     engine_progress(comm->ctx->engine);
     if (peek(comm, source, tag, message))
         return COVEY_OK;

@@ -49,7 +49,9 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
         goto no_pending;
     engine->ended = covey_calloc(arena->shape.worker_count, sizeof(*engine->ended));
     engine->last_look = covey_calloc(arena->shape.worker_count, sizeof(*engine->last_look));
-    if (!engine->ended || !engine->last_look || memory_open(arena, endpoint, &engine->memory))
+    if (!engine->ended || !engine->last_look || !flow_open(engine))
+        goto no_flows;
+    if (memory_open(arena, endpoint, &engine->memory))
         goto no_memory;
     for (uint32_t i = 0; i < endpoints; i++)
         covey_list_init(&engine->pending[i]);
@@ -64,6 +66,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     *out = engine;
     return COVEY_OK;
 no_memory:
+    flow_close(engine);
+no_flows:
     free(engine->last_look);
     free(engine->ended);
     free(engine->pending);
@@ -96,6 +100,7 @@ void engine_destroy(struct engine *engine)
     }
     free_all(&engine->spare_messages);
     free_all(&engine->spare_requests);
+    flow_close(engine);
     covey_map_clear(&engine->channels);
     covey_map_clear(&engine->cookies);
     memory_close(&engine->memory);
@@ -150,6 +155,7 @@ void engine_message_free(struct engine *engine, struct message *message)
     if (message->descriptor.header.payload == DESCRIPTOR_BLOCK)
         memory_release(&engine->memory, &message->descriptor.block);
     covey_list_push_front(&engine->spare_messages, &message->by_peer);
+    flow_settle(engine, &message->descriptor.header);
 }
 
 struct request *engine_request_new(struct engine *engine)
@@ -237,7 +243,7 @@ static enum covey_status post_to_self(struct engine *engine, const struct descri
 }
 
 static enum covey_status post_later(struct engine *engine, const struct descriptor *descriptor,
-                                    struct request *done)
+                                    struct request *done, bool has_leave)
 {
     struct pending *pending = covey_malloc(sizeof(*pending));
     if (!pending) {
@@ -246,6 +252,10 @@ static enum covey_status post_later(struct engine *engine, const struct descript
     }
     pending->descriptor = *descriptor;
     pending->request = done;
+    if (!has_leave) {
+        flow_enqueue(engine, &descriptor->header, &pending->link);
+        return COVEY_OK;
+    }
     uint32_t to = endpoint_of(engine, descriptor->header.destination);
     covey_list_push_back(&engine->pending[to], &pending->link);
     engine->pending_count++;
@@ -263,11 +273,13 @@ enum covey_status engine_post(struct engine *engine, const struct descriptor *de
         release_block(engine, descriptor);
         return status;
     }
+    if (flow_must_wait(engine, &descriptor->header))
+        return post_later(engine, descriptor, done, false);
     if (!covey_list_empty(&engine->pending[endpoint_of(engine, rank)]))
-        return post_later(engine, descriptor, done);
+        return post_later(engine, descriptor, done, true);
     status = post_now(engine, descriptor);
     if (status == COVEY_EAGAIN)
-        return post_later(engine, descriptor, done);
+        return post_later(engine, descriptor, done, true);
     release_block(engine, descriptor);
     if (status)
         return engine_fail(engine, COVEY_EPEER, "rank %u has ended", rank);
@@ -293,8 +305,46 @@ static void flush_pending(struct engine *engine, struct covey_list *queue)
     }
 }
 
+/* What has leave goes the way of what waits for room at the host. */
+static void go_on(struct engine *engine, struct covey_list *released)
+{
+    struct covey_list *pending = &engine->pending[engine->arena->shape.local_count];
+    for (struct covey_list *node; (node = covey_list_pop_front(released));) {
+        covey_list_push_back(pending, node);
+        engine->pending_count++;
+    }
+    flush_pending(engine, pending);
+}
+
+static void handle_credit(struct engine *engine, const struct descriptor_header *header)
+{
+    struct covey_list released;
+    covey_list_init(&released);
+    struct flow *flow = flow_allowed(engine, header);
+    if (!flow)
+        return;
+    flow_release(flow, &released);
+    go_on(engine, &released);
+}
+
+static void drop_for_ended(struct engine *engine)
+{
+    struct covey_list released;
+    covey_list_init(&released);
+    flow_release_ended(engine, &released);
+    go_on(engine, &released);
+}
+
 static void forget_pending(struct engine *engine, const struct request *request)
 {
+    covey_list_for_each (at, &engine->flows.queued) {
+        struct flow *flow = covey_container_of(at, struct flow, queued_link);
+        covey_list_for_each (node, &flow->queue) {
+            struct pending *pending = (struct pending *)node;
+            if (pending->request == request)
+                pending->request = NULL;
+        }
+    }
     for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++) {
         covey_list_for_each (node, &engine->pending[i]) {
             struct pending *pending = (struct pending *)node;
@@ -364,14 +414,19 @@ static struct channel *find_channel(struct engine *engine, uint64_t id)
     return engine->latest;
 }
 
-static void handle_credit(struct engine *engine, const struct descriptor_header *header)
+static void match(struct engine *engine, struct message *message)
 {
+    const struct descriptor_header *header = &message->descriptor.header;
     struct channel *channel = find_channel(engine, header->communicator);
-    if (!channel || channel->comm->member_of[header->source] == UINT32_MAX)
+    if (!channel) {
+        covey_list_push_back(&engine->strays, &message->by_peer);
         return;
-    struct peer *peer = engine_peer(channel, channel->comm->member_of[header->source]);
-    peer->credit_used -=
-        header->argument < peer->credit_used ? (uint32_t)header->argument : peer->credit_used;
+    }
+    message->member = channel->comm->member_of[header->source];
+    if (message->member == UINT32_MAX)
+        engine_message_free(engine, message);
+    else
+        match_arrived(channel, message);
 }
 
 /* Takes over message, which is for what has to be kept. */
@@ -380,20 +435,11 @@ static void handle(struct engine *engine, const struct descriptor *descriptor,
 {
     switch (descriptor->header.kind) {
     case DESCRIPTOR_MESSAGE:
-    case DESCRIPTOR_OFFER: {
-        struct channel *channel = find_channel(engine, descriptor->header.communicator);
+    case DESCRIPTOR_OFFER:
         message->descriptor = *descriptor;
-        if (!channel) {
-            covey_list_push_back(&engine->strays, &message->by_peer);
-            return;
-        }
-        message->member = channel->comm->member_of[descriptor->header.source];
-        if (message->member == UINT32_MAX)
-            engine_message_free(engine, message);
-        else
-            match_arrived(channel, message);
+        match(engine, message);
+        flow_handled(engine, &descriptor->header);
         return;
-    }
     case DESCRIPTOR_ACCEPT:
         transfer_accept(engine, descriptor);
         break;
@@ -435,6 +481,10 @@ static bool drain(struct engine *engine)
             return true;
         }
         const char *wrong = check(engine, &descriptor);
+        if (!wrong && !flow_arrive(engine, &descriptor.header)) {
+            release_block(engine, &descriptor);
+            wrong = "credit";
+        }
         if (wrong) {
             warn_malformed(engine, &descriptor.header, wrong);
             covey_list_push_front(&engine->spare_messages, &message->by_peer);
@@ -480,6 +530,8 @@ void engine_progress(struct engine *engine)
     for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++)
         flush_pending(engine, &engine->pending[i]);
     transfer_advance(engine);
+    if (news)
+        drop_for_ended(engine);
     if (emptied && news) {
         act_on_ends(engine);
         engine->epoch_seen = epoch;
@@ -491,8 +543,8 @@ void engine_flush(struct engine *engine, int64_t deadline_ns)
     struct engine_wait wait;
     int64_t now = covey_now_ns();
     engine_wait_start(&wait, engine, deadline_ns > now ? deadline_ns - now : 0);
-    while (engine->pending_count > 0 || !covey_list_empty(&engine->offers) ||
-           !covey_list_empty(&engine->transfers)) {
+    while (engine->pending_count > 0 || !covey_list_empty(&engine->flows.queued) ||
+           !covey_list_empty(&engine->offers) || !covey_list_empty(&engine->transfers)) {
         if (engine_wait_more(&wait))
             return;
     }

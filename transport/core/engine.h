@@ -11,7 +11,7 @@
  * How a message goes: up to DESCRIPTOR_INLINE_BYTES in its descriptor; a little more in a block
  * that is sent by reference; beyond that, or when the sender has too much unasked memory out, by
  * rendezvous: OFFER, ACCEPT, then DATA pieces of at most ENGINE_PIECE_BYTES. A message for another
- * node goes to the host's inbox instead of its destination's.
+ * node goes to the host's inbox instead of its destination's, once it has leave (flow.h).
  *
  * Budget of sending and receiving a small message while the receiver is awake: no system call, no
  * lock; no allocation once as many messages have been waiting unmatched before.
@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "transport/core/flow.h"
 #include "transport/core/inbox.h"
 #include "transport/core/memory.h"
 
@@ -29,8 +30,7 @@
 #define ENGINE_PIECE_BYTES     MEMORY_RESERVE_BYTES
 #define ENGINE_EAGER_BYTES     65536u /* within the node */
 #define ENGINE_EAGER_FAR_BYTES 16384u
-#define ENGINE_CREDIT_BYTES    131072u /* of eager payload on its way to one rank elsewhere */
-#define ENGINE_WINDOW          8u      /* pieces of one transfer that are on their way */
+#define ENGINE_WINDOW          FLOW_PIECES
 #define ENGINE_TEXT_BYTES      512
 
 struct engine;
@@ -39,9 +39,7 @@ struct comm;
 /* What a member knows of another, in one channel. */
 struct peer {
     uint64_t send_sequence;
-    uint64_t receive_sequence; /* of the next message in order */
-    uint32_t credit_used;
-    uint32_t consumed;            /* not yet given back as credit */
+    uint64_t receive_sequence;    /* of the next message in order */
     struct covey_list unexpected; /* struct message.by_peer */
     struct covey_list early;      /* of a later turn */
     struct covey_list posted;     /* struct request.link */
@@ -115,6 +113,7 @@ struct engine {
     struct covey_map cookies;   /* struct request by its cookie */
     struct covey_list *pending; /* by endpoint: descriptors that found its inbox full */
     uint32_t pending_count;
+    struct flows flows;
     struct covey_list transfers; /* sends with an accepted offer */
     struct covey_list offers;    /* sends whose offer is out */
     struct covey_list incoming;  /* receives in a rendezvous */
@@ -179,6 +178,9 @@ enum covey_status engine_receive_start(struct channel *channel, struct request *
 
 /* The first unexpected message that matches, or NULL. */
 struct message *engine_find(struct channel *channel, int source, int tag);
+
+/* Says that what engine_find did not find is wanted, though no receive is posted. */
+void engine_want(struct channel *channel, int source);
 
 /* EPEER where nothing can come any more from source: it has ended, and all that it had sent was
  * taken out of the inbox; else OK. */

@@ -219,7 +219,30 @@ enum covey_status engine_receive_start(struct channel *channel, struct request *
         covey_list_push_back(&channel->posted_any, &request->link);
     else
         covey_list_push_back(&engine_peer(channel, (uint32_t)source)->posted, &request->link);
+    engine_want(channel, source);
     return COVEY_OK;
+}
+
+void engine_want(struct channel *channel, int source)
+{
+    flow_want(channel->comm->engine,
+              source == ENGINE_ANY ? ENGINE_ANY : (int)channel->comm->ranks[source]);
+}
+
+bool match_wants(struct engine *engine, uint32_t rank)
+{
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&engine->channels, &cursor, NULL, &value)) {
+        struct channel *channel = value;
+        uint32_t member = channel->comm->member_of[rank];
+        if (channel != &channel->comm->user || member == UINT32_MAX)
+            continue;
+        if (!covey_list_empty(&channel->posted_any) ||
+            !covey_list_empty(&engine_peer(channel, member)->posted))
+            return true;
+    }
+    return false;
 }
 
 static void fail_posted(struct channel *channel, struct covey_list *posted, int source)

@@ -62,56 +62,56 @@ static struct request *named(struct engine *engine, uint64_t cookie, enum reques
 
 /* ---- sending ---- */
 
-/* True, with the credit taken, where this much may go to the member unasked. */
-static bool may_go_unasked(struct engine *engine, struct channel *channel, uint32_t member,
-                           uint64_t length)
+/* True, with the leave taken, where this message may take its payload along. */
+static bool may_go_unasked(struct engine *engine, const struct descriptor *descriptor)
 {
-    if (!is_far(engine, channel->comm->ranks[member]))
-        return length <= ENGINE_EAGER_BYTES;
-    struct peer *peer = engine_peer(channel, member);
-    if (length > ENGINE_EAGER_FAR_BYTES || peer->credit_used + length > ENGINE_CREDIT_BYTES)
-        return false;
-    peer->credit_used += (uint32_t)length;
-    return true;
+    const struct descriptor_header *header = &descriptor->header;
+    if (!is_far(engine, header->destination))
+        return header->length <= ENGINE_EAGER_BYTES;
+    return header->length <= ENGINE_EAGER_FAR_BYTES && flow_send_bytes(engine, header);
 }
 
-static void return_credit(struct engine *engine, struct channel *channel, uint32_t member,
-                          uint64_t length)
+/* Takes the leave that a message of another node needs to go now, if it does. */
+static bool has_leave(struct engine *engine, const struct descriptor *descriptor)
 {
-    if (is_far(engine, channel->comm->ranks[member]))
-        engine_peer(channel, member)->credit_used -= (uint32_t)length;
+    if (!is_far(engine, descriptor->header.destination))
+        return true;
+    if (!may_go_unasked(engine, descriptor))
+        return false;
+    if (!flow_must_wait(engine, &descriptor->header))
+        return true;
+    flow_unsend_bytes(engine, &descriptor->header);
+    return false;
 }
 
 /* By reference, where the receiver can take it so. EAGAIN where it cannot. */
 static enum covey_status send_shared(struct engine *engine, struct request *request,
-                                     struct descriptor *descriptor, uint32_t member)
+                                     struct descriptor *descriptor)
 {
-    struct channel *channel = request->channel;
-    bool far = is_far(engine, channel->comm->ranks[member]);
-    if (channel->comm->ranks[member] == engine->rank ||
-        (far && !may_go_unasked(engine, channel, member, request->length)))
+    if (descriptor->header.destination == engine->rank || !has_leave(engine, descriptor))
         return COVEY_EAGAIN;
     descriptor->header.payload = DESCRIPTOR_BLOCK;
     descriptor->block = *request->source_block;
     descriptor->block.length = request->length;
     enum covey_status status = engine_post_shared(engine, descriptor);
-    if (status == COVEY_OK)
+    if (status == COVEY_OK) {
         engine_complete(request, COVEY_OK);
-    else if (far)
-        return_credit(engine, channel, member, request->length);
+        return COVEY_OK;
+    }
+    flow_unsend(engine, &descriptor->header);
+    flow_unsend_bytes(engine, &descriptor->header);
     return status == COVEY_EEXISTS ? COVEY_EAGAIN : status;
 }
 
 /* As a copy in a block of its own. EAGAIN where there is no room or leave. */
 static enum covey_status send_copy(struct engine *engine, struct request *request,
-                                   struct descriptor *descriptor, uint32_t member)
+                                   struct descriptor *descriptor)
 {
-    struct channel *channel = request->channel;
-    if (!may_go_unasked(engine, channel, member, request->length))
+    if (!may_go_unasked(engine, descriptor))
         return COVEY_EAGAIN;
     struct descriptor_block block;
     if (!memory_allocate(&engine->memory, request->length, MEMORY_UNASKED, &block)) {
-        return_credit(engine, channel, member, request->length);
+        flow_unsend_bytes(engine, &descriptor->header);
         return COVEY_EAGAIN;
     }
     memcpy(memory_bytes(&engine->memory, &block), request->source, request->length);
@@ -168,9 +168,9 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
         put_inline(&descriptor, request->source, length);
         status = engine_post(engine, &descriptor, request);
     } else {
-        status = block ? send_shared(engine, request, &descriptor, destination) : COVEY_EAGAIN;
+        status = block ? send_shared(engine, request, &descriptor) : COVEY_EAGAIN;
         if (status == COVEY_EAGAIN)
-            status = send_copy(engine, request, &descriptor, destination);
+            status = send_copy(engine, request, &descriptor);
         if (status == COVEY_EAGAIN)
             status = send_offer(engine, request, &descriptor);
     }
@@ -307,24 +307,6 @@ void transfer_accept(struct engine *engine, const struct descriptor *descriptor)
 
 /* ---- receiving ---- */
 
-static void give_credit(struct engine *engine, struct channel *channel, uint32_t member,
-                        uint64_t length)
-{
-    uint32_t rank = channel->comm->ranks[member];
-    struct peer *peer = engine_peer(channel, member);
-    if (!is_far(engine, rank))
-        return;
-    peer->consumed += (uint32_t)length;
-    if (peer->consumed < ENGINE_CREDIT_BYTES / 4)
-        return;
-    struct descriptor credit = answer(engine, DESCRIPTOR_CREDIT, rank);
-    credit.header.communicator = channel->id;
-    credit.header.argument = peer->consumed;
-    peer->consumed = 0;
-    enum covey_status status = engine_post(engine, &credit, NULL);
-    (void)status; /* it has ended: then it needs none */
-}
-
 /* False where the memory is full. */
 static bool receive_as_block(struct engine *engine, struct request *request,
                              struct message *message)
@@ -349,7 +331,6 @@ static bool receive_message(struct engine *engine, struct request *request, stru
 {
     struct descriptor *descriptor = &message->descriptor;
     uint64_t length = descriptor->header.length;
-    bool unasked = descriptor->header.payload == DESCRIPTOR_BLOCK;
     if (request->as_block) {
         if (!receive_as_block(engine, request, message))
             return false;
@@ -359,8 +340,6 @@ static bool receive_message(struct engine *engine, struct request *request, stru
             memcpy(request->target, payload_of(engine, descriptor), fits);
         engine_complete(request, fits < length ? COVEY_ETRUNCATED : COVEY_OK);
     }
-    if (unasked)
-        give_credit(engine, request->channel, message->member, length);
     return true;
 }
 

@@ -37,6 +37,9 @@ void match_arrived(struct channel *channel, struct message *message);
 /* Fails what waits for ranks that have ended. The inbox has been emptied since they were marked. */
 void match_ended(struct engine *engine);
 
+/* True where a receive of the users' is posted that a message of this rank may match. */
+bool match_wants(struct engine *engine, uint32_t rank);
+
 /* ---- transfer.c ---- */
 
 /* Gives a matched message to a receive, and frees it. */

@@ -124,7 +124,9 @@ struct covey_message {
     size_t length_bytes; /* of the message, also where the buffer was shorter */
 };
 
-/* Sends a copy. Returns when the bytes may be reused, which need not mean that they were received.
+/*
+ * Sends a copy. Returns when the bytes may be reused, which need not mean that they were received;
+ * but where the destination lags behind with as much as may be under way, not before it receives.
  */
 COVEY_API enum covey_status covey_send(struct covey_comm *comm, const void *bytes,
                                        size_t length_bytes, int destination,
