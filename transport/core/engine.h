@@ -89,6 +89,7 @@ struct request {
     uint64_t size;
     bool as_block;
     bool has_block;
+    bool has_turn; /* counts among the transfers of its sender */
     struct descriptor_block block;
     struct message *message; /* matched, waiting for memory */
 
@@ -105,7 +106,11 @@ struct engine {
     int64_t yield_ns; /* how long a wait yields before it sleeps */
     struct inbox inbox;
     struct memory memory;
-    uint32_t epoch_seen;
+    uint32_t epoch_seen;   /* whose ends are acted on */
+    uint32_t epoch_looked; /* whose ends last_look has; acted on for this node: */
+    bool near_done;
+    uint32_t ends_seen; /* how often ends were acted on */
+    uint64_t line_end;  /* of the host's line to this worker, at that look */
     uint8_t *ended;     /* by rank: what it was when the inbox was last emptied after a look */
     uint8_t *last_look; /* by rank: before the inbox is emptied */
     uint64_t next_cookie;

@@ -23,6 +23,7 @@ bool flow_open(struct engine *engine)
     engine->flows.window = credit_window_of(shape->worker_count);
     covey_list_init(&engine->flows.queued);
     covey_list_init(&engine->flows.dry);
+    covey_list_init(&engine->flows.turns);
     if (shape->local_count == shape->worker_count)
         return true;
     engine->flows.of =
@@ -49,6 +50,8 @@ static struct flow *flow_of(struct engine *engine, uint32_t rank, enum flow_clas
         covey_list_init(&flow->queue);
         covey_list_init(&flow->queued_link);
         covey_list_init(&flow->dry_link);
+        covey_list_init(&flow->turn);
+        covey_list_init(&flow->turns_link);
         credit_out_init(&flow->out, &engine->flows.window);
         credit_in_init(&flow->in, &engine->flows.window);
     }
@@ -56,9 +59,9 @@ static struct flow *flow_of(struct engine *engine, uint32_t rank, enum flow_clas
 }
 
 /* A communicator's channels: collectives have the odd numbers. */
-static enum flow_class class_of(const struct descriptor_header *header)
+static enum flow_class class_of(uint64_t communicator)
 {
-    return header->communicator & 1 ? FLOW_COLLECTIVE : FLOW_USER;
+    return communicator & 1 ? FLOW_COLLECTIVE : FLOW_USER;
 }
 
 static bool is_matched_kind(const struct descriptor_header *header)
@@ -76,14 +79,14 @@ static struct flow *outgoing_flow(struct engine *engine, const struct descriptor
 {
     if (!is_far(engine, header->destination) || !is_matched_kind(header))
         return NULL;
-    return flow_of(engine, header->destination, class_of(header));
+    return flow_of(engine, header->destination, class_of(header->communicator));
 }
 
 static struct flow *incoming_flow(struct engine *engine, const struct descriptor_header *header)
 {
     if (!is_far(engine, header->source) || !is_matched_kind(header))
         return NULL;
-    return flow_of(engine, header->source, class_of(header));
+    return flow_of(engine, header->source, class_of(header->communicator));
 }
 
 bool flow_must_wait(struct engine *engine, const struct descriptor_header *header)
@@ -145,7 +148,7 @@ struct flow *flow_allowed(struct engine *engine, const struct descriptor_header 
 {
     if (!is_far(engine, header->source))
         return NULL;
-    struct flow *flow = flow_of(engine, header->source, class_of(header));
+    struct flow *flow = flow_of(engine, header->source, class_of(header->communicator));
     const struct credit_grant grant = {.messages = header->sequence, .bytes = header->argument};
     return credit_allow(&flow->out, &engine->flows.window, &grant) ? flow : NULL;
 }
@@ -209,6 +212,45 @@ void flow_settle(struct engine *engine, const struct descriptor_header *header)
         credit_settle(&flow->in);
     credit_settle_bytes(&flow->in, unasked_bytes(header));
     grant(engine, flow, false);
+}
+
+bool flow_transfer_begins(struct engine *engine, const struct descriptor_header *offer,
+                          struct covey_list *link)
+{
+    struct flow *flow = incoming_flow(engine, offer);
+    if (!flow)
+        return true;
+    if (flow->transfers < FLOW_TRANSFERS) {
+        flow->transfers++;
+        return true;
+    }
+    covey_list_push_back(&flow->turn, link);
+    if (covey_list_empty(&flow->turns_link))
+        covey_list_push_back(&engine->flows.turns, &flow->turns_link);
+    return false;
+}
+
+void flow_transfer_ends(struct engine *engine, uint64_t communicator, uint32_t rank)
+{
+    if (is_far(engine, rank))
+        flow_of(engine, rank, class_of(communicator))->transfers--;
+}
+
+struct covey_list *flow_next_turn(struct engine *engine)
+{
+    covey_list_for_each_safe (node, after, &engine->flows.turns) {
+        struct flow *flow = covey_container_of(node, struct flow, turns_link);
+        if (flow->transfers >= FLOW_TRANSFERS)
+            continue;
+        struct covey_list *link = covey_list_pop_front(&flow->turn);
+        if (covey_list_empty(&flow->turn))
+            covey_list_remove(node);
+        if (!link) /* who waited was cancelled */
+            continue;
+        flow->transfers++;
+        return link;
+    }
+    return NULL;
 }
 
 void flow_want(struct engine *engine, int rank)

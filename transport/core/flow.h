@@ -34,6 +34,9 @@ struct flow {
     struct covey_list dry_link;    /* on flows.dry, or on nothing */
     struct credit_out out;
     struct credit_in in;
+    uint32_t transfers;           /* of this sender, accepted and not over */
+    struct covey_list turn;       /* struct request.link: matched, to be accepted after others */
+    struct covey_list turns_link; /* on flows.turns, or on nothing */
 };
 
 struct flows {
@@ -41,6 +44,7 @@ struct flows {
     struct flow *of;          /* FLOW_CLASSES for each rank, made when first used */
     struct covey_list queued; /* flows with something in their queues */
     struct covey_list dry;    /* that the user may want more of than was granted */
+    struct covey_list turns;  /* with something in turn */
 };
 
 /*
@@ -87,6 +91,19 @@ void flow_handled(struct engine *engine, const struct descriptor_header *header)
 
 /* It is matched, or thrown away. */
 void flow_settle(struct engine *engine, const struct descriptor_header *header);
+
+/*
+ * A receive has matched an offer: true, and it counts as a transfer, where it may be accepted now.
+ * Else it waits by its link (on no list before) until flow_next_turn gives it.
+ */
+bool flow_transfer_begins(struct engine *engine, const struct descriptor_header *offer,
+                          struct covey_list *link);
+
+/* A transfer of this channel with this rank is over, or was given up. */
+void flow_transfer_ends(struct engine *engine, uint64_t communicator, uint32_t rank);
+
+/* One that waited and has its turn now, or NULL. */
+struct covey_list *flow_next_turn(struct engine *engine);
 
 /* A receive was posted, or a probe looks, and nothing that is here matches. ENGINE_ANY: of any
  * rank. */

@@ -48,6 +48,10 @@ void transfer_unname(struct engine *engine, struct request *request)
     if (request->cookie)
         covey_map_remove_u64(&engine->cookies, request->cookie);
     request->cookie = 0;
+    if (request->has_turn)
+        flow_transfer_ends(engine, request->channel->id,
+                           request->channel->comm->ranks[request->peer]);
+    request->has_turn = false;
 }
 
 /* The request that a message from `source` may mean by this cookie. */
@@ -388,10 +392,17 @@ void transfer_receive(struct engine *engine, struct request *request, struct mes
     request->tag = header->tag;
     request->argument = header->argument;
     request->length = header->length;
+    request->message = NULL;
+    if (header->kind == DESCRIPTOR_OFFER && !request->has_turn) {
+        request->has_turn = flow_transfer_begins(engine, header, &request->link);
+        if (!request->has_turn) {
+            request->message = message;
+            return;
+        }
+    }
     bool moved_on = header->kind == DESCRIPTOR_MESSAGE ? receive_message(engine, request, message)
                                                        : accept_offer(engine, request, message);
     if (moved_on) {
-        request->message = NULL;
         engine_message_free(engine, message);
         return;
     }
@@ -453,6 +464,11 @@ void transfer_advance(struct engine *engine)
 {
     covey_list_for_each_safe (node, after, &engine->transfers) {
         advance(engine, (struct request *)node);
+    }
+    for (struct covey_list *link; (link = flow_next_turn(engine));) {
+        struct request *request = (struct request *)link;
+        request->has_turn = true;
+        transfer_receive(engine, request, request->message);
     }
     covey_list_for_each_safe (node2, after2, &engine->starved) {
         struct request *request = (struct request *)node2;
