@@ -168,7 +168,7 @@ void host_network_mark_ended(struct host *host, uint32_t rank, bool succeeded, c
 {
     enum arena_rank_state state = succeeded ? ARENA_DONE : ARENA_DIED;
     if (host->network)
-        router_mark_ended(host->network->router, rank, state, reason, covey_now_ns());
+        router_mark_ended(host->network->router, rank, state, reason);
     else
         arena_mark_ended(host->arena, rank, state, reason);
 }

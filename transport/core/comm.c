@@ -164,9 +164,9 @@ static bool missed(const struct comm *comm, uint32_t rank)
 uint32_t comm_first_death(struct comm *comm)
 {
     struct engine *engine = comm->engine;
-    if (engine->epoch_seen == 0) /* nobody has ended */
+    if (engine->ends_seen == 0) /* nobody has ended */
         return UINT32_MAX;
-    if (comm->deaths_seen == engine->epoch_seen && comm->deaths_of == comm->collectives)
+    if (comm->deaths_seen == engine->ends_seen && comm->deaths_of == comm->collectives)
         return comm->first_death;
     uint32_t earliest = UINT32_MAX;
     comm->first_death = UINT32_MAX;
@@ -179,7 +179,7 @@ uint32_t comm_first_death(struct comm *comm)
         earliest = arena_rank_order(engine->arena, rank);
         comm->first_death = member;
     }
-    comm->deaths_seen = engine->epoch_seen;
+    comm->deaths_seen = engine->ends_seen;
     comm->deaths_of = comm->collectives;
     return comm->first_death;
 }

@@ -28,7 +28,7 @@ struct comm {
     enum covey_status broken; /* by a failed collective; then why */
     uint32_t broken_by;       /* the member at fault, as far as is known */
     bool told;                /* the other members, or those of this node */
-    uint32_t deaths_seen;     /* the engine's epoch when first_death was found out */
+    uint32_t deaths_seen;     /* the engine's ends_seen when first_death was found out */
     uint64_t deaths_of;       /* and for which collective */
     uint32_t first_death;     /* the member that died first, or UINT32_MAX */
 };

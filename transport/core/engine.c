@@ -501,13 +501,37 @@ static void look_at_ranks(struct engine *engine)
         engine->last_look[rank] = (uint8_t)arena_rank_state(engine->arena, rank);
 }
 
-/* The inbox was emptied since the last look: what it saw ended has no more to say. */
-static void act_on_ends(struct engine *engine)
+/* False while the host has something for this worker that it had when the ranks were looked at. */
+static bool look_at_line(const struct engine *engine)
 {
-    uint8_t *older = engine->ended;
-    engine->ended = engine->last_look;
-    engine->last_look = older;
+    return atomic_load(&layout_endpoint(engine->arena, engine->endpoint)->line_start) >=
+           engine->line_end;
+}
+
+static void look_at_ends(struct engine *engine, uint32_t epoch)
+{
+    if (epoch == engine->epoch_looked)
+        return;
+    look_at_ranks(engine);
+    engine->line_end = atomic_load(&layout_endpoint(engine->arena, engine->endpoint)->line_end);
+    engine->epoch_looked = epoch;
+    engine->near_done = false;
+}
+
+/* The inbox was emptied since the last look: what it saw ended has no more to say; but for those of
+ * other nodes only where the host has nothing either. */
+static void act_on_ends(struct engine *engine, bool far_too)
+{
+    if (engine->near_done && !far_too)
+        return;
+    for (uint32_t rank = 0; rank < engine->arena->shape.worker_count; rank++)
+        if (far_too || engine->arena->rank_local[rank] != UINT32_MAX)
+            engine->ended[rank] = engine->last_look[rank];
+    engine->near_done = true;
+    engine->ends_seen++;
     match_ended(engine);
+    if (far_too)
+        engine->epoch_seen = engine->epoch_looked;
 }
 
 /*
@@ -520,7 +544,8 @@ void engine_progress(struct engine *engine)
     uint32_t epoch = arena_epoch(engine->arena);
     bool news = epoch != engine->epoch_seen;
     if (news)
-        look_at_ranks(engine);
+        look_at_ends(engine, epoch);
+    bool line_is_through = !news || look_at_line(engine);
     memory_audit(&engine->memory);
     memory_trim(&engine->memory);
     engine->stalled = false;
@@ -532,10 +557,9 @@ void engine_progress(struct engine *engine)
     transfer_advance(engine);
     if (news)
         drop_for_ended(engine);
-    if (emptied && news) {
-        act_on_ends(engine);
-        engine->epoch_seen = epoch;
-    }
+    if (emptied && news)
+        act_on_ends(engine, line_is_through);
+    engine->stalled |= !line_is_through;
 }
 
 void engine_flush(struct engine *engine, int64_t deadline_ns)

@@ -83,8 +83,14 @@ struct layout_endpoint {
     alignas(64) _Atomic uint64_t intent_block; /* slab << 32 | block */
     _Atomic uint32_t intent_to;
     _Atomic uint32_t posting_to; /* endpoint + 1: the last inbox in which it claimed a slot */
+    /*
+     * The host's: messages for it that have come from other nodes have numbers, and those from
+     * line_start to before line_end may still wait at the host.
+     */
+    alignas(64) _Atomic uint64_t line_start;
+    _Atomic uint64_t line_end;
     /* How far it has come in collectives, by communicator; for the text of timeouts only. */
-    struct layout_arrival arrivals[LAYOUT_ARRIVALS];
+    alignas(64) struct layout_arrival arrivals[LAYOUT_ARRIVALS];
 };
 
 struct layout_slot {

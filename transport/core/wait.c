@@ -39,7 +39,7 @@ static void pause_cpu(void)
 /* True where something happened since the engine last looked. */
 static bool has_news(const struct engine *engine)
 {
-    return inbox_ready(&engine->inbox) || arena_epoch(engine->arena) != engine->epoch_seen ||
+    return inbox_ready(&engine->inbox) || arena_epoch(engine->arena) != engine->epoch_looked ||
            atomic_load(&layout_header(engine->arena)->reaps) != engine->memory.reaps_seen;
 }
 

@@ -27,7 +27,6 @@ struct peer {
     struct covey_list waiting; /* sends until UP; struct send */
     struct covey_list held;    /* struct held */
     uint32_t sends;            /* accepted and not complete */
-    uint32_t held_count;
     struct net_traffic traffic;
 };
 

@@ -19,7 +19,6 @@ void net_limits_init(struct net_limits *limits)
 {
     *limits = (struct net_limits){.eager_bytes = 8192,
                                   .pending_sends = 4096,
-                                  .held_messages = 4096,
                                   .strangers = 64,
                                   .connect_timeout_ns = 5 * COVEY_NS_PER_S,
                                   .hello_timeout_ns = 2 * COVEY_NS_PER_S};

@@ -47,7 +47,7 @@ enum net_verdict {
     NET_DROP, /* done with it: no payload is wanted, or the header was all */
     NET_LAND, /* *landing is filled in; on_landed follows, once */
     NET_HOLD, /* keep it; net_land or net_drop must follow, also after its sender is down. Not for
-                 who has just closed that peer */
+                 who has just closed that peer. How much is kept is the owner's to bound */
 };
 
 struct net_events {
@@ -73,7 +73,6 @@ struct net_events {
 struct net_limits {
     size_t eager_bytes;         /* payloads up to this travel with the header; default 8 KiB */
     uint32_t pending_sends;     /* per node, accepted and not complete; default 4096 */
-    uint32_t held_messages;     /* per node, with verdict NET_HOLD; default 4096 */
     uint32_t strangers;         /* connections that have not proved who they are; default 64, and
                                    at least one for each node of the flare */
     int64_t connect_timeout_ns; /* from the first send until the connection is up; default 5 s */

@@ -63,14 +63,11 @@ static bool hold(struct held *held, const struct net_body *body)
 {
     struct net *net = held->net;
     struct peer *peer = &net->peers[held->message.node];
-    if (peer->held_count >= net->options.limits.held_messages)
-        return false;
     if (!held->handle && body->length_bytes > 0) {
         held->bytes = covey_memdup(body->bytes, body->length_bytes);
         if (!held->bytes)
             return false;
     }
-    peer->held_count++;
     covey_list_push_back(&peer->held, &held->node);
     return true;
 }
@@ -107,7 +104,7 @@ static bool on_message(struct net_connection *connection, const struct net_frame
         if (hold(held, body))
             return true;
         put_held(net, held);
-        net_connection_fail(connection, COVEY_ELIMIT, "too much of it is held here");
+        net_connection_fail(connection, COVEY_ENOMEM, "no memory for its message");
         return false;
     default:
         put_held(net, held);
@@ -164,23 +161,18 @@ bool net_on_frame(void *owner, struct net_link *link, const uint8_t *bytes, size
     return false;
 }
 
-static void unhold(struct net *net, struct held *held)
-{
-    covey_list_remove(&held->node);
-    net->peers[held->message.node].held_count--;
-}
-
 void net_land(struct net *net, struct net_message *message, const struct net_landing *landing)
 {
     struct held *held = (struct held *)(void *)message;
-    unhold(net, held);
+    (void)net;
+    covey_list_remove(&held->node);
     land(held, held->bytes, landing);
 }
 
 void net_drop(struct net *net, struct net_message *message)
 {
     struct held *held = (struct held *)(void *)message;
-    unhold(net, held);
+    covey_list_remove(&held->node);
     if (held->handle)
         net->ops->release(net->backend, held->handle);
     put_held(net, held);

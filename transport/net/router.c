@@ -26,9 +26,8 @@ static void on_peer_down(void *data, unsigned node, enum covey_status status, co
     if (router->node_lost[node])
         return;
     router->node_lost[node] = true;
-    /* Of those whose end was on its way the reason is known better. */
-    router_end_lost(router, node);
     (void)covey_text_print(text, sizeof text, "node %u is lost: %s", node, reason);
+    router_end_lost(router, node, text);
     arena_mark_node_died(router->arena, node, text);
     if (router->options.events)
         router->options.events->on_node_lost(router->options.data, node, status, reason);
@@ -43,8 +42,15 @@ void router_options_init(struct router_options *options)
 {
     *options = (struct router_options){0};
     net_limits_init(&options->limits);
-    options->limits.pending_sends = 65536;
-    options->limits.held_messages = 65536;
+    options->limits.pending_sends = ROUTER_UNDER_WAY;
+}
+
+static struct covey_list *make_lists(size_t count)
+{
+    struct covey_list *lists = covey_calloc(count + 1, sizeof *lists);
+    for (size_t i = 0; lists && i < count; i++)
+        covey_list_init(&lists[i]);
+    return lists;
 }
 
 static struct router *make_router(const struct router_options *options)
@@ -61,22 +67,25 @@ static struct router *make_router(const struct router_options *options)
     router->retry_ns = COVEY_NEVER_NS;
     covey_list_init(&router->outgoing);
     covey_list_init(&router->spare_outgoing);
-    covey_list_init(&router->incoming);
-    covey_list_init(&router->spare_incoming);
-    covey_list_init(&router->waiting);
+    covey_list_init(&router->landing);
+    covey_list_init(&router->spare_arrivals);
     covey_list_init(&router->endings);
-    size_t nodes = arena_node_count(options->arena);
+    size_t nodes = router->node_count = arena_node_count(options->arena);
     size_t locals = arena_local_count(options->arena);
     router->regions = covey_calloc(router->slab_count, sizeof(struct net_region *));
     router->sent = covey_calloc(nodes * locals + 1, sizeof *router->sent);
     router->finished = covey_calloc(arena_worker_count(options->arena), sizeof *router->finished);
     router->end_seen = covey_calloc(locals + 1, sizeof *router->end_seen);
-    router->end_told = covey_calloc(locals + 1, sizeof *router->end_told);
+    router->end_told = covey_calloc(nodes * locals + 1, sizeof *router->end_told);
+    router->heard_ns = covey_calloc(nodes, sizeof *router->heard_ns);
+    router->queued = make_lists(nodes);
+    router->held = make_lists(locals);
     router->node_lost = covey_calloc(nodes, sizeof *router->node_lost);
     router->traffic = covey_calloc(nodes, sizeof *router->traffic);
     router->node_known = covey_calloc(nodes, sizeof *router->node_known);
     if (!router->regions || !router->sent || !router->finished || !router->end_seen ||
-        !router->end_told || !router->node_lost || !router->node_known || !router->traffic) {
+        !router->end_told || !router->heard_ns || !router->queued || !router->held ||
+        !router->node_lost || !router->node_known || !router->traffic) {
         router_destroy(router);
         return NULL;
     }
@@ -126,6 +135,9 @@ void router_destroy(struct router *router)
     free(router->finished);
     free(router->end_seen);
     free(router->end_told);
+    free(router->heard_ns);
+    free(router->queued);
+    free(router->held);
     free(router->node_lost);
     free(router->node_known);
     free(router->traffic);
@@ -169,7 +181,7 @@ void router_mark_node_lost(struct router *router, unsigned node, const char *rea
 
 bool router_progress(struct router *router, int64_t now_ns)
 {
-    router->now_ns = now_ns;
+    router_end_pass_time(router, now_ns);
     if (router->asleep)
         host_port_wake(router->port);
     router->asleep = false;
@@ -185,9 +197,8 @@ bool router_progress(struct router *router, int64_t now_ns)
 
 bool router_prepare_sleep(struct router *router)
 {
-    /* While the network takes no more, its fd will tell; the inbox has to wait anyway. */
-    router->asleep = !router->stalled && host_port_sleep(router->port);
-    bool quiet = router->stalled || router->asleep;
+    router->asleep = host_port_sleep(router->port);
+    bool quiet = router->asleep;
     if (quiet && router->retry_ns == COVEY_NEVER_NS)
         quiet = arena_epoch(router->arena) == router->epoch_seen || !router->net;
     if (quiet && router->net)

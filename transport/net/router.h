@@ -59,11 +59,12 @@ enum covey_status router_set_address(struct router *router, unsigned node,
 
 /*
  * The control plane says that a rank of another node has ended (ARENA_DONE or ARENA_DIED). It is
- * told to the workers when what it has sent is delivered: its own host says how much that is, and
- * where that host is silent, a second is given.
+ * told to the workers when what it has sent has come: its own host says how much that is. Only
+ * where that host is silent it is told without: after a second of silence where the rank died,
+ * after five where it ended well.
  */
 void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_state state,
-                       const char *reason, int64_t now_ns);
+                       const char *reason);
 
 /* The control plane says that a node is gone, with its host. */
 void router_mark_node_lost(struct router *router, unsigned node, const char *reason);

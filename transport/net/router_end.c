@@ -1,14 +1,36 @@
-/* Who has ended: told to other hosts, and to the workers here when nothing of theirs is missing. */
+/*
+ * Who has ended: told to other hosts, and to the workers here when nothing of theirs is missing.
+ *
+ * An end of another node's rank comes twice: from the control plane, and from that rank's host,
+ * which says how many messages it had sent here. It is told to the workers
+ *   - when so many have come, and are delivered, dropped, or wait here for their receiver alone:
+ *     each receiver believes in the end only when its own line is through (host_port.h);
+ *   - when its node is lost;
+ *   - when its node has been silent for a while, though something of the rank is missing, or its
+ *     host has not said whether anything is. That is the one deadline: it is for the network, runs
+ *     only while this process does, and never for what waits here.
+ * In the last two cases a rank that ended well counts as dead: a receiver must not take what is
+ * lost for what was never sent.
+ */
 #include "transport/net/router_internal.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* How long what a rank sent may be on its way here after its host has told its end. */
-#define DELIVERY_NS COVEY_NS_PER_S
+/* How long a node may be silent. News of a death must be quick; who ended well can be waited for.
+ */
+#define SILENT_DEATH_NS COVEY_NS_PER_S
+#define SILENT_END_NS   (5 * COVEY_NS_PER_S)
+
+/* Between two looks at a silence. */
+#define LOOK_NS (50 * COVEY_NS_PER_MS)
+
+/* More time than this between two calls of router_progress is not this process's. */
+#define ACTIVE_STEP_NS (100 * COVEY_NS_PER_MS)
 
 static struct ending *find_ending(const struct router *router, uint32_t rank)
 {
@@ -27,17 +49,46 @@ static void conclude(struct router *router, struct ending *ending)
     free(ending);
 }
 
-static bool is_due(const struct router *router, const struct ending *ending)
+static bool is_through(const struct router *router, const struct ending *ending)
 {
-    if (router->now_ns >= ending->deadline_ns)
-        return true;
-    /* What is queued here for want of space in an inbox may be of the ended rank. */
-    return ending->counted && router->finished[ending->rank] >= ending->sent &&
-           host_port_queued_messages(router->port) == 0;
+    return ending->counted && router->finished[ending->rank] >= ending->sent;
+}
+
+static bool is_silent(const struct router *router, const struct ending *ending)
+{
+    int64_t since_ns = router->heard_ns[arena_node_of(router->arena, ending->rank)];
+    if (since_ns < ending->since_ns)
+        since_ns = ending->since_ns;
+    return router->active_ns - since_ns >=
+           (ending->state == ARENA_DIED ? SILENT_DEATH_NS : SILENT_END_NS);
+}
+
+/* Something of the rank may be lost. A node that was never heard of has sent nothing. */
+static void give_up(struct router *router, struct ending *ending, const char *why)
+{
+    unsigned node = arena_node_of(router->arena, ending->rank);
+    if (ending->state == ARENA_DONE && router->node_known[node]) {
+        ending->state = ARENA_DIED;
+        (void)covey_text_print(ending->reason, sizeof ending->reason,
+                               "it had ended, but the last that it sent is lost: %s", why);
+    }
+    conclude(router, ending);
+}
+
+void router_end_pass_time(struct router *router, int64_t now_ns)
+{
+    int64_t step_ns = now_ns - router->now_ns;
+    router->active_ns += step_ns < ACTIVE_STEP_NS ? step_ns : ACTIVE_STEP_NS;
+    router->now_ns = now_ns;
+}
+
+void router_end_heard(struct router *router, unsigned node)
+{
+    router->heard_ns[node] = router->active_ns;
 }
 
 static struct ending *note(struct router *router, uint32_t rank, enum arena_rank_state state,
-                           const char *reason, size_t reason_bytes, int64_t deadline_ns)
+                           const char *reason, size_t reason_bytes)
 {
     struct ending *ending = find_ending(router, rank);
     if (!ending) {
@@ -45,7 +96,7 @@ static struct ending *note(struct router *router, uint32_t rank, enum arena_rank
         if (!ending)
             return NULL;
         ending->rank = rank;
-        ending->deadline_ns = deadline_ns;
+        ending->since_ns = router->active_ns;
         covey_list_push_back(&router->endings, &ending->node);
     }
     if (reason_bytes >= sizeof ending->reason)
@@ -57,7 +108,7 @@ static struct ending *note(struct router *router, uint32_t rank, enum arena_rank
 }
 
 void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_state state,
-                       const char *reason, int64_t now_ns)
+                       const char *reason)
 {
     uint32_t local;
     if (rank >= arena_worker_count(router->arena) || arena_local_of(router->arena, rank, &local) ||
@@ -67,7 +118,7 @@ void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_sta
     struct ending *ending = NULL;
     /* Also where no connection is up: what it sent may be waiting for just that. */
     if (router->net && !router->node_lost[node])
-        ending = note(router, rank, state, reason, strlen(reason), now_ns + ROUTER_GRACE_NS);
+        ending = note(router, rank, state, reason, strlen(reason));
     if (!ending) /* nothing of it can come any more, or there is no memory to wait with */
         arena_mark_ended(router->arena, rank, state, reason);
 }
@@ -86,17 +137,15 @@ void router_end_received(struct router *router, const struct net_message *messag
     if (arena_rank_state(router->arena, rank) >= ARENA_DONE)
         return;
     const char *reason = (const char *)header + ROUTER_ENDED_BYTES;
-    struct ending *ending =
-        note(router, rank, state, reason,
-             strnlen(reason, message->header_bytes - ROUTER_ENDED_BYTES), COVEY_NEVER_NS);
+    struct ending *ending = note(router, rank, state, reason,
+                                 strnlen(reason, message->header_bytes - ROUTER_ENDED_BYTES));
     if (!ending) {
         router_fail_node(router, message->node, "news of it was lost here: out of memory");
         return;
     }
     ending->counted = true;
     ending->sent = net_get_u64(header + 16);
-    ending->deadline_ns = router->now_ns + DELIVERY_NS;
-    if (is_due(router, ending))
+    if (is_through(router, ending))
         conclude(router, ending);
 }
 
@@ -106,7 +155,7 @@ void router_end_finished(struct router *router, uint32_t source)
     if (covey_list_empty(&router->endings))
         return;
     struct ending *ending = find_ending(router, source);
-    if (ending && is_due(router, ending))
+    if (ending && is_through(router, ending))
         conclude(router, ending);
 }
 
@@ -125,15 +174,21 @@ static enum covey_status tell(struct router *router, unsigned node, uint32_t loc
     return net_send(router->net, node, header, ROUTER_ENDED_BYTES + reason_bytes, NULL, NULL, NULL);
 }
 
-/* False where it must be tried again; who has heard it twice does not mind. */
-static bool tell_all(struct router *router, uint32_t local)
+static bool *told(struct router *router, unsigned node, uint32_t local)
 {
-    for (unsigned node = 0; node < arena_node_count(router->arena); node++) {
-        if (!router->node_known[node] || router->node_lost[node])
+    return &router->end_told[(size_t)node * arena_local_count(router->arena) + local];
+}
+
+/* False where it must be tried again. */
+static bool tell_node(struct router *router, unsigned node)
+{
+    for (uint32_t local = 0; local < arena_local_count(router->arena); local++) {
+        if (!router->end_seen[local] || *told(router, node, local))
             continue;
         enum covey_status status = tell(router, node, local);
         if (status == COVEY_EAGAIN || status == COVEY_ENOMEM)
             return false;
+        *told(router, node, local) = true;
     }
     return true;
 }
@@ -150,61 +205,55 @@ void router_end_look(struct router *router)
 
 static bool tell_local_ends(struct router *router)
 {
-    for (uint32_t local = 0; local < arena_local_count(router->arena); local++) {
-        if (router->end_told[local] || !router->end_seen[local])
-            continue;
-        if (!tell_all(router, local))
-            return false;
-        router->end_told[local] = true;
-    }
-    return true;
+    bool all = true;
+    for (unsigned node = 0; node < router->node_count; node++)
+        if (router->node_known[node] && !router->node_lost[node])
+            all &= tell_node(router, node);
+    return all;
 }
 
 void router_end_connected(struct router *router, unsigned node)
 {
-    for (uint32_t local = 0; local < arena_local_count(router->arena); local++)
-        if (router->end_told[local] && tell(router, node, local) != COVEY_OK)
-            router->end_told[local] = false;
+    router_end_heard(router, node);
+    router->tell_due = true;
 }
 
 bool router_end_progress(struct router *router)
 {
     bool did = false;
-    if (router->net && router->drained && router->epoch != router->epoch_seen) {
-        if (tell_local_ends(router))
-            router->epoch_seen = router->epoch;
-        else
+    bool news = router->tell_due || router->epoch != router->epoch_seen;
+    if (router->net && router->drained && news) {
+        router->tell_due = !tell_local_ends(router);
+        router->epoch_seen = router->epoch;
+        if (router->tell_due)
             router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
         did = true;
     }
     covey_list_for_each_safe (node, after, &router->endings) {
         struct ending *ending = covey_container_of(node, struct ending, node);
-        if (!is_due(router, ending))
+        if (is_through(router, ending))
+            conclude(router, ending);
+        else if (is_silent(router, ending))
+            give_up(router, ending, "its node is silent");
+        else
             continue;
-        conclude(router, ending);
         did = true;
     }
     return did;
 }
 
-void router_end_lost(struct router *router, unsigned node)
+void router_end_lost(struct router *router, unsigned node, const char *reason)
 {
     covey_list_for_each_safe (at, after, &router->endings) {
         struct ending *ending = covey_container_of(at, struct ending, node);
         if (arena_node_of(router->arena, ending->rank) == node)
-            conclude(router, ending);
+            give_up(router, ending, reason);
     }
 }
 
 int64_t router_end_next_ns(const struct router *router)
 {
-    int64_t next_ns = COVEY_NEVER_NS;
-    covey_list_for_each (node, &router->endings) {
-        const struct ending *ending = covey_container_of(node, struct ending, node);
-        if (ending->deadline_ns < next_ns)
-            next_ns = ending->deadline_ns;
-    }
-    return next_ns;
+    return covey_list_empty(&router->endings) ? COVEY_NEVER_NS : router->now_ns + LOOK_NS;
 }
 
 void router_end_clear(struct router *router)

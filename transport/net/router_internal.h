@@ -14,35 +14,27 @@ enum router_kind {
 #define ROUTER_MESSAGE_BYTES 64
 #define ROUTER_ENDED_BYTES   24
 
-/* How long the host of an ended rank may take to say how much that rank had sent. */
-#define ROUTER_GRACE_NS 1000000000LL
-
 /* How often what waits for memory or a place in an inbox is tried again. */
 #define ROUTER_RETRY_NS 2000000LL
 
-/* Messages waiting for a place in an inbox here beyond which the network's are held. */
-#define ROUTER_QUEUED_MAX 65536
+/* Messages for one node that the network has at once; more wait here, each node's by itself. */
+#define ROUTER_UNDER_WAY 1024
 
-/* A message on its way out, whose payload lies in the arena. */
+/* A message on its way out. */
 struct outgoing {
-    struct covey_list node; /* on router->outgoing or spare */
+    struct covey_list node; /* on router->outgoing, queued or spare */
     struct router *router;
     struct host_outgoing message;
 };
 
-/* A message on its way in, whose payload is landing. */
-struct incoming {
-    struct covey_list node; /* on router->incoming or spare */
+/* A message on its way in. */
+struct arrival {
+    struct covey_list node; /* on router->landing while its payload lands, held or spare */
     struct router *router;
     unsigned from;
-    struct descriptor_header header;
-    struct host_incoming room;
-};
-
-/* A message that the net holds for want of memory. */
-struct waiting {
-    struct covey_list node;
-    struct net_message *message;
+    bool counted;                /* as finished with */
+    struct net_message *message; /* that the net holds for want of memory */
+    struct host_incoming *room;
 };
 
 /* The end of a rank elsewhere, to be told when all that it sent is delivered. */
@@ -50,9 +42,9 @@ struct ending {
     struct covey_list node;
     uint32_t rank;
     enum arena_rank_state state;
-    bool counted;        /* by its host: */
-    uint64_t sent;       /* so many messages to here */
-    int64_t deadline_ns; /* where its host has said nothing */
+    bool counted;     /* by its host: */
+    uint64_t sent;    /* so many messages to here */
+    int64_t since_ns; /* when the news came, by active_ns */
     char reason[ARENA_REASON_BYTES];
 };
 
@@ -64,25 +56,31 @@ struct router {
     uint8_t *slabs;
     uint32_t slab_count;
     struct net_region **regions; /* by slab; NULL: not met the network yet */
-    uint64_t *sent;              /* by node and local rank: messages handed to the network */
-    uint64_t *finished;          /* by rank: messages from it that are delivered or dropped */
+    unsigned node_count;
+    uint64_t *sent;              /* by node and local rank: messages for the network */
+    uint64_t *finished;          /* by rank: messages from it that the network is done with */
     bool *end_seen;              /* by local rank: it had ended before the inbox was last read */
-    bool *end_told;              /* by local rank */
+    bool *end_told;              /* by node and local rank */
+    int64_t *heard_ns;           /* by node: when something of it came last, by active_ns */
     bool *node_lost;             /* by node */
     bool *node_known;            /* by node: a connection has been begun or is up */
     struct net_traffic *traffic; /* by node */
     uint32_t epoch;              /* of the arena, when router_end_look last looked */
     uint32_t epoch_seen;         /* whose ends are told */
+    bool tell_due;               /* some node is to be told of ends here */
     bool asleep;
     bool drained; /* the inbox was empty just now, and all of it is on its way */
     bool transport_told;
-    struct outgoing *stalled; /* the network takes no more now: nothing else is polled */
     struct covey_list outgoing, spare_outgoing;
-    struct covey_list incoming, spare_incoming;
-    struct covey_list waiting;
+    struct covey_list *queued; /* by node: struct outgoing */
+    uint64_t queued_count;
+    struct covey_list landing, spare_arrivals;
+    struct covey_list *held; /* by local destination: struct arrival */
+    uint64_t held_count;
     struct covey_list endings;
     int64_t now_ns;
-    int64_t retry_ns; /* when to try again, or COVEY_NEVER_NS */
+    int64_t active_ns; /* a clock that stands still while this process does */
+    int64_t retry_ns;  /* when to try again, or COVEY_NEVER_NS */
     struct router_counters counters;
 };
 
@@ -115,10 +113,14 @@ bool router_end_progress(struct router *router);
 /* A node is reached for the first time: it is told of who has ended before. */
 void router_end_connected(struct router *router, unsigned node);
 void router_end_received(struct router *router, const struct net_message *message);
-/* A message from a rank is delivered or dropped. */
+/* The network is done with a message from a rank: it is here, or dropped. */
 void router_end_finished(struct router *router, uint32_t source);
 /* A node is lost: what is known of the ends of its ranks is told now. */
-void router_end_lost(struct router *router, unsigned node);
+void router_end_lost(struct router *router, unsigned node, const char *reason);
+/* Something of a node has come. */
+void router_end_heard(struct router *router, unsigned node);
+/* The time is now_ns. */
+void router_end_pass_time(struct router *router, int64_t now_ns);
 int64_t router_end_next_ns(const struct router *router);
 void router_end_clear(struct router *router);
 

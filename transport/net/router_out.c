@@ -52,19 +52,32 @@ static struct outgoing *take_outgoing(struct router *router)
     return outgoing;
 }
 
+/* It holds no message any more. */
+static void spare(struct outgoing *outgoing)
+{
+    covey_list_remove(&outgoing->node);
+    covey_list_push_front(&outgoing->router->spare_outgoing, &outgoing->node);
+}
+
 static void put_outgoing(struct outgoing *outgoing)
 {
-    struct router *router = outgoing->router;
-    host_port_release(router->port, &outgoing->message);
-    covey_list_remove(&outgoing->node);
-    covey_list_push_front(&router->spare_outgoing, &outgoing->node);
+    host_port_release(outgoing->router->port, &outgoing->message);
+    spare(outgoing);
+}
+
+static void drop(struct outgoing *outgoing)
+{
+    outgoing->router->counters.dropped++;
+    put_outgoing(outgoing);
 }
 
 static void on_sent(void *data, enum covey_status status)
 {
     struct outgoing *outgoing = data;
-    outgoing->router->counters.dropped += status != COVEY_OK;
-    put_outgoing(outgoing);
+    if (status == COVEY_OK)
+        put_outgoing(outgoing);
+    else
+        drop(outgoing);
 }
 
 static void count_sent(struct router *router, unsigned node, uint32_t source)
@@ -92,35 +105,22 @@ static enum covey_status send_on(struct router *router, unsigned node, struct ou
     return net_send(router->net, node, header, ROUTER_MESSAGE_BYTES, &payload, on_sent, outgoing);
 }
 
-/* False: it stays, and nothing else is taken before it has gone. */
-static bool forward(struct router *router, struct outgoing *outgoing)
+/* False: the network takes no more for that node now. */
+static bool forward(struct router *router, unsigned node, struct outgoing *outgoing)
 {
-    uint32_t destination = outgoing->message.header.destination;
-    uint32_t source = outgoing->message.header.source;
-    unsigned node = arena_node_of(router->arena, destination);
-    if (router->node_lost[node] || arena_rank_state(router->arena, destination) >= ARENA_DONE) {
-        router->counters.dropped++;
-        put_outgoing(outgoing);
-        return true;
-    }
-    router->node_known[node] = true;
-    /* Counted before, since the send may be complete, and the message gone, when it returns. */
-    count_sent(router, node, source);
     uint32_t length_bytes = outgoing->message.length_bytes;
-    enum covey_status status = send_on(router, node, outgoing);
+    enum covey_status status = COVEY_EPEER;
+    if (!router->node_lost[node] &&
+        arena_rank_state(router->arena, outgoing->message.header.destination) < ARENA_DONE)
+        status = send_on(router, node, outgoing);
+    if (status == COVEY_EAGAIN)
+        return false;
     if (status == COVEY_OK) {
         router->traffic[node].sent_messages++;
         router->traffic[node].sent_bytes += length_bytes;
         return true;
     }
-    if (status == COVEY_EAGAIN) {
-        uint32_t local;
-        if (arena_local_of(router->arena, source, &local))
-            router->sent[(size_t)node * arena_local_count(router->arena) + local]--;
-        return false;
-    }
-    router->counters.dropped++;
-    put_outgoing(outgoing);
+    drop(outgoing);
     if (status != COVEY_EPEER) {
         log_error("cannot send to a node node=%u status=%s", node, covey_status_name(status));
         router_fail_node(router, node, covey_status_text(status));
@@ -128,38 +128,78 @@ static bool forward(struct router *router, struct outgoing *outgoing)
     return true;
 }
 
+/* What waits for a node goes before what comes later for it; other nodes' goes past it. */
+static void forward_or_queue(struct router *router, struct outgoing *outgoing)
+{
+    uint32_t destination = outgoing->message.header.destination;
+    unsigned node = arena_node_of(router->arena, destination);
+    struct covey_list *queue = &router->queued[node];
+    bool lost =
+        router->node_lost[node] || arena_rank_state(router->arena, destination) >= ARENA_DONE;
+    if (lost) {
+        drop(outgoing);
+        return;
+    }
+    router->node_known[node] = true;
+    count_sent(router, node, outgoing->message.header.source);
+    if (covey_list_empty(queue) && forward(router, node, outgoing))
+        return;
+    covey_list_remove(&outgoing->node);
+    covey_list_push_back(queue, &outgoing->node);
+    router->queued_count++;
+}
+
+static bool forward_queued(struct router *router)
+{
+    bool did = false;
+    for (unsigned node = 0; router->queued_count > 0 && node < router->node_count; node++) {
+        while (!covey_list_empty(&router->queued[node])) {
+            struct covey_list *first = covey_list_pop_front(&router->queued[node]);
+            struct outgoing *outgoing = covey_container_of(first, struct outgoing, node);
+            covey_list_push_back(&router->outgoing, first);
+            if (!forward(router, node, outgoing)) {
+                covey_list_remove(first);
+                covey_list_push_front(&router->queued[node], first);
+                break;
+            }
+            router->queued_count--;
+            did = true;
+        }
+    }
+    return did;
+}
+
 bool router_out_progress(struct router *router)
 {
+    bool did = forward_queued(router);
     router->drained = false;
-    if (router->stalled) {
-        if (!forward(router, router->stalled))
-            return false;
-        router->stalled = NULL;
-    }
     for (unsigned i = 0; i < BATCH; i++) {
         struct outgoing *outgoing = take_outgoing(router);
         if (!outgoing) {
             router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
             return false;
         }
-        outgoing->message.in_arena = false;
         if (!host_port_poll(router->port, &outgoing->message)) {
-            put_outgoing(outgoing);
+            spare(outgoing);
             router->drained = true;
-            return i > 0;
+            return did || i > 0;
         }
-        if (!forward(router, outgoing)) {
-            router->stalled = outgoing;
-            return true;
-        }
+        forward_or_queue(router, outgoing);
     }
     return true;
 }
 
+static void clear(struct covey_list *list)
+{
+    while (!covey_list_empty(list))
+        put_outgoing(covey_container_of(list->next, struct outgoing, node));
+}
+
 void router_out_clear(struct router *router)
 {
-    while (!covey_list_empty(&router->outgoing))
-        put_outgoing(covey_container_of(router->outgoing.next, struct outgoing, node));
+    clear(&router->outgoing);
+    for (unsigned node = 0; router->queued && node < router->node_count; node++)
+        clear(&router->queued[node]);
     for (struct covey_list *node; (node = covey_list_pop_front(&router->spare_outgoing));)
         free(covey_container_of(node, struct outgoing, node));
 }

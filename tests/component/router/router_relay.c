@@ -72,7 +72,7 @@ static struct ended *next_news(struct host *host)
 static void hear_news(struct host *host)
 {
     for (struct ended *ended; (ended = next_news(host));) {
-        router_mark_ended(host->router, ended->rank, ended->state, ended->reason, covey_now_ns());
+        router_mark_ended(host->router, ended->rank, ended->state, ended->reason);
         free(ended);
     }
 }

@@ -1,8 +1,11 @@
 /* A peer that knows the secret and says things that make no sense: it is given up, and no more. */
 #include "base/clock.h"
 #include "tests/harness/harness.h"
+#include "transport/core/flow.h"
+#include "transport/core/layout.h"
 #include "transport/net/router_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const uint8_t secret[NET_SECRET_BYTES] = "thirty-two bytes that are secret";
@@ -16,6 +19,7 @@ struct pair {
     struct net *peer;
     unsigned lost;
     enum covey_status why;
+    char reason[128];
 };
 
 static void on_transport(void *data, const char *carrier)
@@ -30,6 +34,7 @@ static void on_node_lost(void *data, unsigned node, enum covey_status status, co
     TEST_TRUE(*reason != '\0');
     pair->lost++;
     pair->why = status;
+    snprintf(pair->reason, sizeof pair->reason, "%s", reason);
 }
 
 static const struct router_events router_events = {on_transport, on_node_lost};
@@ -201,6 +206,125 @@ static void message__that_is_sound__is_delivered(void)
     close_pair(&pair);
 }
 
+static void send_sound(struct pair *pair, uint32_t destination, unsigned count)
+{
+    uint8_t bytes[ROUTER_MESSAGE_BYTES + 20] = {0};
+    struct descriptor_header header = sound;
+    header.destination = destination;
+    router_message_encode(&header, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        enum covey_status status;
+        while ((status = net_send(pair->peer, 0, bytes, sizeof bytes, NULL, NULL, NULL)) ==
+               COVEY_EAGAIN)
+            (void)turn_until_lost(pair);
+        TEST_REQUIRE(status == COVEY_OK || (status == COVEY_EPEER && pair->lost));
+    }
+}
+
+struct expected {
+    struct pair *pair;
+    uint64_t messages;
+};
+
+static bool turn_until_so_many(void *data)
+{
+    const struct expected *expected = data;
+    (void)turn_until_lost(expected->pair);
+    return router_traffic(expected->pair->router, 1).received_messages == expected->messages;
+}
+
+/* An inbox that nobody empties, and behind it as much as a sender may have under way. */
+#define INBOX 256u
+
+static void messages__more_than_there_is_leave_for__end_the_peer(void)
+{
+    struct pair pair;
+    open_pair(&pair);
+    const unsigned most = INBOX + flow_pair_most(4);
+    send_sound(&pair, 2, most);
+    struct expected expected = {&pair, most};
+    TEST_TRUE(test_wait(turn_until_so_many, &expected, 30 * COVEY_NS_PER_S));
+    /* One that is full is in nobody else's way. */
+    send_sound(&pair, 0, 10);
+    expected.messages += 10;
+    TEST_TRUE(test_wait(turn_until_so_many, &expected, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.lost, 0);
+    send_sound(&pair, 2, 1);
+    TEST_TRUE(test_wait(turn_until_lost, &pair, 30 * COVEY_NS_PER_S));
+    TEST_TRUE(strstr(pair.reason, "more than it has leave for, from rank 1 to 2") != NULL);
+    TEST_EQUAL(router_traffic(pair.router, 1).received_messages, expected.messages);
+    close_pair(&pair);
+}
+
+static void send_end(struct pair *pair, uint32_t rank, enum arena_rank_state state, uint64_t sent)
+{
+    uint8_t bytes[ROUTER_ENDED_BYTES] = {ROUTER_ENDED};
+    net_put_u32(bytes + 4, rank);
+    net_put_u32(bytes + 8, state);
+    net_put_u64(bytes + 16, sent);
+    TEST_EQUAL(net_send(pair->peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
+}
+
+static bool turn_until_1_ended(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return arena_rank_state(pair->arena, 1) >= ARENA_DONE;
+}
+
+static void end__all_of_it_waits_here__is_told_at_once(void)
+{
+    struct pair pair;
+    open_pair(&pair);
+    send_sound(&pair, 2, INBOX + 10);
+    send_end(&pair, 1, ARENA_DONE, INBOX + 10);
+    TEST_TRUE(test_wait(turn_until_1_ended, &pair, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_DONE);
+    /* And its receiver can see that ten are still to come. */
+    struct layout_endpoint *receiver = layout_endpoint(pair.arena, 1);
+    TEST_EQUAL(atomic_load(&receiver->line_end) - atomic_load(&receiver->line_start), 10);
+    close_pair(&pair);
+}
+
+/* Its time is made up. */
+static void pass(struct pair *pair, int64_t *now_ns, int64_t duration_ns, int64_t step_ns)
+{
+    for (int64_t until_ns = *now_ns + duration_ns; *now_ns < until_ns; *now_ns += step_ns)
+        (void)router_progress(pair->router, *now_ns);
+}
+
+static bool turn_until_news(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return !covey_list_empty(&pair->router->endings);
+}
+
+static void end__something_is_missing__is_told_as_death_after_silence(void)
+{
+    struct pair pair;
+    char reason[ARENA_REASON_BYTES];
+    open_pair(&pair);
+    send_sound(&pair, 2, 3);
+    send_end(&pair, 1, ARENA_DONE, 4);
+    send_end(&pair, 3, ARENA_DIED, 1);
+    TEST_TRUE(test_wait(turn_until_news, &pair, 30 * COVEY_NS_PER_S));
+    int64_t now_ns = covey_now_ns();
+    pass(&pair, &now_ns, 500 * COVEY_NS_PER_MS, 50 * COVEY_NS_PER_MS);
+    /* A machine that slept, or a process that was stopped, has heard nobody: that is no silence. */
+    pass(&pair, &now_ns, 3600 * COVEY_NS_PER_S, 3600 * COVEY_NS_PER_S);
+    TEST_EQUAL(arena_rank_state(pair.arena, 3), ARENA_STARTING);
+    pass(&pair, &now_ns, COVEY_NS_PER_S, 50 * COVEY_NS_PER_MS);
+    TEST_EQUAL(arena_rank_state(pair.arena, 3), ARENA_DIED);
+    TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_STARTING);
+    pass(&pair, &now_ns, 5 * COVEY_NS_PER_S, 50 * COVEY_NS_PER_MS);
+    TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_DIED);
+    arena_rank_reason(pair.arena, 1, reason);
+    TEST_TRUE(strstr(reason, "the last that it sent is lost") != NULL);
+    TEST_EQUAL(pair.lost, 0);
+    close_pair(&pair);
+}
+
 static void message__encoded_and_decoded__comes_back(void)
 {
     struct descriptor_header back, all = {.kind = 0x0102,
@@ -223,6 +347,9 @@ static const struct test_case cases[] = {
     TEST_CASE(message__that_makes_no_sense__ends_the_peer),
     TEST_CASE(end__that_makes_no_sense__ends_the_peer),
     TEST_CASE(message__that_is_sound__is_delivered),
+    TEST_CASE(messages__more_than_there_is_leave_for__end_the_peer),
+    TEST_CASE(end__all_of_it_waits_here__is_told_at_once),
+    TEST_CASE(end__something_is_missing__is_told_as_death_after_silence),
     TEST_CASE(message__encoded_and_decoded__comes_back),
     {0},
 };

@@ -41,15 +41,20 @@ struct relay {
 static bool carry(struct relay *relay, int from, struct host_outgoing *message)
 {
     int to = (int)arena_node_of(relay->arenas[from], message->header.destination);
-    struct host_incoming incoming;
-    enum covey_status status = host_port_allocate(
-        relay->ports[to], (uint32_t)from, &message->header, message->length_bytes, &incoming);
+    struct host_incoming *incoming;
+    enum covey_status status = host_port_expect(relay->ports[to], (uint32_t)from, &message->header,
+                                                message->length_bytes, &incoming);
+    if (status == COVEY_OK) {
+        status = host_port_make_room(relay->ports[to], incoming);
+        if (status != COVEY_OK)
+            host_port_discard(relay->ports[to], incoming);
+    }
     if (status == COVEY_EAGAIN)
         return false;
     if (status == COVEY_OK) {
-        memcpy(incoming.payload, message->payload, message->length_bytes);
+        memcpy(incoming->payload, message->payload, message->length_bytes);
         atomic_fetch_add(&relay->bytes[from][to], message->length_bytes);
-        status = host_port_deliver(relay->ports[to], &message->header, &incoming);
+        status = host_port_deliver(relay->ports[to], incoming);
     }
     if (status != COVEY_OK && status != COVEY_EPEER) {
         fprintf(stderr, "relay: status %d\n", status);
