@@ -51,7 +51,7 @@ void layout_compute(const struct layout_shape *shape, struct layout *layout)
 
 static uint32_t reserve_slabs(uint32_t local_count)
 {
-    return local_count + LAYOUT_HOST_RESERVE;
+    return local_count + layout_host_reserve(local_count);
 }
 
 uint64_t arena_least_bytes(uint32_t local_count)

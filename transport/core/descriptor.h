@@ -22,7 +22,12 @@ enum descriptor_kind {
     DESCRIPTOR_KINDS
 };
 
-enum descriptor_payload { DESCRIPTOR_NONE, DESCRIPTOR_INLINE, DESCRIPTOR_BLOCK };
+enum descriptor_payload {
+    DESCRIPTOR_NONE,
+    DESCRIPTOR_INLINE,
+    DESCRIPTOR_BLOCK,
+    DESCRIPTOR_PRIVATE, /* in the memory of the process that has the descriptor; in no inbox */
+};
 
 struct descriptor_header {
     uint16_t kind;    /* enum descriptor_kind */
@@ -54,6 +59,7 @@ struct descriptor {
         uint8_t
             inline_bytes[DESCRIPTOR_INLINE_BYTES]; /* DESCRIPTOR_INLINE: header.length of them */
         struct descriptor_block block;             /* DESCRIPTOR_BLOCK */
+        uint8_t *private_bytes;                    /* DESCRIPTOR_PRIVATE */
     };
 };
 

@@ -154,6 +154,8 @@ void engine_message_free(struct engine *engine, struct message *message)
 {
     if (message->descriptor.header.payload == DESCRIPTOR_BLOCK)
         memory_release(&engine->memory, &message->descriptor.block);
+    else if (message->descriptor.header.payload == DESCRIPTOR_PRIVATE)
+        free(message->descriptor.private_bytes);
     covey_list_push_front(&engine->spare_messages, &message->by_peer);
     flow_settle(engine, &message->descriptor.header);
 }
@@ -414,9 +416,27 @@ static struct channel *find_channel(struct engine *engine, uint64_t id)
     return engine->latest;
 }
 
+/* What lies in the host's reserve must not stay there until somebody receives it: this worker has
+ * no more than one block of it that it can count on. */
+static void leave_reserve(struct engine *engine, struct descriptor *descriptor)
+{
+    uint32_t host = engine->arena->shape.local_count;
+    if (descriptor->header.payload != DESCRIPTOR_BLOCK || descriptor->block.slab < host ||
+        descriptor->block.slab - host >= layout_host_reserve(host))
+        return;
+    uint8_t *bytes =
+        covey_memdup(memory_bytes(&engine->memory, &descriptor->block), descriptor->block.length);
+    if (!bytes)
+        return;
+    memory_release(&engine->memory, &descriptor->block);
+    descriptor->header.payload = DESCRIPTOR_PRIVATE;
+    descriptor->private_bytes = bytes;
+}
+
 static void match(struct engine *engine, struct message *message)
 {
     const struct descriptor_header *header = &message->descriptor.header;
+    leave_reserve(engine, &message->descriptor);
     struct channel *channel = find_channel(engine, header->communicator);
     if (!channel) {
         covey_list_push_back(&engine->strays, &message->by_peer);

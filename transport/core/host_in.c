@@ -114,6 +114,29 @@ enum covey_status host_port_expect(struct host_port *port, uint32_t from_node,
     return COVEY_OK;
 }
 
+static bool take_reserve(struct host_port *port, const struct host_incoming *incoming,
+                         struct descriptor_block *block)
+{
+    const struct descriptor_header *header = &incoming->descriptor.header;
+    uint32_t user = 2 * endpoint_to(port, header) + (header->kind == DESCRIPTOR_DATA);
+    if (incoming->length_bytes > MEMORY_RESERVE_BYTES || !reserve_may_have(&port->reserve, user) ||
+        !memory_allocate_reserve(&port->memory, incoming->length_bytes, block))
+        return false;
+    reserve_give(&port->reserve, user, block);
+    return true;
+}
+
+/* What somebody waits for comes to the same few blocks again and again while they are in the cache;
+ * what nobody has asked for uses the reserve only where all else is full. */
+static bool find_room(struct host_port *port, const struct host_incoming *incoming,
+                      struct descriptor_block *block)
+{
+    bool agreed = incoming->descriptor.header.kind == DESCRIPTOR_DATA;
+    return (agreed && take_reserve(port, incoming, block)) ||
+           memory_allocate(&port->memory, incoming->length_bytes, MEMORY_OWNED, block) ||
+           (!agreed && take_reserve(port, incoming, block));
+}
+
 enum covey_status host_port_make_room(struct host_port *port, struct host_incoming *incoming)
 {
     struct descriptor *descriptor = &incoming->descriptor;
@@ -121,12 +144,11 @@ enum covey_status host_port_make_room(struct host_port *port, struct host_incomi
         return COVEY_EPEER;
     if (!incoming->wants_room)
         return COVEY_OK;
-    enum memory_use use = descriptor->header.kind == DESCRIPTOR_DATA ? MEMORY_AGREED : MEMORY_OWNED;
     struct descriptor_block block;
     memory_trim(&port->memory);
-    if (!memory_allocate(&port->memory, incoming->length_bytes, use, &block)) {
+    if (!find_room(port, incoming, &block)) {
         memory_want(&port->memory, true);
-        if (!memory_allocate(&port->memory, incoming->length_bytes, use, &block)) {
+        if (!find_room(port, incoming, &block)) {
             publish(port, endpoint_to(port, &descriptor->header));
             return COVEY_EAGAIN;
         }

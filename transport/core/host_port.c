@@ -35,6 +35,9 @@ enum covey_status host_port_create(struct arena *arena, struct host_port **out,
         goto no_outgoing;
     if (!host_lines_open(port))
         goto no_lines;
+    if (!reserve_open(&port->reserve, arena, port->endpoint, layout_host_reserve(port->endpoint),
+                      2 * port->endpoint))
+        goto no_reserve;
     status = memory_open(arena, port->endpoint, &port->memory);
     if (status)
         goto no_memory;
@@ -47,6 +50,8 @@ enum covey_status host_port_create(struct arena *arena, struct host_port **out,
 no_wake:
     memory_close(&port->memory);
 no_memory:
+    reserve_close(&port->reserve);
+no_reserve:
     host_lines_close(port);
 no_lines:
     free(port->outgoing);
@@ -67,6 +72,7 @@ void host_port_destroy(struct host_port *port)
                  (unsigned long long)port->malformed.unsaid);
     host_lines_close(port);
     memory_close(&port->memory);
+    reserve_close(&port->reserve);
     free(port->outgoing);
     covey_close(&port->event_fd);
     free(port);

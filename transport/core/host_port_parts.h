@@ -7,6 +7,7 @@
 #include "transport/core/host_port.h"
 #include "transport/core/inbox.h"
 #include "transport/core/memory.h"
+#include "transport/core/reserve.h"
 
 /* What has come for one worker of this node and is not in its inbox yet. */
 struct host_line {
@@ -22,6 +23,7 @@ struct host_port {
     int event_fd;
     struct inbox inbox;
     struct memory memory;
+    struct reserve reserve;
     struct covey_log_limit malformed;
     uint32_t pair_most;      /* messages of a pair that can be under way */
     uint16_t *outgoing;      /* by local source and destination: what the network has */

@@ -14,7 +14,7 @@
 
 #define LAYOUT_WORKER_SLOTS 256u /* in an inbox; a power of two */
 #define LAYOUT_HOST_SLOTS   1024u
-#define LAYOUT_HOST_RESERVE 8u /* slabs */
+#define LAYOUT_HOST_RESERVE 8u /* slabs at least */
 #define LAYOUT_MAX_SLABS    (1u << 20)
 #define LAYOUT_MAX_WORDS    ((ARENA_MAX_LOCAL + 1 + 63) / 64) /* of holders */
 
@@ -24,6 +24,15 @@
 #define LAYOUT_SLAB_BLOCKS   (ARENA_SLAB_BYTES / LAYOUT_LEAST_BLOCK)
 #define LAYOUT_CLASSES       10u
 #define LAYOUT_RESERVE_CLASS 6u /* 64 KiB */
+
+/* Slabs of the host's reserve: for every worker of the node a block of what was asked for and one
+ * of what was not, and some to spare. */
+static inline uint32_t layout_host_reserve(uint32_t local_count)
+{
+    uint32_t blocks = 2 * local_count;
+    uint32_t slabs = blocks / (LAYOUT_SLAB_BLOCKS >> LAYOUT_RESERVE_CLASS) + 2;
+    return slabs > LAYOUT_HOST_RESERVE ? slabs : LAYOUT_HOST_RESERVE;
+}
 
 /* What is written once, before anybody else maps it. */
 struct layout_shape {

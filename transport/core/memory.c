@@ -37,7 +37,7 @@ enum covey_status memory_open(struct arena *arena, uint32_t endpoint, struct mem
     for (uint32_t i = 0; i <= LAYOUT_CLASSES; i++)
         memory->first[i] = NO_SLAB;
     uint32_t local = arena->shape.local_count;
-    uint32_t reserve = endpoint == local ? LAYOUT_HOST_RESERVE : 1;
+    uint32_t reserve = endpoint == local ? layout_host_reserve(local) : 1;
     for (uint32_t i = 0; i < reserve; i++) {
         memory->next[endpoint + i] = memory->first[LAYOUT_CLASSES];
         memory->first[LAYOUT_CLASSES] = endpoint + i;
@@ -75,7 +75,8 @@ static bool allocate_in(struct memory *memory, uint32_t list, uint32_t class,
 static uint32_t share(const struct arena *arena)
 {
     uint32_t endpoints = arena->shape.local_count + 1;
-    uint32_t common = arena->shape.slab_count - arena->shape.local_count - LAYOUT_HOST_RESERVE;
+    uint32_t local = arena->shape.local_count;
+    uint32_t common = arena->shape.slab_count - local - layout_host_reserve(local);
     uint32_t part = common / (2 * endpoints);
     return part ? part : 1;
 }
@@ -145,6 +146,17 @@ bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_u
                      struct descriptor_block *block)
 {
     if (!allocate(memory, length_bytes, use, block))
+        return false;
+    set_known(memory, block);
+    return true;
+}
+
+bool memory_allocate_reserve(struct memory *memory, uint64_t length_bytes,
+                             struct descriptor_block *block)
+{
+    block->start = 0;
+    block->length = length_bytes;
+    if (!allocate_in(memory, LAYOUT_CLASSES, LAYOUT_RESERVE_CLASS, block))
         return false;
     set_known(memory, block);
     return true;

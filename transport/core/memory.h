@@ -50,6 +50,10 @@ enum memory_use {
 bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_use use,
                      struct descriptor_block *block);
 
+/* The same out of the endpoint's reserve alone, at most MEMORY_RESERVE_BYTES. */
+bool memory_allocate_reserve(struct memory *memory, uint64_t length_bytes,
+                             struct descriptor_block *block);
+
 /* Gives back slabs that are empty, when others want them. Cheap when they do not. */
 void memory_trim(struct memory *memory);
 

@@ -29,9 +29,14 @@ static void put_inline(struct descriptor *descriptor, const void *bytes, uint64_
 
 static const void *payload_of(const struct engine *engine, const struct descriptor *descriptor)
 {
-    return descriptor->header.payload == DESCRIPTOR_BLOCK
-               ? memory_bytes(&engine->memory, &descriptor->block)
-               : descriptor->inline_bytes;
+    switch (descriptor->header.payload) {
+    case DESCRIPTOR_BLOCK:
+        return memory_bytes(&engine->memory, &descriptor->block);
+    case DESCRIPTOR_PRIVATE:
+        return descriptor->private_bytes;
+    default:
+        return descriptor->inline_bytes;
+    }
 }
 
 enum covey_status transfer_name(struct engine *engine, struct request *request)
@@ -324,7 +329,8 @@ static bool receive_as_block(struct engine *engine, struct request *request,
         if (!memory_allocate(&engine->memory, length ? length : 1, MEMORY_OWNED, &request->block))
             return false;
         request->block.length = length;
-        memcpy(memory_bytes(&engine->memory, &request->block), descriptor->inline_bytes, length);
+        memcpy(memory_bytes(&engine->memory, &request->block), payload_of(engine, descriptor),
+               length);
     }
     request->has_block = true;
     engine_complete(request, COVEY_OK);

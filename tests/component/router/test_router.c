@@ -191,6 +191,91 @@ static void receiver__stalled_with_memory_full__others_play_on_and_nothing_is_lo
     TEST_TRUE(hosts_run(&hosts, &seen));
 }
 
+/*
+ * Rank 0 fills the memory of its node with buffers of its own, has matched large transfers from
+ * rank 1, and goes away; ranks 2 and 3, on the same two nodes, exchange every length.
+ */
+#define HOGGED   32
+#define BUFFERS  4096
+#define EXCHANGE 40
+
+static void hog(struct covey_ctx *ctx, struct shared *shared, uint8_t *bytes, size_t length)
+{
+    static struct covey_buf *buffers[BUFFERS];
+    struct covey_comm *comm = covey_world(ctx);
+    struct covey_request *requests[HOGGED] = {0};
+    unsigned count = 0;
+    while (count < BUFFERS && covey_buf_alloc(ctx, 1 << 20, &buffers[count]) == COVEY_OK)
+        count++;
+    atomic_store(&shared->marks[0], 1);
+    EXPECT_OK(covey_probe(comm, 1, HOGGED - 1, NULL));
+    for (unsigned i = 0; i < HOGGED; i++)
+        EXPECT_OK(covey_irecv(comm, bytes, length, 1, (int)i, &requests[i]));
+    for (unsigned i = 0; i < 3; i++) {
+        enum covey_status status = covey_test(&requests[HOGGED - 1], NULL);
+        EXPECT(status == COVEY_EAGAIN || status == COVEY_OK);
+        usleep(1000);
+    }
+    atomic_store(&shared->marks[1], 1);
+    hosts_wait_mark(shared, 2, 2);
+    EXPECT_OK(covey_wait_all(requests, HOGGED));
+    EXPECT(is_filled(bytes, length, 9));
+    for (unsigned i = 0; i < count; i++)
+        covey_buf_release(buffers[i]);
+}
+
+static void play_past_hog(struct covey_ctx *ctx, struct shared *shared)
+{
+    static uint8_t bytes[1 << 20], answer[1 << 20];
+    struct covey_comm *comm = covey_world(ctx);
+    struct covey_request *requests[HOGGED] = {0};
+    int rank = covey_rank(ctx);
+    covey_comm_set_timeout(comm, 60 * COVEY_NS_PER_S);
+    if (rank == 0) {
+        hog(ctx, shared, bytes, sizeof bytes);
+        return;
+    }
+    hosts_wait_mark(shared, 0, 1);
+    if (rank == 1) {
+        fill(bytes, sizeof bytes, 9);
+        for (unsigned i = 0; i < HOGGED; i++)
+            EXPECT_OK(covey_isend(comm, bytes, sizeof bytes, 0, (int)i, &requests[i]));
+        EXPECT_OK(covey_wait_all(requests, HOGGED));
+        return;
+    }
+    hosts_wait_mark(shared, 1, 1);
+    for (unsigned i = 0; i < EXCHANGE; i++) {
+        size_t length = i % 4 == 0 ? sizeof bytes : (size_t)400 * i;
+        fill(bytes, sizeof bytes, i);
+        if (rank == 3) {
+            /* Not received in the order they are sent: some are kept meanwhile. */
+            EXPECT_OK(covey_send(comm, bytes, 1000 + i, 2, 1000));
+            EXPECT_OK(covey_send(comm, bytes, length, 2, (int)i));
+            continue;
+        }
+        EXPECT_OK(covey_recv(comm, answer, sizeof answer, 3, (int)i, NULL));
+        EXPECT(is_filled(answer, length, i));
+    }
+    for (unsigned i = 0; rank == 2 && i < EXCHANGE; i++) {
+        struct covey_message message;
+        EXPECT_OK(covey_recv(comm, answer, sizeof answer, 3, 1000, &message));
+        EXPECT(message.length_bytes == 1000 + i && is_filled(answer, 1000 + i, i));
+    }
+    atomic_fetch_add(&shared->marks[2], 1);
+}
+
+static void receiver__stalled_in_memory_it_has_filled__others_play_on(void)
+{
+    const struct hosts hosts = {.hosts = 2,
+                                .workers = 4,
+                                .arena_bytes = 4 * arena_least_bytes(2),
+                                .timeout_ns = COVEY_NS_PER_S,
+                                .killed_host = -1,
+                                .killed_worker = -1,
+                                .work = play_past_hog};
+    TEST_TRUE(hosts_run(&hosts, NULL));
+}
+
 #define REPEATS 60
 
 /* All send to all, the same again and again. */
@@ -236,6 +321,7 @@ static const struct test_case cases[] = {
     TEST_CASE(workers__ended_with_a_full_inbox_elsewhere__all_of_it_comes_then_epeer),
     TEST_CASE(host__killed__workers_of_others_have_epeer_within_2_s),
     TEST_CASE(receiver__stalled_with_memory_full__others_play_on_and_nothing_is_lost),
+    TEST_CASE(receiver__stalled_in_memory_it_has_filled__others_play_on),
     TEST_CASE(accounts__many_messages__bytes_add_up_and_slabs_are_registered_once),
     {0},
 };
