@@ -14,6 +14,7 @@
 enum { line_bytes = 1024 };
 
 static const char *program_name = "covey";
+static int log_fd = STDERR_FILENO;
 static _Atomic int current_level = COVEY_LOG_INFO;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -40,6 +41,11 @@ void covey_log_init(const char *program)
         covey_log_set_level(level);
     else
         log_warn("COVEY_LOG is none of error, warn, info, debug: using info value=\"%s\"", wanted);
+}
+
+void covey_log_set_fd(int fd)
+{
+    log_fd = fd;
 }
 
 void covey_log_set_level(enum covey_log_level level)
@@ -91,7 +97,7 @@ void covey_log(enum covey_log_level level, const char *format, ...)
         /* it is on standard error all the same */
     }
     line[length++] = '\n';
-    if (write(STDERR_FILENO, line, length) < 0) {
+    if (write(log_fd, line, length) < 0) {
         /* nowhere left to say it */
     }
     errno = saved;

@@ -20,6 +20,9 @@ enum covey_log_level { COVEY_LOG_ERROR, COVEY_LOG_WARN, COVEY_LOG_INFO, COVEY_LO
  * threads start. */
 void covey_log_init(const char *program);
 
+/* Where records go; standard error at first. Call before threads start. */
+void covey_log_set_fd(int fd);
+
 /* Sets the level; anything above it is dropped. */
 void covey_log_set_level(enum covey_log_level level);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct verb {
     const char *name;
@@ -106,6 +107,13 @@ static const struct argp argp = {
     .help_filter = help_filter,
 };
 
+/* Help and other text that is written on the way out must arrive, too. */
+static void at_exit(void)
+{
+    if (cli_finish_output() != CLI_OK)
+        _exit(cli_output_exit(CLI_FAILED));
+}
+
 int main(int argc, char **argv)
 {
     static char name[64];
@@ -113,6 +121,8 @@ int main(int argc, char **argv)
     argp_err_exit_status = CLI_BAD_INPUT;
     covey_log_init("covey");
     signal(SIGPIPE, SIG_IGN);
+    if (atexit(at_exit) != 0)
+        return CLI_FAILED;
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
     if (server_before_verb && setenv("COVEY_SERVER", server_before_verb, 1))
         return CLI_FAILED;

@@ -167,11 +167,13 @@ const char *cli_lowercase(const char *name)
 
 int cli_finish_output(void)
 {
+    static bool told;
     if (fflush(stdout) || ferror(stdout)) {
         if (errno == EPIPE)
             cli_output_note_broken_pipe();
-        else
+        else if (!told)
             cli_complain("cannot write to standard output: %s", strerror(errno));
+        told = true;
         return CLI_FAILED;
     }
     return CLI_OK;

@@ -41,6 +41,8 @@ static void release(struct node_child *child)
     covey_close(&child->words_fd);
     covey_close(&child->lifeline_fd);
     covey_close(&child->parameters_fd);
+    covey_close(&child->output_fds[0]);
+    covey_close(&child->output_fds[1]);
     free(child->parameter_bytes);
     free(child);
 }
@@ -69,13 +71,13 @@ static void end(struct node_child *child)
     child->state = CHILD_ENDED;
     (void)unlinkat(agent->runtime_fd, child->socket_name, 0);
     covey_list_remove(&child->all);
-    relay_pack_gone(&agent->relay, child);
     if (child->flare)
         flare_child_ended(child);
     else if (pooled && child->ours)
         warm_lost(child);
     else if (pooled)
         adopt_hello(child, NULL);
+    relay_pack_gone(&agent->relay, child);
     covey_list_remove(&child->node);
     peer_close(&child->peer);
     uv_close((uv_handle_t *)&child->pid_poll, on_pid_closed);
@@ -241,6 +243,7 @@ static struct node_child *new_child(struct node *agent, enum child_role role)
     child->agent = agent;
     child->role = role;
     child->pidfd = child->words_fd = child->lifeline_fd = child->parameters_fd = -1;
+    child->output_fds[0] = child->output_fds[1] = -1;
     return child;
 }
 

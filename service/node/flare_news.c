@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Starts within this time go out as one report. */
 #define START_MS 1
@@ -287,6 +288,23 @@ static void on_log(struct node_child *child, struct local_record *record)
     outbox_pump(child->agent);
 }
 
+/* What the pack's own process wrote last, and nobody has read. */
+static void take_last_words(struct node_child *pack)
+{
+    uint8_t bytes[LOCAL_LOG_TEXT_BYTES];
+    for (uint32_t k = 0; k < 2; k++) {
+        size_t left = LOCAL_LOG_WINDOW_BYTES;
+        while (pack->output_fds[k] >= 0 && left > 0) {
+            ssize_t got =
+                read(pack->output_fds[k], bytes, left < sizeof(bytes) ? left : sizeof(bytes));
+            if (got <= 0)
+                break;
+            relay_append(&pack->agent->relay, pack, k + 1, bytes, (size_t)got);
+            left -= (size_t)got;
+        }
+    }
+}
+
 void flare_log_taken(struct node *agent, const Covey__V1__LogTaken *taken)
 {
     Covey__V1__PackLogTaken told = COVEY__V1__PACK_LOG_TAKEN__INIT;
@@ -329,9 +347,17 @@ void flare_on_record(struct node_child *child, struct local_record *record)
     case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_LOG:
         on_log(child, record);
         break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_OUTPUT:
+        for (size_t i = 0; i < 2; i++) {
+            covey_close(&child->output_fds[i]);
+            child->output_fds[i] = local_take_fd(record, i);
+        }
+        break;
     case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_DONE:
         child->done = true;
-        child_kill(child);
+        /* The timer of the stop bounds what its code does at exit. */
+        if (!message->pack_done->leaves)
+            child_kill(child);
         break;
     default:
         protocol_error(child, "unknown message");
@@ -409,6 +435,8 @@ void flare_child_ended(struct node_child *child)
     char how[HOW_BYTES];
     describe_exit(child, how, sizeof(how));
     flare->children--;
+    take_last_words(child);
+    outbox_pump(flare->agent);
     covey_list_remove(&child->node);
     if (flare->host == child)
         flare->host = NULL;

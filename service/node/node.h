@@ -65,7 +65,8 @@ struct node_child {
     bool asked; /* PREPARE was passed on to it */
     bool ready;
     bool done;
-    int lifeline_fd; /* its end, until it has it */
+    int output_fds[2]; /* where what its own process writes can be read, or -1 */
+    int lifeline_fd;   /* its end, until it has it */
     int parameters_fd;
     uint64_t *parameter_bytes;
     size_t parameter_count;

@@ -1,5 +1,6 @@
 #include "service/node/relay.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "service/node/node.h"
 
@@ -85,11 +86,27 @@ static struct log *make_log(struct relay *relay, struct node_child *pack, uint64
     return log;
 }
 
+/* Whatever comes of it, the offset goes on: what is missing is seen. */
+static bool add_part(struct log *log, Covey__V1__PackLog *take_log)
+{
+    struct part *part = covey_calloc(1, sizeof(*part));
+    log->end += local_log_cost(take_log->lines, take_log->n_lines);
+    if (!part) {
+        covey__v1__pack_log__free_unpacked(take_log, NULL);
+        return false;
+    }
+    part->log = take_log;
+    part->end = log->end;
+    covey_list_push_back(&log->parts, &part->node);
+    if (log->next == &log->parts)
+        log->next = &part->node;
+    return true;
+}
+
 enum covey_status relay_add(struct relay *relay, struct node_child *pack,
                             Covey__V1__PackLog *take_log)
 {
     enum covey_status status = COVEY_ENOMEM;
-    struct part *part = NULL;
     struct log *log = find_log(relay, pack);
     uint64_t cost = local_log_cost(take_log->lines, take_log->n_lines);
     if (!log)
@@ -101,20 +118,41 @@ enum covey_status relay_add(struct relay *relay, struct node_child *pack,
         status = COVEY_EPROTO;
         goto refuse;
     }
-    log->end += cost;
-    part = covey_calloc(1, sizeof(*part));
-    if (!part)
-        goto refuse;
-    part->log = take_log;
-    part->end = log->end;
-    covey_list_push_back(&log->parts, &part->node);
-    if (log->next == &log->parts)
-        log->next = &part->node;
-    return COVEY_OK;
+    return add_part(log, take_log) ? COVEY_OK : COVEY_ENOMEM;
 
 refuse:
     covey__v1__pack_log__free_unpacked(take_log, NULL);
     return status;
+}
+
+static Covey__V1__PackLog *make_lines(const struct node_child *pack, uint64_t offset,
+                                      uint32_t stream, const void *text, size_t length_bytes)
+{
+    Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Covey__V1__LogLines lines = COVEY__V1__LOG_LINES__INIT;
+    Covey__V1__LogLines *list[] = {&lines};
+    Covey__V1__PackLog log = COVEY__V1__PACK_LOG__INIT;
+    uint8_t bytes[LOCAL_RECORD_BYTES];
+    lines.rank = pack->first_rank;
+    lines.stream = stream;
+    lines.at = node_timestamp(covey_wall_ns(), &at) ? &at : NULL;
+    lines.text = (ProtobufCBinaryData){length_bytes, (uint8_t *)(uintptr_t)text};
+    log.offset = offset;
+    log.n_lines = 1;
+    log.lines = list;
+    size_t packed = covey__v1__pack_log__pack(&log, bytes);
+    return covey__v1__pack_log__unpack(NULL, packed, bytes);
+}
+
+void relay_append(struct relay *relay, struct node_child *pack, uint32_t stream, const void *text,
+                  size_t length_bytes)
+{
+    struct log *log = find_log(relay, pack);
+    if (!log)
+        log = make_log(relay, pack, 0);
+    Covey__V1__PackLog *made = log ? make_lines(pack, log->end, stream, text, length_bytes) : NULL;
+    if (!made || !add_part(log, made))
+        log_error("output is lost: out of memory flare=%s", pack->flare->text->flare_id);
 }
 
 static struct log *next_log(const struct relay *relay, const char *flare_id)

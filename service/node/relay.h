@@ -27,6 +27,10 @@ void relay_close(struct relay *relay);
 enum covey_status relay_add(struct relay *relay, struct node_child *pack,
                             Covey__V1__PackLog *take_log) COVEY_MUST_USE;
 
+/* Adds what the agent has read itself of what a pack left, whatever the window is. */
+void relay_append(struct relay *relay, struct node_child *pack, uint32_t stream, const void *text,
+                  size_t length_bytes);
+
 /* Fills *chunk with what is to be said next; borrowed until relay_said. False: nothing is. flare_id
  * (may be NULL): only of this flare. */
 bool relay_next(const struct relay *relay, const char *flare_id, Covey__V1__LogChunk *chunk);

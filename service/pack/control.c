@@ -121,6 +121,7 @@ void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t
         if (pack->workers[i].ended && !pack->workers[i].acknowledged)
             pack_tell_ended(pack, &pack->workers[i]);
     }
+    pack_own_tell(pack);
     backlog_rewind(&pack->backlog);
 }
 

@@ -79,6 +79,11 @@ static bool set_up(struct pack *pack)
     link_init(&pack->link);
     backlog_open(&pack->backlog);
     covey_list_init(&pack->outputs_waiting);
+    for (uint32_t k = 0; k < 2; k++) {
+        pack->own[k] = (struct pack_output){
+            .source = {.fd = -1, .ready = pack_output_ready}, .pack = pack, .stream = k + 1};
+        covey_list_init(&pack->own[k].queued);
+    }
     pack->agent_deadline_ns = covey_now_ns() + LOCAL_RETURN_NS;
     pack->stop_deadline_ns = COVEY_NEVER_NS;
     pack->drain_deadline_ns = COVEY_NEVER_NS;
@@ -106,6 +111,10 @@ int main(int argc, char **argv)
     pack_title_init(argc, argv);
     covey_log_init("covey-pack");
     covey_log_keep_error(out_of_the_way(LOCAL_WORDS_FD));
+    /* Standard error will be the code's. */
+    int log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    if (log_fd >= 0)
+        covey_log_set_fd(log_fd);
     if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
         (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
         return 2;
@@ -124,7 +133,9 @@ int main(int argc, char **argv)
     enum covey_status status = pack_run(&pack);
     if (status)
         log_error("the pack's loop failed status=%s", covey_status_name(status));
-    /* Not exit(): the code's destructors are the workers' affair, and worker threads may be
-     * running. */
+    if (pack.leaves && !status)
+        exit(0);
+    /* Not exit(): the code's destructors are the affair of workers that are processes, and worker
+     * threads may be running. */
     _exit(status ? 1 : 0);
 }

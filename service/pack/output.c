@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Below this a read is not worth its while. */
@@ -33,9 +34,9 @@ void pack_log_say(struct pack *pack)
 static void keep(const uint8_t *text, size_t length_bytes, void *data)
 {
     const struct pack_output *output = data;
-    if (backlog_add(&output->worker->pack->backlog, output->worker->rank, output->stream,
-                    covey_wall_ns(), text, length_bytes) != COVEY_OK)
-        log_error("output of a worker is lost: out of memory rank=%u", output->worker->rank);
+    if (backlog_add(&output->pack->backlog, output->rank, output->stream, covey_wall_ns(), text,
+                    length_bytes) != COVEY_OK)
+        log_error("output of a worker is lost: out of memory rank=%u", output->rank);
 }
 
 static bool has_room(const struct pack *pack)
@@ -43,7 +44,7 @@ static bool has_room(const struct pack *pack)
     return backlog_room(&pack->backlog) >= LEAST_ROOM_BYTES;
 }
 
-static void close_output(struct pack *pack, struct pack_output *output)
+void pack_output_close(struct pack *pack, struct pack_output *output)
 {
     lines_finish(&output->lines, keep, output);
     covey_list_remove(&output->queued);
@@ -64,7 +65,8 @@ static size_t read_once(struct pack *pack, struct pack_output *output, size_t li
     if (got < 0 && errno == EAGAIN)
         return 0;
     if (got <= 0) {
-        close_output(pack, output);
+        if (!output->is_memory)
+            pack_output_close(pack, output);
         return 0;
     }
     lines_cut(&output->lines, bytes, held + (size_t)got, keep, output);
@@ -75,31 +77,45 @@ static void watch(struct pack *pack, struct pack_output *output)
 {
     if (output->source.fd >= 0 && !output->source.watched &&
         pack_watch(pack, &output->source, EPOLLIN) != COVEY_OK)
-        log_error("cannot read the output rank=%u", output->worker->rank);
+        log_error("cannot read the output rank=%u", output->rank);
+}
+
+/* One turn. Memory with more in it waits for the next, a pipe tells when there is more. */
+static void take_turn(struct pack *pack, struct pack_output *output)
+{
+    size_t got = read_once(pack, output, SIZE_MAX);
+    if (!output->is_memory)
+        watch(pack, output);
+    else if (got > 0)
+        covey_list_push_back(&pack->outputs_waiting, &output->queued);
+}
+
+/* Those that wait have their turns while there is room. */
+static void take_turns(struct pack *pack)
+{
+    struct covey_list *node;
+    while (has_room(pack) && (node = covey_list_pop_front(&pack->outputs_waiting)))
+        take_turn(pack, covey_container_of(node, struct pack_output, queued));
 }
 
 void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t events)
 {
     struct pack_output *output = covey_container_of(source, struct pack_output, source);
     (void)events;
-    if (has_room(pack) && covey_list_empty(&pack->outputs_waiting)) {
+    if (!output->is_memory && has_room(pack) && covey_list_empty(&pack->outputs_waiting)) {
         (void)read_once(pack, output, SIZE_MAX);
         return;
     }
     pack_unwatch(pack, source);
     if (covey_list_empty(&output->queued))
         covey_list_push_back(&pack->outputs_waiting, &output->queued);
+    take_turns(pack);
 }
 
 void pack_log_taken(struct pack *pack, uint64_t offset)
 {
-    struct covey_list *node;
     backlog_take(&pack->backlog, offset);
-    while (has_room(pack) && (node = covey_list_pop_front(&pack->outputs_waiting))) {
-        struct pack_output *output = covey_container_of(node, struct pack_output, queued);
-        (void)read_once(pack, output, SIZE_MAX);
-        watch(pack, output);
-    }
+    take_turns(pack);
 }
 
 enum covey_status pack_output_open(struct pack *pack, struct pack_output *output, int take_fd)
@@ -111,17 +127,20 @@ enum covey_status pack_output_open(struct pack *pack, struct pack_output *output
 void pack_output_catch_up(struct pack *pack, struct pack_worker *worker)
 {
     for (int k = 0; k < 2; k++) {
-        struct pack_output *output = &worker->outputs[k];
+        struct pack_output *output = worker->pid != 0 ? &worker->outputs[k] : &pack->own[k];
         if (output->source.fd >= 0 && has_room(pack) && covey_list_empty(&pack->outputs_waiting))
             (void)read_once(pack, output, SIZE_MAX);
     }
 }
 
 /* The outputs that are open, one after the other: NULL after the last. */
-static struct pack_output *next_open(const struct pack *pack, uint32_t *cursor)
+static struct pack_output *next_open(struct pack *pack, uint32_t *cursor)
 {
-    for (; *cursor < 2 * pack->here.workers; (*cursor)++) {
-        struct pack_output *output = &pack->workers[*cursor / 2].outputs[*cursor % 2];
+    const uint32_t of_workers = 2 * pack->here.workers;
+    for (; *cursor < of_workers + 2; (*cursor)++) {
+        struct pack_output *output = *cursor < of_workers
+                                         ? &pack->workers[*cursor / 2].outputs[*cursor % 2]
+                                         : &pack->own[*cursor - of_workers];
         if (output->source.fd >= 0) {
             (*cursor)++;
             return output;
@@ -130,15 +149,26 @@ static struct pack_output *next_open(const struct pack *pack, uint32_t *cursor)
     return NULL;
 }
 
+/* What memory has got since it was read last, or a pipe holds. */
+static size_t count_unread(const struct pack_output *output)
+{
+    struct stat facts;
+    int bytes = 0;
+    off_t at = output->is_memory ? lseek(output->source.fd, 0, SEEK_CUR) : 0;
+    if (output->is_memory)
+        return fstat(output->source.fd, &facts) == 0 && facts.st_size > at
+                   ? (size_t)(facts.st_size - at)
+                   : 0;
+    return ioctl(output->source.fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
 void pack_outputs_settle(struct pack *pack)
 {
     struct pack_output *output;
     for (uint32_t cursor = 0; (output = next_open(pack, &cursor));) {
-        int bytes = 0;
         pack_unwatch(pack, &output->source);
         covey_list_remove(&output->queued);
-        if (ioctl(output->source.fd, FIONREAD, &bytes) == 0 && bytes > 0)
-            output->left_bytes = (size_t)bytes;
+        output->left_bytes = count_unread(output);
     }
 }
 
@@ -153,7 +183,7 @@ bool pack_outputs_drain(struct pack *pack)
         if (!has_room(pack))
             return false;
         if (output->source.fd >= 0)
-            close_output(pack, output);
+            pack_output_close(pack, output);
     }
     return true;
 }
@@ -166,7 +196,7 @@ void pack_outputs_cut(struct pack *pack)
     for (uint32_t cursor = 0; (output = next_open(pack, &cursor));) {
         unread = unread || output->left_bytes > 0 || output->lines.held_bytes > 0;
         output->lines.held_bytes = 0;
-        close_output(pack, output);
+        pack_output_close(pack, output);
     }
     if (!unread)
         return;

@@ -31,13 +31,15 @@ struct pack_source {
 
 struct pack_worker;
 
-/* The read end of a worker's standard output or error. */
+/* The read end of a worker's standard output or error, or of the pack's own. */
 struct pack_output {
     struct pack_source source;
     struct covey_list
         queued; /* on pack.outputs_waiting while it is to be read and nothing can be */
-    struct pack_worker *worker;
+    struct pack *pack;
+    uint32_t rank;
     uint32_t stream;
+    bool is_memory;    /* it has no end, and is not polled */
     size_t left_bytes; /* once it is settled: to be read yet */
     struct lines lines;
 };
@@ -96,6 +98,8 @@ struct pack {
     bool settled; /* nothing more is written: what is left of the log is being passed on */
     bool host_gone;
     bool told_done;
+    bool cut_short; /* worker threads were left in the middle of something */
+    bool leaves;    /* it ends as a program does, with what the code has for that */
     int fds[PACK_FDS];
     Covey__V1__LocalFlare *flare;
     Covey__V1__LocalPack here;
@@ -109,6 +113,7 @@ struct pack {
     char stop_reason[160];
     struct covey_log_limit bad_results;
     struct backlog backlog;
+    struct pack_output own[2];         /* see own.c */
     struct covey_list outputs_waiting; /* pack_output.queued, longest first */
     /* Ends of worker threads. */
     pthread_mutex_t threads_lock;
@@ -150,6 +155,8 @@ void pack_fail(struct pack *pack, const struct covey_error *error, int32_t rank)
 enum covey_status pack_output_open(struct pack *pack, struct pack_output *output,
                                    int take_fd) COVEY_MUST_USE;
 void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* Says what has no newline, and closes. */
+void pack_output_close(struct pack *pack, struct pack_output *output);
 /* A worker has ended: reads what it wrote last, as far as it is its turn. */
 void pack_output_catch_up(struct pack *pack, struct pack_worker *worker);
 /* Says to the agent what was not said yet. */
@@ -163,6 +170,17 @@ void pack_outputs_settle(struct pack *pack);
 bool pack_outputs_drain(struct pack *pack);
 /* Closes all outputs; where something of them was not read a last line says so. */
 void pack_outputs_cut(struct pack *pack);
+
+/* ---- own.c: what the code writes in the pack's own process ---- */
+
+/* From here on it goes to memory, new and empty. */
+void pack_own_redirect(struct pack *pack);
+/* Adds to the log what has been written there. */
+void pack_own_read(struct pack *pack);
+/* From here on it is the workers' output: to pipes, which are read from now on. */
+enum covey_status pack_own_pipes(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+/* Gives the agent the read ends. */
+void pack_own_tell(struct pack *pack);
 
 /* ---- control.c: what the agent and the workers say ---- */
 
@@ -196,6 +214,13 @@ void pack_threads_ready(struct pack *pack, struct pack_source *source, uint32_t 
 uint32_t pack_outer_pid(pid_t pid);
 /* The setup of one worker. */
 struct worker_setup pack_worker_setup(const struct pack *pack, uint32_t index, int control_fd);
+
+/* What a worker has returned, as an exit status: 0 for 0 alone. */
+static inline uint32_t pack_exit_status(int returned)
+{
+    uint32_t low = (uint32_t)returned & 0xff;
+    return returned != 0 && low == 0 ? 255 : low;
+}
 
 /* ---- reap.c ---- */
 

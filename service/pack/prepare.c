@@ -123,9 +123,13 @@ static enum covey_status load_code(struct pack *pack, struct covey_error *error)
 {
     if (covey_fault(COVEY_FAULT_PACK_LOAD))
         return covey_error_set(error, COVEY_EIO, "fault pack_load");
-    return pack->flare->code_kind == COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT
-               ? code_load(pack->fds[PACK_FD_CODE], &pack->entry, error)
-               : code_check_program(pack->fds[PACK_FD_CODE], error);
+    if (pack->flare->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT)
+        return code_check_program(pack->fds[PACK_FD_CODE], error);
+    pack->own[0].rank = pack->own[1].rank = pack->here.first_rank;
+    pack_own_redirect(pack);
+    enum covey_status status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);
+    pack_own_read(pack);
+    return status;
 }
 
 static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct covey_error *error)
@@ -142,7 +146,8 @@ static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct c
         for (uint32_t k = 0; k < 2; k++) {
             worker->outputs[k] =
                 (struct pack_output){.source = {.fd = -1, .ready = pack_output_ready},
-                                     .worker = worker,
+                                     .pack = pack,
+                                     .rank = worker->rank,
                                      .stream = k + 1};
             covey_list_init(&worker->outputs[k].queued);
         }
@@ -196,6 +201,7 @@ void pack_prepare(struct pack *pack, struct local_record *record)
     }
     enum covey_status status = prepare_all(pack, record, &rank, &error);
     if (status) {
+        pack_log_say(pack);
         pack_fail(pack, &error, rank);
         pack_kill_all(pack);
         pack->finished = true;

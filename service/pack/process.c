@@ -121,7 +121,7 @@ static void run_function(const struct pack *pack, uint32_t index)
         _exit(125);
     int status = pack->entry(ctx);
     covey_worker_leave(ctx);
-    exit(status);
+    exit((int)pack_exit_status(status));
 }
 
 static void tell_started(uint32_t rank)
@@ -162,6 +162,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
     covey_log_keep_error(-1);
     reset_signals();
     place_descriptors(pack, channels);
+    covey_log_set_fd(STDERR_FILENO);
     pack_title_process(pack, pack->here.first_rank + index);
     if (pack_bind(pack, index) != COVEY_OK)
         fail_child("its cpus");

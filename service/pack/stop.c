@@ -60,8 +60,10 @@ static void end_threads(struct pack *pack)
     for (uint32_t i = 0; i < pack->here.workers; i++) {
         const struct pack_end end = {
             .worker = &pack->workers[i], .signal = SIGKILL, .still_runs = true};
-        if (pack->workers[i].pid == 0 && !pack->workers[i].ended)
-            pack_workers_ended(pack, &end, 1);
+        if (pack->workers[i].pid != 0 || pack->workers[i].ended)
+            continue;
+        pack->cut_short = true;
+        pack_workers_ended(pack, &end, 1);
     }
 }
 
@@ -77,6 +79,10 @@ static void tell_done(struct pack *pack)
     local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_DONE;
     message.pack_done = &done;
+    if (pack->threads_done.fd >= 0 && !pack->cut_short) {
+        done.leaves = pack->leaves = true;
+        pack_own_redirect(pack);
+    }
     pack_log_say(pack);
     pack_send(pack, &message, NULL, 0);
     pack->told_done = true;
@@ -86,6 +92,8 @@ void pack_stop_progress(struct pack *pack, int64_t now_ns)
 {
     if (!pack->stopping)
         return;
+    if (pack->told_done && pack->leaves && !link_wants_write(&pack->link))
+        pack->finished = true;
     if (pack->running > 0 && now_ns >= pack->stop_deadline_ns) {
         pack_kill_all(pack);
         pack->stop_deadline_ns = COVEY_NEVER_NS;
@@ -113,6 +121,7 @@ void pack_stop_progress(struct pack *pack, int64_t now_ns)
 void pack_stop_cut(struct pack *pack)
 {
     if (pack->settled && !pack->told_done) {
+        pack->cut_short = true;
         pack_outputs_cut(pack);
         tell_done(pack);
     }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -57,6 +58,9 @@ static void *run_thread(void *data)
     end->worker = start->worker;
     end->status = work(start);
     free(start);
+    /* As exit() would for a process. Other streams of the code are written when the pack ends. */
+    (void)fflush(stdout);
+    (void)fflush(stderr);
     (void)pthread_mutex_lock(&pack->threads_lock);
     end->next = pack->thread_ends;
     pack->thread_ends = end;
@@ -80,28 +84,12 @@ void pack_threads_ready(struct pack *pack, struct pack_source *source, uint32_t 
         struct thread_end *next = end->next;
         (void)pthread_join(end->worker->thread, NULL);
         const struct pack_end ended = {.worker = end->worker,
-                                       .exit_status = (uint32_t)end->status & 0xff};
+                                       .exit_status = pack_exit_status(end->status)};
         if (!end->worker->ended)
             pack_workers_ended(pack, &ended, 1);
         free(end);
         end = next;
     }
-}
-
-/* Standard output and error are the process's: they go to the log of the first rank. */
-static enum covey_status redirect_outputs(struct pack *pack, struct covey_error *error)
-{
-    for (int k = 0; k < 2; k++) {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ||
-            dup2(ends[1], k + 1) < 0)
-            return covey_error_set_errno(error, errno, "cannot redirect the workers' output");
-        covey_close(&ends[1]);
-        enum covey_status status = pack_output_open(pack, &pack->workers[0].outputs[k], ends[0]);
-        if (status)
-            return covey_error_set(error, status, "cannot watch the workers' output");
-    }
-    return COVEY_OK;
 }
 
 static enum covey_status share_control(struct pack *pack, int *workers_end,
@@ -153,7 +141,7 @@ enum covey_status pack_make_threads(struct pack *pack, struct covey_error *error
     int control_fd = -1;
     enum covey_status status = share_control(pack, &control_fd, error);
     if (!status)
-        status = redirect_outputs(pack, error);
+        status = pack_own_pipes(pack, error);
     uint32_t pid = pack_outer_pid(getpid());
     for (uint32_t i = 0; i < pack->here.workers && !status; i++) {
         status = make_thread(pack, i, control_fd, error);

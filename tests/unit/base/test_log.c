@@ -55,6 +55,22 @@ static void log__record__has_stamp_level_program_and_text(void)
     TEST_EQUAL_STRING(text, "info covey-test: node joined name=n1 slots=8\n");
 }
 
+static void log__another_descriptor__nothing_on_standard_error(void)
+{
+    int ends[2];
+    char got[256] = "";
+    TEST_REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    capture_start();
+    covey_log_set_fd(ends[1]);
+    log_info("elsewhere");
+    covey_log_set_fd(STDERR_FILENO);
+    TEST_EQUAL_STRING(capture_end(), "");
+    TEST_TRUE(read(ends[0], got, sizeof(got) - 1) > 0);
+    TEST_TRUE(strstr(got, "elsewhere") != NULL);
+    covey_close(&ends[0]);
+    covey_close(&ends[1]);
+}
+
 static void log__control_characters__become_question_marks(void)
 {
     capture_start();
@@ -188,6 +204,7 @@ static const struct test_case cases[] = {
     TEST_CASE(keep_error__errors_and_others__holds_the_last_error),
     TEST_CASE(allow__a_flood__lets_a_burst_through_and_counts_the_rest),
     TEST_CASE(log__record__has_stamp_level_program_and_text),
+    TEST_CASE(log__another_descriptor__nothing_on_standard_error),
     TEST_CASE(log__control_characters__become_question_marks),
     TEST_CASE(log__long_record__is_one_line_that_is_cut),
     TEST_CASE(log__longest_program_name__still_ends_its_line),
