@@ -86,10 +86,30 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
     return status;
 }
 
+/* What is no file is written, and stays what it is. */
+static enum covey_status write_in_place(const char *path, const void *bytes, size_t length_bytes,
+                                        struct covey_error *error)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return covey_error_set_errno(error, errno, "cannot open %s", path);
+    int failed = covey_write_full(fd, bytes, length_bytes) != COVEY_OK ? errno : 0;
+    if (close(fd) < 0 && !failed)
+        failed = errno;
+    return failed ? covey_error_set_errno(error, failed, "cannot write %s", path) : COVEY_OK;
+}
+
 enum covey_status covey_file_write(const char *path, const void *bytes, size_t length_bytes,
                                    mode_t mode, struct covey_error *error)
 {
     char temporary[PATH_MAX];
+    char target[PATH_MAX];
+    struct stat facts;
+    /* A link stays one: what it leads to is replaced. */
+    if (lstat(path, &facts) == 0 && S_ISLNK(facts.st_mode) && realpath(path, target))
+        path = target;
+    if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode))
+        return write_in_place(path, bytes, length_bytes, error);
     int length = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
     if (length < 0 || (size_t)length >= sizeof(temporary))
         return covey_error_set(error, COVEY_EINVAL, "path too long: %s", path);

@@ -115,6 +115,32 @@ static void file_write__fails__leaves_the_old_file_and_no_other(void)
     TEST_EQUAL(covey_file_write(path, "a", 1, 0600, &error), COVEY_EINVAL);
 }
 
+/* Somebody else has made it: it is written, not removed. */
+static void file_write__no_file__written_and_still_there(void)
+{
+    struct covey_error error = {0};
+    struct stat facts;
+    char pipe_path[300], link_path[300], file_path[300], got[8] = "";
+    snprintf(pipe_path, sizeof(pipe_path), "%s/write-pipe", test_folder());
+    snprintf(link_path, sizeof(link_path), "%s/write-link", test_folder());
+    snprintf(file_path, sizeof(file_path), "%s/linked", test_folder());
+    TEST_REQUIRE(mkfifo(pipe_path, 0600) == 0);
+    int reader = open(pipe_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    TEST_EQUAL(covey_file_write(pipe_path, "text", 4, 0600, &error), COVEY_OK);
+    TEST_EQUAL(read(reader, got, sizeof(got)), 4);
+    TEST_TRUE(stat(pipe_path, &facts) == 0 && S_ISFIFO(facts.st_mode));
+    covey_close(&reader);
+    TEST_EQUAL(covey_file_write(file_path, "old", 3, 0600, &error), COVEY_OK);
+    TEST_REQUIRE(symlink(file_path, link_path) == 0);
+    TEST_EQUAL(covey_file_write(link_path, "newer", 5, 0600, &error), COVEY_OK);
+    TEST_TRUE(lstat(link_path, &facts) == 0 && S_ISLNK(facts.st_mode));
+    TEST_TRUE(stat(file_path, &facts) == 0 && facts.st_size == 5);
+    TEST_REQUIRE(unlink(link_path) == 0 && symlink("/dev/full", link_path) == 0);
+    TEST_TRUE(covey_file_write(link_path, "newer", 5, 0600, &error) != COVEY_OK);
+    TEST_TRUE(strstr(error.message, "No space left") != NULL);
+    TEST_TRUE(lstat(link_path, &facts) == 0 && S_ISLNK(facts.st_mode));
+}
+
 static void file_write__file_size_limit__keeps_the_old_contents(void)
 {
     const char *path = path_of("limited");
@@ -316,6 +342,7 @@ static const struct test_case cases[] = {
     TEST_CASE(file__written_and_read__is_the_same),
     TEST_CASE(file_read__fails__leaves_the_buffer_and_names_the_path),
     TEST_CASE(file_write__fails__leaves_the_old_file_and_no_other),
+    TEST_CASE(file_write__no_file__written_and_still_there),
     TEST_CASE(file_write__file_size_limit__keeps_the_old_contents),
     TEST_CASE(make_dirs__paths_of_all_shapes__are_made),
     TEST_CASE(make_dirs__impossible__says_what_is_in_the_way),
