@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "service/common/local.h"
 #include "service/controller/log_tail.h"
 #include "service/controller/logs_internal.h"
@@ -121,8 +122,8 @@ static void add_mark(struct flare_log *log, const struct log_source *from, uint3
 static void cut(struct flare_log *log, const struct log_source *from, uint32_t pack,
                 const char *why)
 {
-    char text[COVEY_ERROR_MESSAGE_BYTES + 64];
-    (void)snprintf(text, sizeof text, "covey: %s: what follows is not kept\n", why);
+    char text[256];
+    (void)covey_text_print(text, sizeof text, "covey: %s: what follows is not kept\n", why);
     log->cut = true;
     add_mark(log, from, pack, LOG_RECORD_CUT, text);
 }
@@ -181,9 +182,10 @@ static size_t keep(struct logs *logs, struct flare_log *log, const struct log_so
         pieces[whole].text += batch[whole].text_bytes;
         pieces[whole].text_bytes -= batch[whole].text_bytes;
     }
-    (void)snprintf(error.message, sizeof error.message, "the log reached its limit of %llu bytes",
-                   (unsigned long long)limit_bytes);
-    cut(log, from, pieces->header.pack, error.message);
+    char why[80];
+    (void)covey_text_print(why, sizeof why, "the log reached its limit of %llu bytes",
+                           (unsigned long long)limit_bytes);
+    cut(log, from, pieces->header.pack, why);
     return whole;
 }
 
