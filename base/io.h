@@ -22,7 +22,8 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
                                   struct covey_error *error) COVEY_MUST_USE;
 
 /* Replaces path by a temporary file and rename: a reader sees the old contents or the new, never a
- * part. A link stays one, and what it leads to is replaced; a device or pipe is written as it is. */
+ * part. A link stays one, and what it leads to is replaced; a device or pipe is written as it is.
+ */
 enum covey_status covey_file_write(const char *path, const void *bytes, size_t length_bytes,
                                    mode_t mode, struct covey_error *error) COVEY_MUST_USE;
 
