@@ -478,6 +478,13 @@ static bool drained(const struct rpc_call *call)
            (!call->paused && !has_whole_message(call));
 }
 
+static void tell_turn(struct rpc_call *call)
+{
+    call->scheduled = false;
+    if (!call->closed && call->events && call->events->on_turn)
+        call->events->on_turn(call, call->data);
+}
+
 static void tell_writable(struct rpc_call *call)
 {
     call->tell_writable = false;
@@ -505,6 +512,8 @@ void rpc_call_run(struct rpc_call *call)
     credit(call);
     if (call->tell_writable && !call->over)
         tell_writable(call);
+    if (call->scheduled && !call->over)
+        tell_turn(call);
     if (!call->over || !drained(call))
         return;
     if (call->events)

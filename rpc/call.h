@@ -65,6 +65,7 @@ struct rpc_call {
     bool blocked;  /* rpc_call_writable was false */
     bool moved;    /* something of out was taken */
     bool tell_writable;
+    bool scheduled;
 
     bool over;  /* code and message are final, no stream is attached */
     bool drain; /* what was received is still delivered before on_end */

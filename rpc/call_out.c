@@ -95,12 +95,13 @@ void rpc_call_unblock(struct rpc_call *call)
     if (!call->blocked || rpc_call_queued_bytes(call) >= room_of(call))
         return;
     call->blocked = false;
-    rpc_call_schedule(call);
+    call->tell_writable = true;
+    rpc_call_due(call);
 }
 
 void rpc_call_schedule(struct rpc_call *call)
 {
-    call->tell_writable = true;
+    call->scheduled = true;
     rpc_call_due(call);
 }
 
@@ -116,7 +117,8 @@ static void note_taken(struct rpc_call *call)
     }
     if (call->blocked && rpc_call_queued_bytes(call) < call->limits->send_high_water_bytes / 2) {
         call->blocked = false;
-        rpc_call_schedule(call);
+        call->tell_writable = true;
+        rpc_call_due(call);
     }
 }
 

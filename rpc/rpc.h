@@ -60,8 +60,10 @@ struct rpc_call_events {
                            size_t length_bytes, void *data);
     /* Server side: the client will send no more. */
     void (*on_half_close)(struct rpc_call *call, void *data);
-    /* The call is writable, after rpc_call_writable was false or rpc_call_schedule. */
+    /* The call is writable, after rpc_call_writable was false. */
     void (*on_writable)(struct rpc_call *call, void *data);
+    /* After rpc_call_schedule: the call has its turn beside others'. Not after it was finished. */
+    void (*on_turn)(struct rpc_call *call, void *data);
     /* The call is over. Client: the status from the trailers, or what stood in for it. Server: how
      * it ended (the finished status; CANCELLED on reset or lost connection; DEADLINE_EXCEEDED).
      * message is never NULL. */
@@ -84,8 +86,8 @@ enum covey_status rpc_call_send(struct rpc_call *call,
  * stall_timeout_ns ends. */
 bool rpc_call_writable(struct rpc_call *call);
 
-/* on_writable comes when the call has its turn beside others', and is writable: for an owner that
- * has more to do than it should at once. */
+/* on_turn comes once, when other callers have had their turns: for an owner that has more to do
+ * than it should at once. */
 void rpc_call_schedule(struct rpc_call *call);
 
 /*

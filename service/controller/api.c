@@ -142,7 +142,6 @@ static void on_prepare(uv_prepare_t *prepare)
         controller_turn(api->controller);
         arm(api);
     }
-    streams_run(api);
 }
 
 /* ---- group commit ---- */
@@ -253,6 +252,7 @@ static void free_core(struct api *api)
     store_close(api->store);
     tokens_free(api->tokens);
     covey_map_clear(&api->followed);
+    covey_map_clear(&api->lines);
     free(api);
 }
 
@@ -278,7 +278,6 @@ enum covey_status api_create(uv_loop_t *loop, const struct api_options *options,
     if (!made)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for the controller");
     made->loop = loop;
-    covey_list_init(&made->due);
     enum covey_status status = make_core(made, options, error);
     if (!status)
         status = make_server(made, options, error);

@@ -15,6 +15,9 @@
 
 #define PIECE_BYTES ((size_t)64 * 1024)
 
+/* Blobs asked about at once. */
+#define STAT_MAX 1000
+
 /* An upload holds a file and its place among its tenant's calls: it has to go on. */
 #define UPLOAD_STALL_NS (60 * COVEY_NS_PER_S)
 
@@ -228,6 +231,10 @@ static void stat_blobs(struct rpc_call *call, const ProtobufCMessage *message, v
     struct identity identity;
     if (!api_identity(api, call, &identity))
         return;
+    if (request->n_sha256 > STAT_MAX) {
+        rpc_call_finish(call, RPC_INVALID_ARGUMENT, "more than 1000 blobs are asked about at once");
+        return;
+    }
     Covey__V1__StatResponse response = COVEY__V1__STAT_RESPONSE__INIT;
     Covey__V1__BlobInfo *infos = covey_calloc(request->n_sha256 + 1, sizeof *infos);
     response.blobs = covey_calloc(request->n_sha256 + 1, sizeof(Covey__V1__BlobInfo *));

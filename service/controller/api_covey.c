@@ -26,42 +26,6 @@ static void flare(struct rpc_call *call, const ProtobufCMessage *message, void *
     api_touch(api);
 }
 
-static void get_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
-{
-    struct api *api = data;
-    struct controller_identity caller;
-    struct covey_error error = {0};
-    Covey__V1__GetFlareResponse response = COVEY__V1__GET_FLARE_RESPONSE__INIT;
-    if (!api_caller(api, call, &caller))
-        return;
-    enum covey_status status =
-        controller_get(api->controller, &caller, ((const Covey__V1__GetFlareRequest *)message)->id,
-                       true, &response.flare, &error);
-    if (status)
-        rpc_call_fail(call, status, &error);
-    else
-        rpc_call_reply(call, &response.base);
-    message_free(response.flare);
-}
-
-static void list_flares(struct rpc_call *call, const ProtobufCMessage *message, void *data)
-{
-    struct api *api = data;
-    struct controller_identity caller;
-    struct covey_error error = {0};
-    Covey__V1__ListFlaresResponse response;
-    if (!api_caller(api, call, &caller))
-        return;
-    enum covey_status status = controller_list(
-        api->controller, &caller, (const Covey__V1__ListFlaresRequest *)message, &response, &error);
-    if (status) {
-        rpc_call_fail(call, status, &error);
-        return;
-    }
-    rpc_call_reply(call, &response.base);
-    controller_list_clear(&response);
-}
-
 static void cancel_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
     struct api *api = data;
@@ -79,47 +43,6 @@ static void cancel_flare(struct rpc_call *call, const ProtobufCMessage *message,
         rpc_call_reply(call, &response.base);
     message_free(response.flare);
     api_touch(api);
-}
-
-static void plan_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
-{
-    struct api *api = data;
-    const Covey__V1__PlanFlareRequest *request = (const Covey__V1__PlanFlareRequest *)message;
-    struct controller_identity caller;
-    struct covey_error error = {0};
-    Covey__V1__PlanFlareResponse response;
-    if (!api_caller(api, call, &caller))
-        return;
-    if (!request->request) {
-        rpc_call_finish(call, RPC_INVALID_ARGUMENT, "no request is given to plan");
-        return;
-    }
-    enum covey_status status =
-        controller_plan(api->controller, &caller, request->request, &response, &error);
-    if (status) {
-        rpc_call_fail(call, status, &error);
-        return;
-    }
-    rpc_call_reply(call, &response.base);
-    controller_plan_clear(&response);
-}
-
-static void explain_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
-{
-    struct api *api = data;
-    struct controller_identity caller;
-    struct covey_error error = {0};
-    Covey__V1__ExplainFlareResponse *response;
-    if (!api_caller(api, call, &caller))
-        return;
-    enum covey_status status = controller_explain(
-        api->controller, &caller, ((const Covey__V1__ExplainFlareRequest *)message)->id, &response,
-        &error);
-    if (status)
-        rpc_call_fail(call, status, &error);
-    else
-        rpc_call_reply(call, &response->base);
-    message_free(response);
 }
 
 /* ---- definitions ---- */
@@ -184,13 +107,19 @@ static void delete_definition(struct rpc_call *call, const ProtobufCMessage *mes
 
 struct definition_list {
     Covey__V1__ListDefinitionsResponse response;
+    uint64_t left_bytes; /* of a message */
     bool failed;
+    bool too_long;
 };
 
 static bool add_definition(const struct store_definition *row, void *data)
 {
     struct definition_list *list = data;
     Covey__V1__ListDefinitionsResponse *response = &list->response;
+    list->too_long = row->body.length_bytes > list->left_bytes;
+    if (list->too_long)
+        return false;
+    list->left_bytes -= row->body.length_bytes;
     definition_message **grown = realloc(response->definitions, (response->n_definitions + 1) *
                                                                     sizeof(definition_message *));
     definition_message *definition = message_unpack(&covey__v1__definition__descriptor, row->body);
@@ -210,13 +139,19 @@ static void list_definitions(struct rpc_call *call, const ProtobufCMessage *mess
     struct api *api = data;
     struct controller_identity caller;
     struct covey_error error = {0};
-    struct definition_list list = {COVEY__V1__LIST_DEFINITIONS_RESPONSE__INIT, false};
+    struct definition_list list = {.response = COVEY__V1__LIST_DEFINITIONS_RESPONSE__INIT,
+                                   .left_bytes =
+                                       controller_limits(api->controller)->max_message_bytes};
     if (!api_caller(api, call, &caller))
         return;
     enum covey_status status =
         store_definitions(api->store, caller.tenant, add_definition, &list, &error);
     if (!status && list.failed)
         status = covey_error_set(&error, COVEY_ENOMEM, "no memory for a list");
+    if (!status && list.too_long)
+        status = covey_error_set(&error, COVEY_ELIMIT,
+                                 "there are more definitions than fit into a message: delete some "
+                                 "that are not used");
     if (status)
         rpc_call_fail(call, status, &error);
     else
@@ -304,11 +239,7 @@ static void get_server_info(struct rpc_call *call, const ProtobufCMessage *messa
 }
 
 API_UNARY(flare)
-API_UNARY(get_flare)
-API_UNARY(list_flares)
 API_UNARY(cancel_flare)
-API_UNARY(plan_flare)
-API_UNARY(explain_flare)
 API_UNARY(deploy)
 API_UNARY(get_definition)
 API_UNARY(delete_definition)
@@ -320,6 +251,7 @@ API_UNARY(get_server_info)
 #define STREAM(kind)                                                                               \
     static const struct rpc_call_events kind##_events = {.on_message = streams_##kind,             \
                                                          .on_writable = streams_on_writable,       \
+                                                         .on_turn = streams_on_writable,           \
                                                          .on_end = streams_on_end};                \
     static const struct rpc_call_events *kind##_call(struct rpc_call *call, void *service,         \
                                                      void **data)                                  \
@@ -336,6 +268,12 @@ STREAM(results)
         name, &covey__v1__##request##_request__descriptor,                                         \
             &covey__v1__##request##_response__descriptor, false, false, call##_call                \
     }
+/* One whose call is made by another file. */
+#define QUESTION(name, request)                                                                    \
+    {                                                                                              \
+        name, &covey__v1__##request##_request__descriptor,                                         \
+            &covey__v1__##request##_response__descriptor, false, false, api_##request              \
+    }
 #define STREAMING(name, request, call)                                                             \
     {                                                                                              \
         name, &covey__v1__##request##_request__descriptor,                                         \
@@ -348,11 +286,11 @@ static const struct rpc_method methods[] = {
     METHOD("GetDefinition", get_definition, get_definition),
     METHOD("DeleteDefinition", delete_definition, delete_definition),
     METHOD("Flare", flare, flare),
-    METHOD("GetFlare", get_flare, get_flare),
-    METHOD("ListFlares", list_flares, list_flares),
+    QUESTION("GetFlare", get_flare),
+    QUESTION("ListFlares", list_flares),
     METHOD("CancelFlare", cancel_flare, cancel_flare),
-    METHOD("PlanFlare", plan_flare, plan_flare),
-    METHOD("ExplainFlare", explain_flare, explain_flare),
+    QUESTION("PlanFlare", plan_flare),
+    QUESTION("ExplainFlare", explain_flare),
     METHOD("ListNodes", list_nodes, list_nodes),
     METHOD("DrainNode", drain_node, drain_node),
     METHOD("GetServerInfo", get_server_info, get_server_info),

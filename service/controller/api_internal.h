@@ -23,7 +23,7 @@ struct api {
     bool server_gone;
     unsigned open_handles;
     struct covey_map followed; /* of struct follow_group, by flare */
-    struct covey_list due;     /* of struct follower that may have something to send */
+    struct covey_map lines;    /* of struct question_line, by whose they are */
     void (*done)(void *data);
     void *done_data;
 };
@@ -57,17 +57,22 @@ void api_ignore_end(struct rpc_call *call, enum rpc_code code, const char *messa
         return &handler##_events;                                                                  \
     }
 
+/* api_questions.c: the methods of questions that take long. */
+const struct rpc_call_events *api_get_flare(struct rpc_call *call, void *service, void **data);
+const struct rpc_call_events *api_list_flares(struct rpc_call *call, void *service, void **data);
+const struct rpc_call_events *api_plan_flare(struct rpc_call *call, void *service, void **data);
+const struct rpc_call_events *api_explain_flare(struct rpc_call *call, void *service, void **data);
+
 /* streams.c */
 void streams_on_news(const char *flare, enum controller_news news, void *data);
 /* Ends all streams: the program ends. */
 void streams_stop(struct api *api);
-/* Sends what followers wait for. */
-void streams_run(struct api *api);
 /* Makes the follower of a call, its data; false, and the call is failed, without memory. */
 bool streams_begin(struct rpc_call *call, struct api *api, void **data);
 void streams_watch(struct rpc_call *call, const ProtobufCMessage *message, void *data);
 void streams_logs(struct rpc_call *call, const ProtobufCMessage *message, void *data);
 void streams_results(struct rpc_call *call, const ProtobufCMessage *message, void *data);
+/* Also when it has its turn. */
 void streams_on_writable(struct rpc_call *call, void *data);
 void streams_on_end(struct rpc_call *call, enum rpc_code code, const char *message, void *data);
 

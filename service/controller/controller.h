@@ -123,26 +123,61 @@ enum covey_status controller_get(struct controller *controller,
                                  bool with_workers, flare_message **flare,
                                  struct covey_error *error) COVEY_MUST_USE;
 
-/* Fills *response (owned strings and flares; controller_list_clear). */
+/*
+ * Answers that take long are made step by step, each of some hundred microseconds: a step is called
+ * until it says *done, and only then is there an answer. What is begun is ended, also after a
+ * failure of a step; ends accept NULL.
+ */
+
+/* One flare, with its workers. The answer is borrowed; that of a flare which lives only until
+ * anything else is called. */
+struct controller_viewing;
+enum covey_status controller_view(struct controller *controller,
+                                  const struct controller_identity *caller, const char *id,
+                                  struct controller_viewing **viewing,
+                                  struct covey_error *error) COVEY_MUST_USE;
+enum covey_status controller_viewing_step(struct controller_viewing *viewing, bool *done,
+                                          struct covey_error *error) COVEY_MUST_USE;
+flare_message *controller_viewing_answer(struct controller_viewing *viewing);
+void controller_viewing_end(struct controller_viewing *viewing);
+
+/* A page of flares. request is borrowed until the end, and so is the answer. A page is shorter than
+ * was asked for where the message would be too long. */
+struct controller_listing;
 enum covey_status controller_list(struct controller *controller,
                                   const struct controller_identity *caller,
                                   const Covey__V1__ListFlaresRequest *request,
-                                  Covey__V1__ListFlaresResponse *response,
+                                  struct controller_listing **listing,
                                   struct covey_error *error) COVEY_MUST_USE;
-void controller_list_clear(Covey__V1__ListFlaresResponse *response);
+enum covey_status controller_listing_step(struct controller_listing *listing, bool *done,
+                                          struct covey_error *error) COVEY_MUST_USE;
+const Covey__V1__ListFlaresResponse *
+controller_listing_answer(const struct controller_listing *listing);
+void controller_listing_end(struct controller_listing *listing);
 
-/* Fills *response; controller_plan_clear. */
-enum covey_status controller_plan(struct controller *controller,
-                                  const struct controller_identity *caller,
-                                  const Covey__V1__FlareRequest *request,
-                                  Covey__V1__PlanFlareResponse *response,
-                                  struct covey_error *error) COVEY_MUST_USE;
+/* How long something would have to wait: take sets one of the two owned fields. ENOMEM. */
+struct controller_estimate;
+enum covey_status controller_estimate_step(struct controller_estimate *estimate, bool *done,
+                                           struct covey_error *error) COVEY_MUST_USE;
+enum covey_status controller_estimate_take(struct controller_estimate *estimate,
+                                           Google__Protobuf__Duration **wait,
+                                           char **none) COVEY_MUST_USE;
+void controller_estimate_end(struct controller_estimate *estimate);
+
+/* Fills *response but for the estimate; controller_plan_clear. *estimate is NULL where there is
+ * nothing to be estimated. */
+enum covey_status
+controller_plan(struct controller *controller, const struct controller_identity *caller,
+                const Covey__V1__FlareRequest *request, Covey__V1__PlanFlareResponse *response,
+                struct controller_estimate **estimate, struct covey_error *error) COVEY_MUST_USE;
 void controller_plan_clear(Covey__V1__PlanFlareResponse *response);
 
-/* *response is owned (message_free); NULL after a failure. */
+/* *response is owned (message_free), and lacks the estimate; NULL after a failure. *estimate as of
+ * controller_plan. */
 enum covey_status controller_explain(struct controller *controller,
                                      const struct controller_identity *caller, const char *id,
                                      Covey__V1__ExplainFlareResponse **response,
+                                     struct controller_estimate **estimate,
                                      struct covey_error *error) COVEY_MUST_USE;
 
 /* The caller may see this flare, and whether its last event is in the journal. ENOTFOUND

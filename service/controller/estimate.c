@@ -39,21 +39,54 @@ static const char *no_estimate(enum sched_unknown unknown)
     }
 }
 
-enum covey_status estimate_show(struct controller *controller, const struct sched_request *request,
-                                const char *flare, Google__Protobuf__Duration **wait, char **none,
-                                struct covey_error *error)
+struct controller_estimate {
+    struct sched_outlook *outlook;
+    int64_t now_ns;
+};
+
+enum covey_status estimate_begin(struct controller *controller, const struct sched_request *request,
+                                 const char *flare, struct controller_estimate **estimate,
+                                 struct covey_error *error)
+{
+    struct controller_estimate *made = covey_calloc(1, sizeof *made);
+    *estimate = NULL;
+    if (!made)
+        return covey_error_set(error, COVEY_ENOMEM, "no memory for an estimate");
+    made->now_ns = sched_now_of(controller);
+    enum covey_status status =
+        sched_outlook_begin(controller->sched, request, flare, made->now_ns, &made->outlook, error);
+    if (status)
+        free(made);
+    else
+        *estimate = made;
+    return status;
+}
+
+enum covey_status controller_estimate_step(struct controller_estimate *estimate, bool *done,
+                                           struct covey_error *error)
+{
+    return sched_outlook_step(estimate->outlook, done, error);
+}
+
+enum covey_status controller_estimate_take(struct controller_estimate *estimate,
+                                           Google__Protobuf__Duration **wait, char **none)
 {
     struct sched_forecast forecast;
-    int64_t now_ns = sched_now_of(controller);
-    enum covey_status status =
-        sched_forecast(controller->sched, request, flare, now_ns, &forecast, error);
-    if (status)
-        return status;
-    bool done = forecast.start_ns != COVEY_NEVER_NS
-                    ? message_set_duration(wait, forecast.start_ns - now_ns)
-                    : message_set_string(none, no_estimate(forecast.unknown));
+    sched_outlook_end(estimate->outlook, &forecast);
+    estimate->outlook = NULL;
+    bool taken = forecast.start_ns != COVEY_NEVER_NS
+                     ? message_set_duration(wait, forecast.start_ns - estimate->now_ns)
+                     : message_set_string(none, no_estimate(forecast.unknown));
     sched_forecast_clear(&forecast);
-    return done ? COVEY_OK : covey_error_set(error, COVEY_ENOMEM, "no memory for an estimate");
+    return taken ? COVEY_OK : COVEY_ENOMEM;
+}
+
+void controller_estimate_end(struct controller_estimate *estimate)
+{
+    if (!estimate)
+        return;
+    sched_outlook_end(estimate->outlook, NULL);
+    free(estimate);
 }
 
 void estimate_learn(struct controller *controller, const flare_message *view)

@@ -75,21 +75,17 @@ static bool explain_blocker(const struct controller *controller, const char *ten
     return message_set_string(&reason->flare_id, why->blocker);
 }
 
-/* When it starts as far as that is known. */
-static bool explain_when(struct controller *controller, const struct flare *flare,
-                         const struct sched_reason *why, explain_message *response)
+/* When it starts as far as that was promised. */
+static bool explain_when(struct controller *controller, const struct sched_reason *why,
+                         explain_message *response)
 {
-    if (why->promised_ns && why->promise_is_expected &&
-        !message_set_duration(&response->promised_wait,
-                              why->promised_ns - sched_now_of(controller)))
-        return false;
-    return estimate_show(controller, NULL, flare->id, &response->estimated_wait,
-                         &response->no_estimate, NULL) == COVEY_OK;
+    return !why->promised_ns || !why->promise_is_expected ||
+           message_set_duration(&response->promised_wait,
+                                why->promised_ns - sched_now_of(controller));
 }
 
-static bool explain_waiting(struct controller *controller, const struct flare *flare,
-                            const char *tenant, const struct sched_reason *why,
-                            explain_message *response)
+static bool explain_waiting(struct controller *controller, const char *tenant,
+                            const struct sched_reason *why, explain_message *response)
 {
     char text[SCHED_TEXT_BYTES];
     (void)sched_reason_text(why, text);
@@ -98,7 +94,7 @@ static bool explain_waiting(struct controller *controller, const struct flare *f
     response->nodes = message_new(&covey__v1__node_counts__descriptor);
     if (!first || !response->nodes || !explain_numbers(why, first) ||
         !explain_blocker(controller, tenant, why, first) ||
-        !explain_when(controller, flare, why, response))
+        !explain_when(controller, why, response))
         return false;
     response->nodes->up = why->nodes_up;
     response->nodes->draining = why->nodes_draining;
@@ -109,7 +105,8 @@ static bool explain_waiting(struct controller *controller, const struct flare *f
     response->unit = why->unit;
     response->fitting = why->fitting;
     if (why->ahead && why->kind != SCHED_REASON_BEHIND) {
-        (void)snprintf(text, sizeof text, "%u flare%s ahead of it in the queue", why->ahead,
+        (void)snprintf(text, sizeof text, "%s%u flare%s ahead of it in the queue",
+                       why->ahead_at_least ? "at least " : "", why->ahead,
                        why->ahead == 1 ? " is" : "s are");
         if (!add_reason(response, COVEY__V1__REASON_KIND__REASON_KIND_BEHIND, text))
             return false;
@@ -200,16 +197,19 @@ static bool explain(struct controller *controller, const char *tenant, explain_m
         return explain_ended(response);
     if (live->state == FLARE_QUEUED &&
         sched_explain(controller->sched, live->id, sched_now_of(controller), &why) == COVEY_OK)
-        return explain_waiting(controller, live, tenant, &why, response);
+        return explain_waiting(controller, tenant, &why, response);
     return explain_placed(live, response);
 }
 
 enum covey_status controller_explain(struct controller *controller,
                                      const struct controller_identity *caller, const char *id,
-                                     explain_message **response, struct covey_error *error)
+                                     explain_message **response,
+                                     struct controller_estimate **estimate,
+                                     struct covey_error *error)
 {
     flare_message *view;
     *response = NULL;
+    *estimate = NULL;
     enum covey_status status = controller_get(controller, caller, id, false, &view, error);
     if (status)
         return status;
@@ -222,6 +222,12 @@ enum covey_status controller_explain(struct controller *controller,
         message_free(made);
         return covey_error_set(error, COVEY_ENOMEM, "no memory for an answer");
     }
-    *response = made;
-    return COVEY_OK;
+    const struct flare *live = flare_find(controller, id);
+    if (live && live->state == FLARE_QUEUED)
+        status = estimate_begin(controller, NULL, id, estimate, error);
+    if (status)
+        message_free(made);
+    else
+        *response = made;
+    return status;
 }

@@ -245,11 +245,11 @@ Covey__V1__PlacementCost *placing_show_cost(const struct controller *controller,
 int64_t estimate_expected_ns(struct controller *controller, const char *tenant,
                              const Covey__V1__FlareRequest *request,
                              const definition_message *definition);
-/* Sets either of the owned fields: how long a request, or a queued flare (request NULL), is likely
- * to wait, or why nobody knows. As sched_forecast. */
-enum covey_status estimate_show(struct controller *controller, const struct sched_request *request,
-                                const char *flare, Google__Protobuf__Duration **wait, char **none,
-                                struct covey_error *error);
+/* Begins to find out how long a request would have to wait, or a flare that is queued. As
+ * sched_outlook_begin. */
+enum covey_status estimate_begin(struct controller *controller, const struct sched_request *request,
+                                 const char *flare, struct controller_estimate **estimate,
+                                 struct covey_error *error);
 /* Remembers how long a flare that has ended has held its place. */
 void estimate_learn(struct controller *controller, const flare_message *view);
 /* The same for what has ended of the journal's newest flares. */
@@ -442,13 +442,43 @@ enum covey_status validate_complete(struct controller *controller,
                                     const struct controller_identity *caller,
                                     definition_message *definition, struct covey_error *error);
 
+/* ---- views.c ---- */
+
+bool views_may_see(const struct controller_identity *caller, const char *tenant);
+enum covey_status views_not_found(const char *id, struct covey_error *error);
+void views_clear_workers(flare_message *view);
+/* A live flare with its place in the queue, borrowed from it but for the reason why it waits, which
+ * views_shown_clear frees. ENOMEM: nothing is to be freed. */
+enum covey_status views_show_live(struct controller *controller, const struct flare *flare,
+                                  flare_message *shown);
+void views_shown_clear(flare_message *shown);
+/* The same, owned. */
+enum covey_status views_copy_live(struct controller *controller, const struct flare *flare,
+                                  bool with_workers, flare_message **view);
+
 /* ---- views.c, replay.c, tick.c, retention.c ---- */
 
 /* The accepted flare of an idempotency key; NULL where there is none. */
 enum covey_status views_by_key(struct controller *controller, const char *tenant, const char *key,
                                flare_message **flare, struct covey_error *error);
 enum covey_status replay_journal(struct controller *controller, struct covey_error *error);
-/* Builds a view from a row and its events. */
+/* The view of a row, as long as it is made from its events. */
+struct view_making {
+    struct flare *flare; /* NULL: none is being made */
+    uint64_t next_sequence;
+    uint32_t left; /* of the events that may be applied */
+    enum covey_status status;
+};
+/* EIO: the row is damaged. What is begun is taken or abandoned. */
+enum covey_status replay_begin(struct controller *controller, const struct store_flare *row,
+                               struct view_making *making, struct covey_error *error);
+/* Applies so many events at most. EIO: one is damaged. */
+enum covey_status replay_some(struct controller *controller, struct view_making *making,
+                              uint32_t events, bool *done, struct covey_error *error);
+/* The view, owned. */
+flare_message *replay_take(struct view_making *making);
+void replay_abandon(struct view_making *making);
+/* Builds a view from a row and its events, at once. */
 enum covey_status replay_view(struct controller *controller, const struct store_flare *row,
                               flare_message **view, struct covey_error *error);
 /* A node that has said nothing for so long is lost, and one that has stayed so long is back. */

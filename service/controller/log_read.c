@@ -67,15 +67,19 @@ static void finish(struct log_batch *batch)
     batch->response.lines = batch->list;
 }
 
+static int compare_ranks(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
 static bool is_wanted(const struct log_reader *reader, const struct log_record *record)
 {
-    if (record->flags & (LOG_RECORD_CUT | LOG_RECORD_MARK))
+    if (reader->rank_count == 0 || record->flags & (LOG_RECORD_CUT | LOG_RECORD_MARK))
         return true;
-    for (size_t i = 0; i < reader->rank_count; i++) {
-        if (reader->ranks[i] == record->rank)
-            return true;
-    }
-    return reader->rank_count == 0;
+    return bsearch(&record->rank, reader->ranks, reader->rank_count, sizeof record->rank,
+                   compare_ranks) != NULL;
 }
 
 static enum covey_status refuse_position(const struct log_reader *reader, struct covey_error *error)

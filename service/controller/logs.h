@@ -62,7 +62,7 @@ int64_t logs_deadline_ns(const struct logs *logs);
 /* Embedded in its owner. */
 struct log_reader {
     char flare[ULID_BYTES];
-    const uint32_t *ranks; /* borrowed; only these, where there are any */
+    const uint32_t *ranks; /* borrowed, rising; only these, where there are any */
     size_t rank_count;
     uint64_t position; /* of what it reads next */
     /* Used within. */

@@ -25,24 +25,6 @@ static enum covey_status unpack(const struct store_event *row, enum flare_event 
 
 /* ---- one view ---- */
 
-struct view_replay {
-    flare_message *view;
-    enum covey_status status;
-};
-
-static bool apply_to_view(const struct store_event *row, void *data)
-{
-    struct view_replay *replay = data;
-    enum flare_event event;
-    flare_message *delta;
-    replay->status = unpack(row, &event, &delta);
-    if (!replay->status)
-        replay->status =
-            flare_apply_view(replay->view, event, (enum flare_state)row->state, row->at_ns, delta);
-    message_free(delta);
-    return replay->status == COVEY_OK;
-}
-
 /* A flare as its row has it. */
 static struct flare *flare_of_row(struct controller *controller, const struct store_flare *row)
 {
@@ -57,25 +39,72 @@ static struct flare *flare_of_row(struct controller *controller, const struct st
     return NULL;
 }
 
+static bool apply_to_view(const struct store_event *row, void *data)
+{
+    struct view_making *making = data;
+    enum flare_event event;
+    flare_message *delta;
+    if (making->left-- == 0)
+        return false;
+    making->status = unpack(row, &event, &delta);
+    if (!making->status)
+        making->status = flare_apply_view(making->flare->view, event, (enum flare_state)row->state,
+                                          row->at_ns, delta);
+    message_free(delta);
+    making->next_sequence = row->sequence + 1;
+    return making->status == COVEY_OK;
+}
+
+enum covey_status replay_begin(struct controller *controller, const struct store_flare *row,
+                               struct view_making *making, struct covey_error *error)
+{
+    *making = (struct view_making){.flare = flare_of_row(controller, row), .next_sequence = 1};
+    if (making->flare)
+        return COVEY_OK;
+    return covey_error_set(error, COVEY_EIO, "the journal's row of flare %s is damaged", row->id);
+}
+
+enum covey_status replay_some(struct controller *controller, struct view_making *making,
+                              uint32_t events, bool *done, struct covey_error *error)
+{
+    const char *id = making->flare->id;
+    making->left = events;
+    making->status = COVEY_OK;
+    enum covey_status status =
+        store_events(controller->store, id, making->next_sequence, apply_to_view, making, error);
+    if (!status && making->status)
+        status =
+            covey_error_set(error, COVEY_EIO, "the journal's events of flare %s are damaged", id);
+    *done = !status && making->left != UINT32_MAX;
+    return status;
+}
+
+flare_message *replay_take(struct view_making *making)
+{
+    flare_message *view = making->flare->view;
+    making->flare->view = NULL;
+    replay_abandon(making);
+    return view;
+}
+
+void replay_abandon(struct view_making *making)
+{
+    flare_destroy(making->flare);
+    making->flare = NULL;
+}
+
 enum covey_status replay_view(struct controller *controller, const struct store_flare *row,
                               flare_message **view, struct covey_error *error)
 {
+    struct view_making making;
+    bool done;
     *view = NULL;
-    struct flare *flare = flare_of_row(controller, row);
-    if (!flare)
-        return covey_error_set(error, COVEY_EIO, "the journal's row of flare %s is damaged",
-                               row->id);
-    struct view_replay replay = {flare->view, COVEY_OK};
-    enum covey_status status =
-        store_events(controller->store, row->id, 1, apply_to_view, &replay, error);
-    if (!status && replay.status)
-        status = covey_error_set(error, COVEY_EIO, "the journal's events of flare %s are damaged",
-                                 row->id);
-    if (!status) {
-        *view = flare->view;
-        flare->view = NULL;
-    }
-    flare_destroy(flare);
+    enum covey_status status = replay_begin(controller, row, &making, error);
+    if (!status)
+        status = replay_some(controller, &making, UINT32_MAX - 1, &done, error);
+    if (!status)
+        *view = replay_take(&making);
+    replay_abandon(&making);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Streams to users: events, log lines and results. Each sends what is there while its call is
- * writable, then waits for news of its flare or for the call: a slow reader holds no memory here.
+ * writable, a few pieces at a turn, then waits for news of its flare or for the call: a slow reader
+ * holds next to no memory here, and a fast one leaves others their turns.
  */
 #include "service/controller/api_internal.h"
 
@@ -16,7 +17,10 @@
 #include <string.h>
 
 #define EVENTS_BATCH 64
-#define PIECE_BYTES  ((size_t)64 * 1024)
+
+/* Pieces of a log or of results that are sent in one turn. */
+#define TURN_PIECES 4
+#define PIECE_BYTES ((size_t)64 * 1024)
 
 struct follow_group {
     struct covey_list followers;
@@ -24,7 +28,6 @@ struct follow_group {
 
 struct follower {
     struct covey_list group_link;
-    struct covey_list due_link;
     struct api *api;
     struct rpc_call *call;
     void (*pump)(struct follower *follower);
@@ -102,7 +105,7 @@ static enum covey_status send_event(struct follower *follower, event_message *ev
 static void pump_watch(struct follower *follower)
 {
     struct covey_error error = {0};
-    while (!follower->finished && rpc_call_writable(follower->call)) {
+    if (!follower->finished && rpc_call_writable(follower->call)) {
         struct batch batch = {.count = 0};
         enum covey_status status =
             store_events(follower->api->store, follower->flare, follower->next_sequence, take_event,
@@ -121,8 +124,8 @@ static void pump_watch(struct follower *follower)
                                      &ended, &error);
         if (status || (batch.terminal && sent == batch.count) || ended)
             finish(follower, status, &error);
-        if (batch.count == 0)
-            return;
+        if (batch.count)
+            rpc_call_schedule(follower->call);
     }
 }
 
@@ -132,7 +135,11 @@ static void pump_logs(struct follower *follower)
 {
     struct covey_error error = {0};
     struct logs *logs = controller_logs(follower->api->controller);
-    while (!follower->finished && rpc_call_writable(follower->call)) {
+    for (int i = 0; !follower->finished && rpc_call_writable(follower->call); i++) {
+        if (i == TURN_PIECES) {
+            rpc_call_schedule(follower->call);
+            return;
+        }
         bool ended;
         bool more = false;
         const Covey__V1__StreamLogsResponse *response;
@@ -153,14 +160,20 @@ static void pump_logs(struct follower *follower)
 
 /* ---- results ---- */
 
+static int compare_ranks(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
 static bool has_result(const struct follower *follower, const worker_message *worker)
 {
     if (worker->state != COVEY__V1__WORKER_STATE__WORKER_STATE_DONE && worker->result_bytes == 0)
         return false;
-    for (size_t i = 0; i < follower->rank_count; i++)
-        if (follower->ranks[i] == worker->rank)
-            return true;
-    return follower->rank_count == 0;
+    return follower->rank_count == 0 ||
+           bsearch(&worker->rank, follower->ranks, follower->rank_count, sizeof worker->rank,
+                   compare_ranks) != NULL;
 }
 
 static enum covey_status send_piece(struct follower *follower, const worker_message *worker,
@@ -197,13 +210,18 @@ static void pump_results(struct follower *follower)
     struct covey_error error = {0};
     uint8_t *bytes = covey_malloc(PIECE_BYTES);
     enum covey_status status = bytes ? COVEY_OK : COVEY_ENOMEM;
-    while (!status && follower->next_rank < follower->view->n_workers &&
-           rpc_call_writable(follower->call)) {
+    for (int i = 0; !status && follower->next_rank < follower->view->n_workers &&
+                    rpc_call_writable(follower->call);) {
         const worker_message *worker = follower->view->workers[follower->next_rank];
-        if (has_result(follower, worker))
-            status = send_piece(follower, worker, bytes, &error);
-        else
+        if (!has_result(follower, worker)) {
             follower->next_rank++;
+            continue;
+        }
+        if (i++ == TURN_PIECES) {
+            rpc_call_schedule(follower->call);
+            break;
+        }
+        status = send_piece(follower, worker, bytes, &error);
     }
     free(bytes);
     if (status || follower->next_rank == follower->view->n_workers)
@@ -216,7 +234,6 @@ static void free_follower(struct follower *follower)
 {
     struct follow_group *group = covey_map_get(&follower->api->followed, follower->flare);
     covey_list_remove(&follower->group_link);
-    covey_list_remove(&follower->due_link);
     if (group && covey_list_empty(&group->followers)) {
         (void)covey_map_remove(&follower->api->followed, follower->flare);
         free(group);
@@ -251,7 +268,6 @@ bool streams_begin(struct rpc_call *call, struct api *api, void **data)
         return false;
     }
     covey_list_init(&follower->group_link);
-    covey_list_init(&follower->due_link);
     follower->api = api;
     follower->call = call;
     *data = follower;
@@ -290,12 +306,6 @@ void streams_stop(struct api *api)
             finish(covey_container_of(link, struct follower, group_link), status, &error);
 }
 
-static void make_due(struct follower *follower)
-{
-    if (covey_list_empty(&follower->due_link))
-        covey_list_push_back(&follower->api->due, &follower->due_link);
-}
-
 void streams_on_news(const char *flare, enum controller_news news, void *data)
 {
     struct api *api = data;
@@ -306,16 +316,7 @@ void streams_on_news(const char *flare, enum controller_news news, void *data)
         struct follower *follower = covey_container_of(link, struct follower, group_link);
         if (follower->pump == pump_watch ? news == CONTROLLER_NEWS_EVENT
                                          : follower->pump == pump_logs)
-            make_due(follower);
-    }
-}
-
-void streams_run(struct api *api)
-{
-    for (struct covey_list *link; (link = covey_list_pop_front(&api->due)) != NULL;) {
-        struct follower *follower = covey_container_of(link, struct follower, due_link);
-        if (!follower->finished)
-            follower->pump(follower);
+            rpc_call_schedule(follower->call);
     }
 }
 
@@ -362,7 +363,9 @@ static bool take_ranks(struct follower *follower, const uint32_t *ranks, size_t 
         return false;
     follower->ranks = covey_memdup(ranks, count * sizeof *ranks);
     follower->rank_count = count;
-    if (!follower->ranks)
+    if (follower->ranks)
+        qsort(follower->ranks, count, sizeof *ranks, compare_ranks);
+    else
         finish(follower, COVEY_ENOMEM, NULL);
     return follower->ranks != NULL;
 }

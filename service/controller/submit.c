@@ -193,7 +193,8 @@ static enum covey_status show_plan(struct controller *controller, const struct s
 }
 
 static enum covey_status plan(struct controller *controller, const struct sched_request *request,
-                              Covey__V1__PlanFlareResponse *response, struct covey_error *error)
+                              Covey__V1__PlanFlareResponse *response,
+                              struct controller_estimate **estimate, struct covey_error *error)
 {
     struct sched_plan found;
     enum covey_status status =
@@ -203,16 +204,17 @@ static enum covey_status plan(struct controller *controller, const struct sched_
     status = show_plan(controller, &found, response);
     sched_plan_clear(&found);
     if (!status && !response->placeable)
-        status = estimate_show(controller, request, NULL, &response->estimated_wait,
-                               &response->no_estimate, error);
+        status = estimate_begin(controller, request, NULL, estimate, error);
     return status;
 }
 
 enum covey_status controller_plan(struct controller *controller,
                                   const struct controller_identity *caller,
                                   const Covey__V1__FlareRequest *request,
-                                  Covey__V1__PlanFlareResponse *response, struct covey_error *error)
+                                  Covey__V1__PlanFlareResponse *response,
+                                  struct controller_estimate **estimate, struct covey_error *error)
 {
+    *estimate = NULL;
     *response = (Covey__V1__PlanFlareResponse)COVEY__V1__PLAN_FLARE_RESPONSE__INIT;
     definition_message *definition;
     enum covey_status status = validate_request(controller, caller, request, &definition, error);
@@ -233,7 +235,7 @@ enum covey_status controller_plan(struct controller *controller,
     struct covey_error why = {0};
     status = placing_make(controller, &of, &placing, &why);
     if (!status) {
-        status = plan(controller, &placing.request, response, &why);
+        status = plan(controller, &placing.request, response, estimate, &why);
         placing_free(&placing);
     }
     message_free(options);

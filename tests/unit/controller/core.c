@@ -223,8 +223,9 @@ uint32_t core_slots_used(struct core *core, const char *node)
 enum covey_status core_prepared(struct core *core, struct core_link *link, const char *id,
                                 uint32_t first_rank, uint32_t workers)
 {
-    Covey__V1__Worker rows[16];
-    Covey__V1__Worker *list[16];
+    TEST_REQUIRE(workers <= 1024);
+    static Covey__V1__Worker rows[1024];
+    static Covey__V1__Worker *list[1024];
     Covey__V1__Prepared prepared = COVEY__V1__PREPARED__INIT;
     Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
     for (uint32_t i = 0; i < workers; i++) {
@@ -267,4 +268,37 @@ enum covey_status core_gone(struct core *core, struct core_link *link, const cha
     message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE;
     message.flare_gone = &gone;
     return core_say(core, link, &message, true);
+}
+
+static enum covey_status finish_estimate(struct core *core, struct controller_estimate *estimate,
+                                         Google__Protobuf__Duration **wait, char **none)
+{
+    bool done = false;
+    if (!estimate)
+        return COVEY_OK;
+    while (!done)
+        TEST_REQUIRE(controller_estimate_step(estimate, &done, &core->error) == COVEY_OK);
+    enum covey_status status = controller_estimate_take(estimate, wait, none);
+    controller_estimate_end(estimate);
+    return status;
+}
+
+enum covey_status core_explain(struct core *core, const struct controller_identity *caller,
+                               const char *id, Covey__V1__ExplainFlareResponse **why)
+{
+    struct controller_estimate *estimate;
+    enum covey_status status =
+        controller_explain(core->controller, caller, id, why, &estimate, &core->error);
+    return status ? status
+                  : finish_estimate(core, estimate, &(*why)->estimated_wait, &(*why)->no_estimate);
+}
+
+enum covey_status core_plan(struct core *core, const Covey__V1__FlareRequest *request,
+                            Covey__V1__PlanFlareResponse *plan)
+{
+    struct controller_estimate *estimate;
+    enum covey_status status =
+        controller_plan(core->controller, &core->caller, request, plan, &estimate, &core->error);
+    return status ? status
+                  : finish_estimate(core, estimate, &plan->estimated_wait, &plan->no_estimate);
 }

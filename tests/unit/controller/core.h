@@ -61,6 +61,11 @@ enum covey_status core_submit_as(struct core *core, uint32_t workers,
 int core_state(struct core *core, const char *id);
 /* Owned. */
 flare_message *core_flare(struct core *core, const char *id);
+/* As controller_explain and controller_plan, with the estimate. */
+enum covey_status core_explain(struct core *core, const struct controller_identity *caller,
+                               const char *id, Covey__V1__ExplainFlareResponse **why);
+enum covey_status core_plan(struct core *core, const Covey__V1__FlareRequest *request,
+                            Covey__V1__PlanFlareResponse *plan);
 uint32_t core_slots_used(struct core *core, const char *node);
 
 enum covey_status core_prepared(struct core *core, struct core_link *link, const char *id,

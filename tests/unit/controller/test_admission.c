@@ -70,8 +70,7 @@ static void submit__more_than_is_known__waits_where_it_says_so(void)
     attach();
     TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
     TEST_EQUAL(submit(64, true), COVEY_OK);
-    TEST_REQUIRE(controller_explain(core.controller, &core.caller, id, &why, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_explain(&core, &core.caller, id, &why) == COVEY_OK);
     TEST_TRUE(why->reasons[0]->never && why->reasons[0]->absent);
     TEST_EQUAL_STRING(why->reasons[0]->message,
                       "64 workers need 64 slots, the only known node has 4: at most 4 workers fit; "
@@ -107,8 +106,7 @@ static int64_t wait_ns(void)
     Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = 4;
-    TEST_REQUIRE(controller_plan(core.controller, &core.caller, &request, &plan, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_plan(&core, &request, &plan) == COVEY_OK);
     int64_t wait = -1;
     if (plan.estimated_wait)
         (void)message_duration_ns(plan.estimated_wait, 0, &wait);

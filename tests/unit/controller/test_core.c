@@ -408,10 +408,13 @@ static void flare__of_another_tenant__is_not_seen(void)
     TEST_EQUAL(controller_cancel(core.controller, &other, id, "", &flare, &core.error),
                COVEY_ENOTFOUND);
     Covey__V1__ListFlaresRequest request = COVEY__V1__LIST_FLARES_REQUEST__INIT;
-    Covey__V1__ListFlaresResponse response;
-    TEST_EQUAL(controller_list(core.controller, &other, &request, &response, NULL), COVEY_OK);
-    TEST_EQUAL(response.n_flares, 0);
-    controller_list_clear(&response);
+    struct controller_listing *listing;
+    bool done = false;
+    TEST_EQUAL(controller_list(core.controller, &other, &request, &listing, NULL), COVEY_OK);
+    while (!done)
+        TEST_EQUAL(controller_listing_step(listing, &done, NULL), COVEY_OK);
+    TEST_EQUAL(controller_listing_answer(listing)->n_flares, 0);
+    controller_listing_end(listing);
     definition_message *definition;
     TEST_EQUAL(controller_definition(core.controller, &other, "hello", 0, &definition, &core.error),
                COVEY_ENOTFOUND);

@@ -253,8 +253,7 @@ static void attach__too_many_resources_in_all__refused(void)
 static void check_reason(const char *flare, Covey__V1__ReasonKind kind, const char *text)
 {
     Covey__V1__ExplainFlareResponse *why;
-    TEST_REQUIRE(controller_explain(core.controller, &core.caller, flare, &why, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_explain(&core, &core.caller, flare, &why) == COVEY_OK);
     TEST_REQUIRE(why->n_reasons > 0);
     TEST_EQUAL(why->reasons[0]->kind, kind);
     if (!strstr(why->reasons[0]->message, text))
@@ -280,7 +279,7 @@ static void explain__every_state__says_where_it_is(void)
     check_reason(waiting, COVEY__V1__REASON_KIND__REASON_KIND_CAPACITY, "2 workers");
     const struct controller_drain how = {"new disk", COVEY_NEVER_NS};
     TEST_EQUAL(controller_drain_node(core.controller, "a", &how, NULL), COVEY_OK);
-    TEST_EQUAL(controller_explain(core.controller, &core.caller, waiting, &why, NULL), COVEY_OK);
+    TEST_EQUAL(core_explain(&core, &core.caller, waiting, &why), COVEY_OK);
     TEST_EQUAL(why->nodes->draining, 1);
     bool found = false;
     for (size_t i = 1; i < why->n_reasons; i++)
@@ -297,7 +296,7 @@ static void explain__every_state__says_where_it_is(void)
     check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDED,
                  "it was stopped: cancelled by uid:1: enough");
     const struct controller_identity other = {.tenant = "uid:2"};
-    TEST_EQUAL(controller_explain(core.controller, &other, id, &why, &core.error), COVEY_ENOTFOUND);
+    TEST_EQUAL(core_explain(&core, &other, id, &why), COVEY_ENOTFOUND);
     TEST_TRUE(why == NULL);
     core_stop(&core);
 }

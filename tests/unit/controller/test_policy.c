@@ -110,8 +110,7 @@ static void tenants__quota_reached__waits_with_that_reason(void)
     submit(high, 2, 0, false, 0);
     TEST_EQUAL(core_state(&core, low), FLARE_PREPARING);
     TEST_EQUAL(core_state(&core, high), FLARE_QUEUED);
-    TEST_REQUIRE(controller_explain(core.controller, &core.caller, high, &why, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_explain(&core, &core.caller, high, &why) == COVEY_OK);
     TEST_EQUAL(why->reasons[0]->kind, COVEY__V1__REASON_KIND__REASON_KIND_QUOTA);
     TEST_EQUAL_STRING(why->reasons[0]->dimension, "slots");
     message_free(why);
@@ -160,22 +159,19 @@ static void plan__has_to_wait__says_until_when_and_what_would_go_now(void)
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = 2;
     request.options = &options;
-    TEST_REQUIRE(controller_plan(core.controller, &core.caller, &request, &plan, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_plan(&core, &request, &plan) == COVEY_OK);
     TEST_TRUE(plan.placeable && plan.cost && plan.estimated_wait == NULL);
     for (size_t i = 0; i < plan.n_alternatives; i++)
         TEST_TRUE(plan.alternatives[i]->cost != NULL && plan.alternatives[i]->packs > 0);
     controller_plan_clear(&plan);
     submit(low, 4, 0, false, 0);
     TEST_EQUAL(core_prepared(&core, &a, low, 0, 4), COVEY_OK);
-    TEST_REQUIRE(controller_plan(core.controller, &core.caller, &request, &plan, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_plan(&core, &request, &plan) == COVEY_OK);
     TEST_TRUE(!plan.placeable && !plan.impossible);
     TEST_TRUE(plan.estimated_wait && plan.estimated_wait->seconds == 100);
     controller_plan_clear(&plan);
     submit(high, 2, 0, false, 0);
-    TEST_REQUIRE(controller_explain(core.controller, &core.caller, high, &why, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(core_explain(&core, &core.caller, high, &why) == COVEY_OK);
     TEST_TRUE(why->estimated_wait && why->estimated_wait->seconds == 100);
     message_free(why);
     core_stop(&core);
