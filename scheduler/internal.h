@@ -203,7 +203,7 @@ struct sched_walk {
     bool in_lines;
     size_t first_line; /* of the present priority */
     size_t end_line;
-    uint32_t looks; /* at lines */
+    uint32_t looks; /* at lines and flares, by what they cost */
 };
 
 /* What a flare holds of one node. */

@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-/* Lines looked at in one walk: a few milliseconds. */
-#define WALK_LOOKS 131072
+/* Looks of one walk: a millisecond or two. */
+#define WALK_LOOKS 65536
 
 /* When the first of those that have not waited too long will have. */
 static int64_t next_aged_ns(const struct sched *sched, int64_t now_ns)

@@ -5,6 +5,9 @@
  */
 #include "scheduler/internal.h"
 
+/* A flare of a long queue is not in a cache, as lines are. */
+#define FLARE_LOOKS 8
+
 static struct sched_flare *of_queue(struct covey_list *link)
 {
     return covey_container_of(link, struct sched_flare, link);
@@ -75,24 +78,35 @@ static bool enter_priority(struct sched_walk *walk)
     return true;
 }
 
-/* The line of the present priority whose first goes next, or NULL. */
+/* True where the first of a goes before the first of b; *share is b's, and a's afterwards if so. A
+ * negative one is not known yet. */
+static bool goes_before(const struct sched_walk *walk, const struct sched_line *a,
+                        const struct sched_line *b, double *share)
+{
+    bool first = sched_before(of_line(a->at), of_line(b->at));
+    if (!walk->sched->policy.fair)
+        return first;
+    if (*share < 0)
+        *share = share_of(walk, b->tenant);
+    double other = share_of(walk, a->tenant);
+    if (other > *share || (other == *share && !first))
+        return false;
+    *share = other;
+    return true;
+}
+
+/* The line of the present priority whose first goes next, or NULL. Where one tenant waits alone,
+ * its share is of no interest. */
 static struct sched_line *choose_line(struct sched_walk *walk)
 {
     const struct sched *sched = walk->sched;
     struct sched_line *chosen = NULL;
-    double chosen_share = 0;
-    walk->looks += (uint32_t)(walk->end_line - walk->first_line) + 1;
+    double share = -1;
+    walk->looks += (uint32_t)(walk->end_line - walk->first_line) + FLARE_LOOKS;
     for (size_t i = walk->first_line; i < walk->end_line; i++) {
         struct sched_line *line = sched->lines[i];
-        if (line->at == &line->flares)
-            continue;
-        double share = sched->policy.fair ? share_of(walk, line->tenant) : 0;
-        if (chosen &&
-            (share > chosen_share ||
-             (share == chosen_share && !sched_before(of_line(line->at), of_line(chosen->at)))))
-            continue;
-        chosen = line;
-        chosen_share = share;
+        if (line->at != &line->flares && (!chosen || goes_before(walk, line, chosen, &share)))
+            chosen = line;
     }
     return chosen;
 }
@@ -103,7 +117,7 @@ struct sched_flare *sched_walk_next(struct sched_walk *walk)
     if (!walk->in_lines && walk->aged != &sched->queue && is_aged(walk, of_queue(walk->aged))) {
         struct sched_flare *flare = of_queue(walk->aged);
         walk->aged = walk->aged->next;
-        walk->looks++;
+        walk->looks += FLARE_LOOKS;
         return flare;
     }
     walk->in_lines = true;
