@@ -1,5 +1,6 @@
 /* A copy of a scheduler that behaves as the original would, promises and all. */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include "base/memory.h"
 
@@ -62,7 +63,9 @@ static enum covey_status copy_node(const struct cloning *cloning, const struct s
                                          .taint_count = traits->taint_count,
                                          .cpus = cpus,
                                          .numa_of_cpu = numa,
-                                         .cpu_count = traits->cpu_count};
+                                         .cpu_count = traits->cpu_count,
+                                         .machine = node->machine->name,
+                                         .machine_memory_bytes = node->machine_memory_bytes};
         status = sched_node_set(cloning->to, &facts, &cloning->node_of[node->id], NULL);
     }
     if (!status)

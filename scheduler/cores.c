@@ -4,9 +4,10 @@
  * which no NUMA node has cpus enough left take what is over, across NUMA nodes.
  *
  * There are always enough of them: a node has no more thousandths of a cpu than cpus, and who takes
- * whole cpus claims a thousand for each.
+ * whole cpus claims a thousand for each, of the node and of its machine.
  */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include "base/error.h"
 
@@ -29,7 +30,7 @@ static void count_room(const struct sched_node *node, uint32_t each, struct sock
     *sockets = (struct sockets){0};
     for (uint32_t i = 0; i < node->traits->cpu_count; i++) {
         const struct sched_cpu *cpu = &node->traits->cpus[i];
-        sockets->room[cpu->numa] += !sched_cpu_test(node->cpus_taken, cpu->id);
+        sockets->room[cpu->numa] += !sched_cpu_test(node->machine->cpus_taken, cpu->id);
     }
     for (uint32_t i = 0; i < SCHED_NUMA_MAX; i++)
         sockets->room[i] /= each;
@@ -55,9 +56,9 @@ static uint16_t *take(struct sched_node *node, uint32_t numa, uint32_t count, ui
     for (uint32_t i = 0; i < node->traits->cpu_count && count > 0; i++) {
         const struct sched_cpu *cpu = &node->traits->cpus[i];
         if ((numa != SCHED_NUMA_MAX && cpu->numa != numa) ||
-            sched_cpu_test(node->cpus_taken, cpu->id))
+            sched_cpu_test(node->machine->cpus_taken, cpu->id))
             continue;
-        sched_cpu_set(node->cpus_taken, cpu->id);
+        sched_cpu_set(node->machine->cpus_taken, cpu->id);
         *cpus++ = cpu->id;
         count--;
     }
@@ -65,16 +66,22 @@ static uint16_t *take(struct sched_node *node, uint32_t numa, uint32_t count, ui
     return cpus;
 }
 
-static void mark(struct sched_node *node, const uint16_t *cpus, uint32_t count, bool taken)
+static void mark(const struct sched_node *node, const uint16_t *cpus, uint32_t count, bool taken)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (cpus[i] == SCHED_CPU_NONE)
             continue;
         if (taken)
-            sched_cpu_set(node->cpus_taken, cpus[i]);
+            sched_cpu_set(node->machine->cpus_taken, cpus[i]);
         else
-            sched_cpu_clear(node->cpus_taken, cpus[i]);
+            sched_cpu_clear(node->machine->cpus_taken, cpus[i]);
     }
+}
+
+void sched_cores_hold(const struct sched_node *node, const uint16_t *cpus, uint32_t count,
+                      bool hold)
+{
+    mark(node, cpus, count, hold);
 }
 
 void sched_cores_pick(struct sched_node *node, uint32_t workers, uint32_t each, uint16_t *cpus)
@@ -102,7 +109,6 @@ void sched_cores_pick(struct sched_node *node, uint32_t workers, uint32_t each, 
             end = take(node, i, sockets.given[i] * each, end);
     }
     (void)take(node, SCHED_NUMA_MAX, left * each, end);
-    mark(node, cpus, workers * each, false); /* they are claimed with the share */
 }
 
 enum covey_status sched_cores_check(const struct sched_node *node, const uint16_t *cpus,
@@ -111,7 +117,7 @@ enum covey_status sched_cores_check(const struct sched_node *node, const uint16_
     uint64_t open[SCHED_CPU_WORDS] = {0};
     for (uint32_t i = 0; i < node->traits->cpu_count; i++) {
         uint16_t cpu = node->traits->cpus[i].id;
-        if (!sched_cpu_test(node->cpus_taken, cpu))
+        if (!sched_cpu_test(node->machine->cpus_taken, cpu))
             sched_cpu_set(open, cpu);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -129,9 +135,13 @@ void sched_cores_mark(struct sched_share *share, bool taken)
 {
     const struct sched_gang *gang = share->flare->gang;
     uint32_t each = gang->placement.cpus_each;
-    if (gang->cpus)
-        mark(share->node, gang->cpus + (size_t)share->first_rank * each, share->workers * each,
-             taken);
+    if (!gang->cpus)
+        return;
+    const uint16_t *cpus = gang->cpus + (size_t)share->first_rank * each;
+    mark(share->node, cpus, share->workers * each, taken);
+    for (uint32_t i = 0; i < share->workers * each; i++)
+        if (cpus[i] != SCHED_CPU_NONE)
+            share->node->cpus_own += taken ? 1 : -1U;
 }
 
 uint64_t sched_cores_together(const struct sched_node *node, const uint16_t *cpus, uint32_t workers,

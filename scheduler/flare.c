@@ -18,6 +18,7 @@ enum covey_status sched_create(struct sched **sched)
     covey_list_init(&(*sched)->queue);
     covey_list_init(&(*sched)->holders);
     covey_list_init(&(*sched)->promises);
+    covey_list_init(&(*sched)->offering);
     return COVEY_OK;
 }
 

@@ -1,5 +1,6 @@
 /* Gangs: found among the nodes, claimed whole, freed share by share. */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -16,6 +17,7 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
         return 0;
     sched_topology_refresh(topology);
     uint32_t count = 0;
+    bool pooled = sched_asks_pooled(&shape->worker);
     struct sched_domain *last = &topology->domains[topology->level_first[topology->levels + 1]];
     for (struct sched_domain *domain = &topology->domains[topology->level_first[topology->levels]];
          domain < last; domain++) {
@@ -24,14 +26,25 @@ uint32_t sched_survey(struct sched *sched, const struct sched_shape *shape,
             const struct sched_node *node = topology->order[i];
             if (!sched_node_open(node, view, shape->filter))
                 continue;
-            uint32_t fit = sched_node_fit(node, view, &shape->worker);
+            uint32_t fit = sched_node_fit_alone(node, view, &shape->worker);
             if (shape->unit_is_alone && fit > shape->unit)
                 fit = shape->unit;
-            if (fit)
-                sched->candidates[count++] = (struct sched_candidate){node->id, i, fit, fit, 0};
+            struct sched_machine *shared = pooled && sched_is_shared(node) ? node->machine : NULL;
+            if (fit && shared)
+                fit = sched_machine_offer(sched, shared, shape, view, fit);
+            if (fit == 0)
+                continue;
+            sched->candidates[count] =
+                (struct sched_candidate){.node = node->id, .position = i, .room = fit, .fit = fit};
+            if (shared) {
+                sched->candidates[count].next = shared->first;
+                shared->first = count;
+            }
+            count++;
         }
         domain->candidates_end = count;
     }
+    sched_machines_divide(sched, shape);
     return count;
 }
 
@@ -84,6 +97,16 @@ static uint16_t *cpus_of(const struct sched_gang *gang, const struct sched_share
     return gang->cpus + (size_t)share->first_rank * gang->placement.cpus_each;
 }
 
+/* Holds no more what was picked for the first shares: it is claimed with the gang. */
+static void let_go(const struct sched_gang *gang, uint32_t shares)
+{
+    for (uint32_t i = 0; gang->cpus && i < shares; i++) {
+        const struct sched_share *share = &gang->shares[i];
+        sched_cores_hold(share->node, cpus_of(gang, share),
+                         share->workers * gang->placement.cpus_each, false);
+    }
+}
+
 static void pick_cpus(struct sched_gang *gang)
 {
     for (uint32_t i = 0; gang->cpus && i < gang->placement.node_count; i++) {
@@ -91,6 +114,7 @@ static void pick_cpus(struct sched_gang *gang)
         sched_cores_pick(share->node, share->workers, gang->placement.cpus_each,
                          cpus_of(gang, share));
     }
+    let_go(gang, gang->placement.node_count);
 }
 
 /* Fills in the cost; used are the candidates of its nodes in the order of the topology. */
@@ -199,26 +223,58 @@ static void set_packs(struct sched *sched, struct sched_gang *gang, const struct
     qsort(sched->candidates, share, sizeof(*sched->candidates), sched_by_position);
 }
 
+/* Checks that the nodes have the room, and their machines for all of them. */
+static enum covey_status check_room(const struct sched_gang *gang, const struct sched_shape *shape,
+                                    struct covey_error *error)
+{
+    for (uint32_t i = 0; i < gang->placement.node_count; i++)
+        gang->shares[i].node->machine->asked = 0;
+    for (uint32_t i = 0; i < gang->placement.node_count; i++) {
+        const struct sched_node *node = gang->shares[i].node;
+        uint32_t workers = gang->shares[i].workers;
+        uint32_t before =
+            sched_is_shared(node) && sched_asks_pooled(&shape->worker) ? node->machine->asked : 0;
+        uint32_t fit = sched_node_fit(node, &sched_view_now, &shape->worker);
+        if (workers > fit ||
+            (before &&
+             workers + before > sched_machine_fit(node->machine, &sched_view_now, &shape->worker)))
+            return covey_error_set(error, COVEY_EPRECONDITION,
+                                   "node %s has room for %u workers, not for %u", node->name,
+                                   fit > before ? fit - before : 0, workers);
+        node->machine->asked += workers;
+    }
+    return COVEY_OK;
+}
+
+/* Gives every worker the cpus that it is said to have. */
+static enum covey_status take_cpus(struct sched_gang *gang, const uint16_t *cpus,
+                                   struct covey_error *error)
+{
+    enum covey_status status = COVEY_OK;
+    uint32_t held = 0;
+    for (; !status && held < gang->placement.node_count; held++) {
+        const struct sched_share *share = &gang->shares[held];
+        uint32_t count = share->workers * gang->placement.cpus_each;
+        const uint16_t *given = cpus + (cpus_of(gang, share) - gang->cpus);
+        status = sched_cores_check(share->node, given, count, error);
+        if (status)
+            break;
+        memcpy(cpus_of(gang, share), given, count * sizeof(*given));
+        sched_cores_hold(share->node, given, count, true);
+    }
+    let_go(gang, held);
+    return status;
+}
+
 /* Checks that the nodes have the room, and gives every worker its cpus: these, or any. */
 static enum covey_status fit_shares(struct sched_gang *gang, const struct sched_shape *shape,
                                     const uint16_t *cpus, struct covey_error *error)
 {
-    for (uint32_t i = 0; i < gang->placement.node_count; i++) {
-        const struct sched_share *share = &gang->shares[i];
-        uint32_t fit = sched_node_fit(share->node, &sched_view_now, &shape->worker);
-        if (share->workers > fit)
-            return covey_error_set(error, COVEY_EPRECONDITION,
-                                   "node %s has room for %u workers, not for %u", share->node->name,
-                                   fit, share->workers);
-        if (!cpus || !gang->cpus)
-            continue;
-        uint32_t count = share->workers * gang->placement.cpus_each;
-        const uint16_t *given = cpus + (cpus_of(gang, share) - gang->cpus);
-        enum covey_status status = sched_cores_check(share->node, given, count, error);
-        if (status)
-            return status;
-        memcpy(cpus_of(gang, share), given, count * sizeof(*given));
-    }
+    enum covey_status status = check_room(gang, shape, error);
+    if (status)
+        return status;
+    if (cpus && gang->cpus)
+        return take_cpus(gang, cpus, error);
     if (!cpus)
         pick_cpus(gang);
     return COVEY_OK;
@@ -295,6 +351,7 @@ void sched_gang_claim(struct sched_gang *gang, struct sched_flare *flare)
         sched_totals_leave(share->node);
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
             share->node->claimed.amount[d] += share->workers * flare->shape.worker.amount[d];
+        sched_machine_claim(share, true);
         sched_tenant_claim(flare, share->workers, true);
         sched_totals_enter(share->node);
         share->node->claims++;
@@ -311,6 +368,7 @@ void sched_share_free(struct sched_share *share)
     sched_totals_leave(share->node);
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++)
         share->node->claimed.amount[d] -= share->workers * share->flare->shape.worker.amount[d];
+    sched_machine_claim(share, false);
     sched_totals_enter(share->node);
     sched_tenant_claim(share->flare, share->workers, false);
     share->node->totals->freed++;

@@ -84,6 +84,8 @@ struct sched_verdict {
 
 #define SCHED_VERDICTS 64 /* a power of two */
 
+struct sched_machine; /* machine.h */
+
 /* A node that a gang may use. */
 struct sched_candidate {
     uint32_t node;
@@ -91,6 +93,7 @@ struct sched_candidate {
     uint32_t room;     /* workers it has room for */
     uint32_t fit;      /* the same, or 0 while it is left out */
     uint32_t taken;    /* workers it is given */
+    uint32_t next;     /* the next candidate of its machine, while that is surveyed */
 };
 
 /* How good a part of a placement is, compared in the order of the fields; parts add up. */
@@ -144,8 +147,10 @@ struct sched_node {
     struct covey_list promises; /* of sched_promise_share.link */
     const uint64_t *walk;       /* the scheduler's */
     char *name;
-    uint64_t cpus_taken[SCHED_CPU_WORDS]; /* by id; those of claims from before the facts changed,
-                                             too */
+    struct sched_machine *machine;
+    struct covey_list on_machine;
+    uint64_t machine_memory_bytes;
+    uint32_t cpus_own; /* that are taken by gangs of this node */
 };
 
 struct sched_tenant {
@@ -294,6 +299,9 @@ struct sched {
     struct sched_verdict verdicts[SCHED_VERDICTS];
     struct sched_candidate *candidates; /* scratch, room for every node */
     uint32_t *numbers;                  /* scratch, room for every node */
+    struct sched_candidate **sharers;   /* scratch, room for every node */
+    struct covey_map machines;          /* name -> sched_machine */
+    struct covey_list offering;         /* machines of several nodes in a survey */
 };
 
 /* Whose room is counted. */
@@ -416,7 +424,10 @@ void sched_node_room(const struct sched_node *node, const struct sched_view *vie
 /* What a node has of one dimension. */
 uint64_t sched_node_has(const struct sched_node *node, const struct sched_view *view,
                         enum sched_dimension dimension);
-/* The workers that fit on a node, state and units aside. */
+/* The workers that fit on a node, state and units aside; by what it has itself, and with what its
+ * machine has. */
+uint32_t sched_node_fit_alone(const struct sched_node *node, const struct sched_view *view,
+                              const struct sched_vector *worker);
 uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker);
 void sched_nodes_destroy(struct sched *sched);
@@ -483,6 +494,8 @@ void sched_limit_spread(const struct sched_placer *placer);
 /* Take a node out of the sums before its state, capacity or claims change, and in afterwards. */
 void sched_totals_leave(struct sched_node *node);
 void sched_totals_enter(struct sched_node *node);
+/* What is claimed of a machine, or who is on it, has changed. */
+void sched_totals_refresh(struct sched_machine *machine);
 /* False where the free sums alone rule a gang out now. */
 bool sched_totals_allow(const struct sched *sched, const struct sched_shape *shape);
 /* True where a gang would fit if the nodes that are up, or all that are known, were empty. */
@@ -506,11 +519,15 @@ void sched_cost_of(const struct sched_topology *topology, const struct sched_can
 /* The whole cpus a worker asks for; 0: none, or a share of one. */
 uint32_t sched_cpus_each(const struct sched_shape *shape);
 /* Picks free cpus of a node for workers for which it has room; SCHED_CPU_NONE where it gives none
- * out. Nothing is claimed. */
+ * out. They are held, so that no other share is given them, until sched_cores_hold says otherwise;
+ * nothing is claimed. */
 void sched_cores_pick(struct sched_node *node, uint32_t workers, uint32_t each, uint16_t *cpus);
 /* EPRECONDITION where these are not free cpus of the node, or one is given twice. */
 enum covey_status sched_cores_check(const struct sched_node *node, const uint16_t *cpus,
                                     uint32_t count, struct covey_error *error);
+/* Holds cpus while a gang is made, or no more. */
+void sched_cores_hold(const struct sched_node *node, const uint16_t *cpus, uint32_t count,
+                      bool hold);
 /* Claims or frees the cpus of a share. */
 void sched_cores_mark(struct sched_share *share, bool taken);
 /* The sum of the squares of the workers on each NUMA node. */
@@ -604,6 +621,9 @@ void sched_promise_drop(struct sched_promise *promise);
 void sched_promises_drop(struct sched *sched, bool all);
 /* Those that counted in a walk do in the last, which only looked. */
 void sched_promises_keep(struct sched *sched, uint64_t walks);
+/* As sched_withhold, of all nodes of a machine. */
+void sched_withhold_machine(const struct sched_machine *machine, const struct sched_view *view,
+                            struct sched_vector *room);
 /* Lowers room by what is promised of a node in a view. */
 void sched_withhold(const struct sched_node *node, const struct sched_view *view,
                     struct sched_vector *room);

@@ -1,5 +1,6 @@
 /* The nodes: ids, facts, room. */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -30,6 +31,16 @@ void sched_claimed_beyond(const struct sched_node *node, int64_t then_ns,
     }
 }
 
+/* Cpus of a node that are taken by others of its machine are not there for it. */
+static uint64_t without_others(const struct sched_node *node, uint64_t milli)
+{
+    uint64_t taken = 0;
+    for (uint32_t i = 0; i < node->traits->cpu_count; i++)
+        taken += sched_cpu_test(node->machine->cpus_taken, node->traits->cpus[i].id);
+    uint64_t others = taken > node->cpus_own ? 1000 * (taken - node->cpus_own) : 0;
+    return others < milli ? milli - others : 0;
+}
+
 void sched_node_room(const struct sched_node *node, const struct sched_view *view,
                      struct sched_vector *room)
 {
@@ -46,6 +57,8 @@ void sched_node_room(const struct sched_node *node, const struct sched_view *vie
         uint64_t taken = claimed->amount[d];
         room->amount[d] = taken < room->amount[d] ? room->amount[d] - taken : 0;
     }
+    if (sched_is_shared(node) && view->basis == SCHED_BASIS_NOW)
+        room->amount[SCHED_MILLI_CPUS] = without_others(node, room->amount[SCHED_MILLI_CPUS]);
     if (view->promised && !covey_list_empty(&node->promises))
         sched_withhold(node, view, room);
 }
@@ -63,11 +76,23 @@ static uint64_t has_now(const struct sched_node *node, bool empty, enum sched_di
 {
     uint64_t taken = empty ? 0 : node->claimed.amount[d];
     uint64_t capacity = node->capacity.amount[d];
-    return taken < capacity ? capacity - taken : 0;
+    uint64_t room = taken < capacity ? capacity - taken : 0;
+    return d == SCHED_MILLI_CPUS && !empty && sched_is_shared(node) ? without_others(node, room)
+                                                                    : room;
 }
 
 uint32_t sched_node_fit(const struct sched_node *node, const struct sched_view *view,
                         const struct sched_vector *worker)
+{
+    uint32_t alone = sched_node_fit_alone(node, view, worker);
+    if (!sched_is_shared(node) || !sched_asks_pooled(worker))
+        return alone;
+    uint32_t machine = sched_machine_fit(node->machine, view, worker);
+    return alone < machine ? alone : machine;
+}
+
+uint32_t sched_node_fit_alone(const struct sched_node *node, const struct sched_view *view,
+                              const struct sched_vector *worker)
 {
     /* Mostly nothing is promised, and few dimensions are asked for. */
     bool promised = view->promised && !covey_list_empty(&node->promises);
@@ -109,6 +134,11 @@ static enum covey_status grow(struct sched *sched)
     if (!numbers)
         return COVEY_ENOMEM;
     sched->numbers = numbers;
+    struct sched_candidate **sharers =
+        covey_reallocarray(sched->sharers, room, sizeof(struct sched_candidate *));
+    if (!sharers)
+        return COVEY_ENOMEM;
+    sched->sharers = sharers;
     enum covey_status status =
         sched_topology_reserve(&sched->topology, room, sched->topology.levels);
     if (!status)
@@ -118,6 +148,7 @@ static enum covey_status grow(struct sched *sched)
 
 static void destroy_node(struct sched *sched, struct sched_node *node)
 {
+    sched_machine_leave(node);
     sched_traits_destroy(sched, node->traits);
     free(node->name);
     free(node);
@@ -133,6 +164,7 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
         return COVEY_ENOMEM;
     covey_list_init(&node->shares);
     covey_list_init(&node->promises);
+    covey_list_init(&node->on_machine);
     node->walk = &sched->walks;
     node->totals = &sched->totals;
     node->name = covey_strdup(name);
@@ -153,6 +185,28 @@ static enum covey_status add_node(struct sched *sched, const char *name, struct 
     return COVEY_OK;
 }
 
+static void set_facts(struct sched *sched, struct sched_node *node,
+                      const struct sched_node_facts *facts, struct sched_traits *take_traits,
+                      struct sched_machine *machine)
+{
+    struct sched_traits *old = node->traits;
+    sched_totals_leave(node);
+    node->traits = take_traits;
+    node->tainted = take_traits->taint_count > 0;
+    if (old)
+        sched_topology_move(&sched->topology, node);
+    else
+        sched_topology_enter(&sched->topology, node);
+    sched_traits_destroy(sched, old);
+    node->epoch = facts->epoch;
+    node->capacity = facts->capacity;
+    node->machine_memory_bytes = facts->machine_memory_bytes;
+    sched_machine_enter(node, machine);
+    sched_totals_enter(node);
+    sched->version++;
+    sched->totals.freed++;
+}
+
 enum covey_status sched_node_set(struct sched *sched, const struct sched_node_facts *facts,
                                  uint32_t *node, struct covey_error *error)
 {
@@ -170,31 +224,19 @@ enum covey_status sched_node_set(struct sched *sched, const struct sched_node_fa
     if (status)
         return status;
     struct sched_traits *traits = sched_traits_create(sched, facts);
-    status = traits ? COVEY_OK : COVEY_ENOMEM;
+    struct sched_machine *machine = sched_machine_take(sched, facts->machine, known);
+    status = traits && machine ? COVEY_OK : COVEY_ENOMEM;
     if (!status && !known)
         status = add_node(sched, name, &known);
     if (status) {
+        sched_machine_drop(machine);
         sched_traits_destroy(sched, traits);
         return covey_error_set(error, status, "no memory for node %s", name);
     }
-    struct sched_traits *old = known->traits;
-    known->traits = traits;
-    known->tainted = traits->taint_count > 0;
-    if (old)
-        sched_topology_move(&sched->topology, known);
-    else
-        sched_topology_enter(&sched->topology, known);
-    sched_traits_destroy(sched, old);
-    known->epoch = facts->epoch;
-    sched_totals_leave(known);
-    known->capacity = facts->capacity;
-    sched_totals_enter(known);
-    sched->version++;
-    sched->totals.freed++;
+    set_facts(sched, known, facts, traits, machine);
     *node = known->id;
     return COVEY_OK;
 }
-
 enum covey_status sched_node_set_state(struct sched *sched, uint32_t node,
                                        enum sched_node_state state)
 {
@@ -282,6 +324,8 @@ void sched_nodes_destroy(struct sched *sched)
     free(sched->nodes);
     free(sched->candidates);
     free(sched->numbers);
+    free(sched->sharers);
+    covey_map_clear(&sched->machines);
     sched_topology_destroy(sched);
     covey_map_clear(&sched->names);
 }

@@ -1,5 +1,6 @@
 /* What is known without looking at every node: sums of what is free, and verdicts of before. */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include <string.h>
 
@@ -7,19 +8,42 @@
 static void account(struct sched_node *node, bool enter)
 {
     node->totals->claims++;
-    if (node->state != SCHED_NODE_UP)
+    if (node->state != SCHED_NODE_UP || !node->machine)
         return;
     for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
         uint64_t capacity = node->capacity.amount[d];
         uint64_t claimed = node->claimed.amount[d];
         uint64_t room = claimed < capacity ? capacity - claimed : 0;
-        if (enter) {
-            node->totals->free[d] += room;
-            node->totals->capacity[d] += capacity;
-        } else {
-            node->totals->free[d] -= room;
-            node->totals->capacity[d] -= capacity;
-        }
+        bool pooled = sched_is_pooled(d);
+        sched_sum *free = pooled ? &node->machine->up_free[d] : &node->totals->free[d];
+        sched_sum *all = pooled ? &node->machine->up_capacity[d] : &node->totals->capacity[d];
+        *free += enter ? room : -(sched_sum)room;
+        *all += enter ? capacity : -(sched_sum)capacity;
+    }
+    sched_totals_refresh(node->machine);
+}
+
+static void recount(sched_sum *total, sched_sum *counted, sched_sum now)
+{
+    *total += now - *counted;
+    *counted = now;
+}
+
+/* The nodes of a machine have no more together than the machine. */
+void sched_totals_refresh(struct sched_machine *machine)
+{
+    struct sched_totals *totals = &machine->sched->totals;
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        if (!sched_is_pooled(d))
+            continue;
+        sched_sum free = machine->up_free[d];
+        sched_sum all = machine->up_capacity[d];
+        if (machine->node_count > 1 && free > sched_machine_free(machine, d))
+            free = sched_machine_free(machine, d);
+        if (machine->node_count > 1 && all > machine->capacity.amount[d])
+            all = machine->capacity.amount[d];
+        recount(&totals->free[d], &machine->counted_free[d], free);
+        recount(&totals->capacity[d], &machine->counted_capacity[d], all);
     }
 }
 

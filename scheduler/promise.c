@@ -4,6 +4,7 @@
  * fits is found by bisecting; where promises are in the way, by trying one time after the other.
  */
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -67,6 +68,39 @@ void sched_withhold(const struct sched_node *node, const struct sched_view *view
         struct sched_vector then;
         free_at(node, start_ns, &then);
         take_promised(node, start_ns, &then);
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+            if (then.amount[d] < room->amount[d])
+                room->amount[d] = then.amount[d];
+        }
+    }
+}
+
+/* Takes off what is promised of all nodes of a machine at a time. */
+static void take_promised_of_machine(const struct sched_machine *machine, int64_t at_ns,
+                                     struct sched_vector *room)
+{
+    covey_list_for_each (link, &machine->nodes)
+        take_promised(covey_container_of(link, struct sched_node, on_machine), at_ns, room);
+}
+
+void sched_withhold_machine(const struct sched_machine *machine, const struct sched_view *view,
+                            struct sched_vector *room)
+{
+    take_promised_of_machine(machine, view->from_ns, room);
+    covey_list_for_each (link, &machine->sched->promises) {
+        const struct sched_promise *promise = covey_container_of(link, struct sched_promise, link);
+        int64_t start_ns = promise->start_ns;
+        if (promise->walk != machine->sched->walks || start_ns <= view->from_ns ||
+            (start_ns >= view->until_ns && view->until_ns != COVEY_NEVER_NS))
+            continue;
+        struct sched_vector then;
+        sched_machine_claimed_beyond(machine, start_ns, &then);
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+            uint64_t capacity = machine->capacity.amount[d];
+            uint64_t claimed = then.amount[d];
+            then.amount[d] = claimed < capacity ? capacity - claimed : 0;
+        }
+        take_promised_of_machine(machine, start_ns, &then);
         for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
             if (then.amount[d] < room->amount[d])
                 room->amount[d] = then.amount[d];

@@ -1,6 +1,7 @@
 /* Why a gang has no place: found by relaxing what it asks for, told in one sentence. */
 #include "base/text.h"
 #include "scheduler/internal.h"
+#include "scheduler/machine.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -30,6 +31,45 @@ struct census {
     uint64_t workers[SCHED_DIMENSIONS]; /* that fit if this dimension were the only one */
 };
 
+static void add_amount(const struct sched_shape *shape, enum sched_dimension d, uint64_t amount,
+                       struct census *census)
+{
+    add_saturating(&census->available[d], amount);
+    if (shape->worker.amount[d])
+        add_saturating(&census->workers[d], amount / shape->worker.amount[d]);
+}
+
+static void add_node(const struct sched_shape *shape, const struct sched_node *node,
+                     const struct sched_view *view, struct census *census)
+{
+    for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+        uint64_t has = sched_node_has(node, view, d);
+        if (sched_is_shared(node) && sched_is_pooled(d))
+            add_saturating(&node->machine->tally.amount[d], has);
+        else
+            add_amount(shape, d, has, census);
+    }
+}
+
+/* What nodes share is there once. */
+static void add_machines(const struct sched *sched, const struct sched_shape *shape,
+                         const struct sched_view *view, struct census *census)
+{
+    size_t cursor = 0;
+    void *value;
+    while (covey_map_next(&sched->machines, &cursor, NULL, &value)) {
+        struct sched_machine *machine = value;
+        struct sched_vector room;
+        sched_machine_room(machine, view, &room);
+        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
+            uint64_t amount = machine->tally.amount[d];
+            if (sched_is_pooled(d))
+                add_amount(shape, d, amount < room.amount[d] ? amount : room.amount[d], census);
+        }
+        machine->tally = (struct sched_vector){0};
+    }
+}
+
 static void take_census(const struct sched *sched, const struct sched_shape *shape,
                         const struct sched_view *view, struct census *census,
                         struct sched_reason *reason)
@@ -53,13 +93,9 @@ static void take_census(const struct sched *sched, const struct sched_shape *sha
         reason->nodes_too_small += fit < shape->unit;
         if (fit > reason->largest)
             reason->largest = fit < shape->workers ? fit : shape->workers;
-        for (enum sched_dimension d = 0; d < SCHED_DIMENSIONS; d++) {
-            uint64_t has = sched_node_has(node, view, d);
-            add_saturating(&census->available[d], has);
-            if (shape->worker.amount[d])
-                add_saturating(&census->workers[d], has / shape->worker.amount[d]);
-        }
+        add_node(shape, node, view, census);
     }
+    add_machines(sched, shape, view, census);
 }
 
 /* The dimension that lets the fewest workers in. */

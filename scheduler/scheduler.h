@@ -98,6 +98,9 @@ struct sched_node_facts {
     const uint8_t *numa_of_cpu; /* for each of them, below SCHED_NUMA_MAX; NULL: all 0 */
     uint32_t cpu_count;         /* 0: whole cpus are counted, not given out; else the capacity is
                                    at most 1000 for each */
+    const char *machine; /* nodes of one machine share its memory and its cpus, however much each
+                            has by itself; NULL: a machine of its own */
+    uint64_t machine_memory_bytes; /* of the whole machine; at least what each of its nodes has */
 };
 
 struct sched_node_info {
@@ -115,7 +118,8 @@ struct sched_node_info {
  * another, and a placement that lost it still has the number. A capacity below what is claimed is
  * accepted: nothing new is placed there until enough was released.
  *
- * EINVAL: a name that is empty or too long, a label or cpu twice, a number out of range.
+ * EINVAL: a name (of the node or machine) that is empty or too long, a label or cpu twice, a number
+ * out of range.
  * EPRECONDITION: an epoch older than the one known, which is a message from a predecessor. ENOMEM.
  * *node and the scheduler are untouched after a failure.
  */

@@ -63,6 +63,11 @@ enum covey_status sched_traits_check(const struct sched_node_facts *facts,
         check_tags("label", facts->labels, facts->label_count, false, facts->name, error);
     if (!status)
         status = check_tags("taint", facts->taints, facts->taint_count, true, facts->name, error);
+    size_t machine = facts->machine ? strnlen(facts->machine, SCHED_NAME_BYTES) : 1;
+    if (!status && (machine == 0 || machine == SCHED_NAME_BYTES))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "node %s: the name of its machine has 1 to %d bytes", facts->name,
+                               SCHED_NAME_BYTES - 1);
     return status ? status : check_cpus(facts, error);
 }
 
