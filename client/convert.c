@@ -299,6 +299,12 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
         to->resource_count = 0;
     to->gpus_used = from->gpus_used;
     to->milli_cpus_used = from->milli_cpus_used;
+    to->machine = client_arena_line(arena, from->capacity ? from->capacity->machine : "");
+    to->machine_nodes = from->machine_nodes;
+    to->machine_memory_bytes = from->machine_memory_bytes;
+    to->machine_memory_used_bytes = from->machine_memory_used_bytes;
+    to->machine_milli_cpus = from->machine_milli_cpus;
+    to->machine_milli_cpus_used = from->machine_milli_cpus_used;
     to->slots_used = from->slots_used;
     to->memory_used_bytes = from->memory_used_bytes;
     to->epoch = from->epoch;

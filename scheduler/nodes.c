@@ -297,6 +297,9 @@ enum covey_status sched_node_get(const struct sched *sched, uint32_t node,
         .capacity = known->capacity,
         .claimed = known->claimed,
         .claims = known->claims,
+        .machine_nodes = known->machine->node_count,
+        .machine = known->machine->capacity,
+        .machine_claimed = known->machine->claimed,
     };
     return COVEY_OK;
 }

@@ -109,7 +109,10 @@ struct sched_node_info {
     enum sched_node_state state;
     struct sched_vector capacity;
     struct sched_vector claimed;
-    uint32_t claims; /* flares that hold a share of it */
+    uint32_t claims;             /* flares that hold a share of it */
+    uint32_t machine_nodes;      /* on its machine, itself too */
+    struct sched_vector machine; /* memory and cpus that these share */
+    struct sched_vector machine_claimed;
 };
 
 /*

@@ -32,6 +32,32 @@ static void print_rest(const struct covey_node *node)
         printf(", until %s", cli_time_text(until, node->drain_until_ns));
 }
 
+static bool is_of_machine(const struct covey_node *node, const char *machine)
+{
+    return *machine && strcmp(node->machine, machine) == 0;
+}
+
+/* What several nodes share is there once. */
+static void print_machines(const struct covey_node_list *nodes)
+{
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct covey_node *node = &nodes->nodes[i];
+        char used[CLI_TEXT_BYTES], memory[CLI_TEXT_BYTES];
+        bool told = node->machine_nodes < 2;
+        for (size_t k = 0; k < i && !told; k++)
+            told = is_of_machine(&nodes->nodes[k], node->machine);
+        if (told)
+            continue;
+        printf("%s and %" PRIu32 " more node%s on one machine: together they have %s of memory (%s "
+               "used) and %g cpu%s (%g used)\n",
+               node->name, node->machine_nodes - 1, node->machine_nodes == 2 ? " are" : "s are",
+               cli_size_text(memory, node->machine_memory_bytes),
+               cli_size_text(used, node->machine_memory_used_bytes),
+               node->machine_milli_cpus / 1000.0, node->machine_milli_cpus == 1000 ? "" : "s",
+               node->machine_milli_cpus_used / 1000.0);
+    }
+}
+
 void cli_print_nodes(const struct covey_node_list *nodes)
 {
     printf("%-24s %-9s %11s %21s  %-20s %s\n", "NODE", "STATE", "SLOTS", "MEMORY", "ADDRESS",
@@ -46,6 +72,7 @@ void cli_print_nodes(const struct covey_node_list *nodes)
         print_rest(node);
         printf("\n");
     }
+    print_machines(nodes);
 }
 
 int cli_nodes(int argc, char **argv)

@@ -39,6 +39,10 @@ static enum covey_status check_capacity(const Covey__V1__Register *registration,
     if (capacity->n_cpus > SCHED_CPUS_MAX || capacity->n_numa_of_cpu > capacity->n_cpus)
         return covey_error_set(error, COVEY_EINVAL, "node %s has more than %d cpus",
                                registration->name, SCHED_CPUS_MAX);
+    if (strlen(capacity->machine) > NAME_MAX_BYTES)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "node %s: the name of its machine has more than %d bytes",
+                               registration->name, NAME_MAX_BYTES);
     for (size_t i = 0; i < capacity->n_cpus; i++)
         if (capacity->cpus[i] >= SCHED_CPUS_MAX ||
             (i < capacity->n_numa_of_cpu && capacity->numa_of_cpu[i] >= SCHED_NUMA_MAX))
@@ -257,6 +261,11 @@ static bool show_node(const struct controller *controller, const struct controll
         info->memory_used_bytes = claims.claimed.amount[SCHED_MEMORY_BYTES];
         info->milli_cpus_used = (uint32_t)claims.claimed.amount[SCHED_MILLI_CPUS];
         info->gpus_used = (uint32_t)claims.claimed.amount[SCHED_GPUS];
+        info->machine_nodes = claims.machine_nodes;
+        info->machine_memory_bytes = claims.machine.amount[SCHED_MEMORY_BYTES];
+        info->machine_memory_used_bytes = claims.machine_claimed.amount[SCHED_MEMORY_BYTES];
+        info->machine_milli_cpus = (uint32_t)claims.machine.amount[SCHED_MILLI_CPUS];
+        info->machine_milli_cpus_used = (uint32_t)claims.machine_claimed.amount[SCHED_MILLI_CPUS];
         if (!show_resources(controller, node, &claims.claimed, info))
             return false;
     }

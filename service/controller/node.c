@@ -147,15 +147,18 @@ static enum covey_status take_facts(struct controller *controller,
         facts->cpus[i] = (uint16_t)capacity->cpus[i];
         facts->numa[i] = (uint8_t)(i < capacity->n_numa_of_cpu ? capacity->numa_of_cpu[i] : 0);
     }
-    facts->sched = (struct sched_node_facts){.name = node->name,
-                                             .epoch = node->epoch,
-                                             .labels = facts->labels,
-                                             .label_count = (uint32_t)capacity->n_labels,
-                                             .taints = facts->taints,
-                                             .taint_count = (uint32_t)capacity->n_taints,
-                                             .cpus = facts->cpus,
-                                             .numa_of_cpu = facts->numa,
-                                             .cpu_count = (uint32_t)count};
+    facts->sched =
+        (struct sched_node_facts){.name = node->name,
+                                  .epoch = node->epoch,
+                                  .labels = facts->labels,
+                                  .label_count = (uint32_t)capacity->n_labels,
+                                  .taints = facts->taints,
+                                  .taint_count = (uint32_t)capacity->n_taints,
+                                  .cpus = facts->cpus,
+                                  .numa_of_cpu = facts->numa,
+                                  .cpu_count = (uint32_t)count,
+                                  .machine = *capacity->machine ? capacity->machine : NULL,
+                                  .machine_memory_bytes = capacity->machine_memory_bytes};
     return take_resources(controller, node, &facts->sched.capacity, error);
 }
 

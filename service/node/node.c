@@ -78,6 +78,8 @@ static enum covey_status read_identity(struct node *agent, struct covey_error *e
         while (length > 0 && boot.data[length - 1] == '\n')
             length--;
         const char *mark = (char *)own.data;
+        (void)covey_text_print(agent->machine, sizeof(agent->machine), "%.*s", length,
+                               (char *)boot.data);
         (void)covey_text_print(agent->identity, sizeof(agent->identity), "%.*s/%.*s", length,
                                (char *)boot.data, covey_text_fit(mark, 32), mark);
     }

@@ -343,6 +343,7 @@ struct node {
     struct node_options options;
     struct capacity capacity;
     char identity[128];
+    char machine[64]; /* the boot: what all nodes of this kernel have in common, and no others */
     int lock_fd;
     int runtime_fd;
     enum tree_kind tree;

@@ -124,6 +124,8 @@ static bool fill_capacity(struct scratch **scratch, struct node *agent,
     capacity->slots = options->slots ? options->slots : agent->capacity.cores;
     capacity->memory_bytes =
         options->memory_bytes ? options->memory_bytes : agent->capacity.memory_bytes;
+    capacity->machine = agent->machine;
+    capacity->machine_memory_bytes = agent->capacity.memory_bytes;
     capacity->cores = agent->capacity.cores;
     capacity->processing_units = agent->capacity.processing_units;
     capacity->numa_nodes = agent->capacity.numa_nodes;

@@ -190,6 +190,27 @@ class Control(SystemTest):
                 self.assertEqual(sorted(bound), [str(cpu) for cpu in cpus[:2]])
                 self.assertEqual(sorted(flare["packs"][0]["cpus"]), cpus[:2])
 
+    def test_nodes_of_one_machine_give_out_its_cpus_once(self):
+        cpus = len(os.sched_getaffinity(0))
+        cluster = self.own_cluster()
+        cluster.deploy("act", ACT)
+        held = [cluster.flare("-n", "1", "--cpus", "1", "--param", "until cpus", "act") for _ in range(cpus)]
+        for flare_id in held:
+            cluster.wait_state(flare_id, "RUNNING", seconds=30)
+        bound = [cpu for flare_id in held for pack in cluster.get(flare_id)["packs"] for cpu in pack["cpus"]]
+        self.assertEqual(sorted(bound), sorted(os.sched_getaffinity(0)))
+        waiting = cluster.flare("-n", "1", "--cpus", "1", "--param", "echo", "act")
+        self.assertRegex(cluster.expect(OK, "explain", waiting).out, "1 worker needs 1 cpu, 0 are free now")
+        for node in cluster.expect(OK, "nodes", "--json").objects():
+            self.assertEqual((node["machine_nodes"], node["machine_milli_cpus"], node["machine_milli_cpus_used"]),
+                             (2, 1000 * cpus, 1000 * cpus))
+        for verb in ("nodes", "status"):
+            self.assertRegex(cluster.expect(OK, verb).out, f"one machine: together they have .* and {cpus} cpus? .{cpus} used.")
+        self.assert_message(cluster.covey("flare", "-n", str(cpus + 1), "--cpus", "1", "act"), UNPLACEABLE,
+                            f"{cpus + 1} workers need {cpus + 1} cpus, .* {cpus} together")
+        cluster.expect(OK, "cancel", held[0])
+        self.assert_ended(cluster, waiting, "SUCCEEDED", OK)
+
     def test_labels_taints_and_resources(self):
         cluster = self.own_cluster(arguments=("--label", "disk=ssd", "--racks", "2"))
         cluster.deploy("act", ACT)

@@ -398,6 +398,12 @@ struct covey_node {
     uint32_t gpus;
     uint32_t gpus_used;
     uint32_t milli_cpus_used;
+    const char *machine;    /* its name; "": none */
+    uint32_t machine_nodes; /* on it, this one too: they share the memory and the cpus below */
+    uint64_t machine_memory_bytes;
+    uint64_t machine_memory_used_bytes;
+    uint32_t machine_milli_cpus;
+    uint32_t machine_milli_cpus_used;
     const struct covey_pair *labels;
     size_t label_count;
     const struct covey_pair *taints;

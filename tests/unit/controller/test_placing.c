@@ -192,6 +192,57 @@ static void cpus__whole_ones__are_given_out_and_kept_over_a_restart(void)
     core_stop(&core);
 }
 
+static void check_machine(const char *node, uint32_t nodes, uint32_t milli_cpus_used)
+{
+    Covey__V1__NodeInfo *info = controller_node_info(core.controller, node);
+    TEST_REQUIRE(info != NULL);
+    TEST_EQUAL(info->machine_nodes, nodes);
+    TEST_EQUAL(info->machine_milli_cpus, 2000);
+    TEST_EQUAL(info->machine_milli_cpus_used, milli_cpus_used);
+    TEST_EQUAL(info->machine_memory_bytes, 1 << 20);
+    TEST_EQUAL_STRING(info->capacity->machine, "m");
+    message_free(info);
+}
+
+/* As a rich node on a machine that others are on. */
+static Covey__V1__Capacity *on_machine(struct rich *facts)
+{
+    Covey__V1__Capacity *capacity = rich(facts);
+    capacity->machine = (char *)(uintptr_t) "m";
+    capacity->machine_memory_bytes = 1 << 20;
+    return capacity;
+}
+
+static void machine__two_nodes_of_it__one_account_also_after_a_restart(void)
+{
+    struct wanted wanted;
+    struct rich of_b;
+    struct rich of_c;
+    struct core_link c = {0};
+    char second[ULID_BYTES];
+    core_start(&core);
+    memset(&b, 0, sizeof b);
+    TEST_REQUIRE(core_attach_as(&core, &b, "b", on_machine(&of_b), NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_attach_as(&core, &c, "c", on_machine(&of_c), NULL, 0) == COVEY_OK);
+    check_machine("b", 2, 0);
+    Covey__V1__FlareOptions *options = want(&wanted, NULL, "team", NULL);
+    options->worker_resources->milli_cpus = 1000;
+    TEST_REQUIRE(core_submit_as(&core, 2, options, id) == COVEY_OK);
+    TEST_REQUIRE(core_submit_as(&core, 1, options, second) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
+    TEST_EQUAL(core_state(&core, second), FLARE_QUEUED);
+    check_machine("c", 2, 2000);
+    TEST_EQUAL(core_submit_as(&core, 3, options, second), COVEY_EUNPLACEABLE);
+    core_restart(&core);
+    check_machine("b", 2, 2000); /* until b and c say what has become of it */
+    of_b.capacity.machine = (char[300]){0};
+    memset(of_b.capacity.machine, 'm', 299);
+    memset(&b, 0, sizeof b);
+    TEST_EQUAL(core_attach_as(&core, &b, "b", &of_b.capacity, NULL, 0), COVEY_EINVAL);
+    core_stop(&core);
+}
+
 /* The node that had the resource is forgotten while a flare waits for it. */
 static void resource__nobody_has_it_any_more__flare_stays_accepted(void)
 {
@@ -307,6 +358,7 @@ static const struct test_case placing[] = {
     TEST_CASE(flare__selects_and_tolerates__goes_where_it_may),
     TEST_CASE(request__malformed__refused_with_one_sentence),
     TEST_CASE(cpus__whole_ones__are_given_out_and_kept_over_a_restart),
+    TEST_CASE(machine__two_nodes_of_it__one_account_also_after_a_restart),
     TEST_CASE(resource__nobody_has_it_any_more__flare_stays_accepted),
     TEST_CASE(attach__facts_out_of_range__refused),
     TEST_CASE(attach__too_many_resources_in_all__refused),
