@@ -270,7 +270,7 @@ const char *rpc_call_metadata(const struct rpc_call *call, const char *key)
 
 static bool discards(const struct rpc_call *call)
 {
-    return call->over || (call->is_server && call->closed);
+    return call->over || (call->is_server && (call->closed || call->http_status_wanted));
 }
 
 void rpc_call_on_bytes(struct rpc_call *call, const uint8_t *bytes, size_t length_bytes)

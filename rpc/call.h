@@ -84,7 +84,7 @@ struct rpc_call {
     bool trailers_sent;
     const char *bad_request; /* what the headers lack, as a grpc-message; static */
     enum rpc_code bad_request_code;
-    int bad_http_status;
+    const char *http_status_wanted; /* not gRPC: the answer, once the request has ended; static */
 
     /* client */
     struct rpc_channel *channel;

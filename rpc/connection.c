@@ -30,12 +30,25 @@ static struct rpc_call *call_of(nghttp2_session *session, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
+/* A stream that was passed over is closed, and begins no more (RFC 9113, 5.1.1). nghttp2 takes it
+ * for one that it has forgotten, and ignores its frames. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *data)
+{
+    const struct rpc_connection *connection = data;
+    if (!connection->is_server || header->type != NGHTTP2_HEADERS ||
+        header->stream_id >= connection->newest_stream ||
+        nghttp2_session_find_stream(session, header->stream_id))
+        return 0;
+    return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 {
     struct rpc_connection *connection = data;
     if (!connection->is_server || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     int32_t stream_id = frame->hd.stream_id;
+    connection->newest_stream = stream_id;
     struct rpc_call *call = connection->events->on_request(connection, stream_id);
     if (!call)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -223,6 +236,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -270,7 +284,6 @@ static int make_session(struct rpc_connection *connection)
         return failed;
     }
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
     /* Behind our own count of control frames, which says why it ends the connection. */
     nghttp2_option_set_max_outbound_ack(option, (size_t)2 * CONTROL_BURST);
     nghttp2_option_set_max_settings(option, 32);

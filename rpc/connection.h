@@ -52,6 +52,7 @@ struct rpc_connection {
         *account;          /* server: whose it is, referenced; NULL: nobody known has called */
     uint64_t number;       /* server: rises with each connection */
     int64_t idle_since_ns; /* no call has been open */
+    int32_t newest_stream; /* server: the highest that has begun */
     size_t references;
     bool is_server;
     bool is_trusted; /* server: it does not give way */

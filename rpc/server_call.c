@@ -52,7 +52,7 @@ static void pseudo_header(struct rpc_call *call, const char *key, size_t key_byt
         call->path[value_bytes] = '\0';
     } else if (rpc_text_is(key, key_bytes, ":method") && !rpc_text_is(value, value_bytes, "POST")) {
         bad_request(call, RPC_UNIMPLEMENTED, "gRPC uses POST only");
-        call->bad_http_status = 405;
+        call->http_status_wanted = "405";
     }
 }
 
@@ -93,13 +93,33 @@ void rpc_server_call_header(struct rpc_call *call, const char *key, size_t key_b
     rpc_call_add_metadata(call, key, key_bytes, value, value_bytes);
 }
 
-/* Not gRPC at all: HTTP says so. */
-static void answer_http(struct rpc_call *call, const char *status)
+/* source->fd is how much of it has gone, since a window may be smaller than it is. */
+static ssize_t read_sentence(nghttp2_session *session, int32_t stream_id, uint8_t *bytes,
+                             size_t size_bytes, uint32_t *flags, nghttp2_data_source *source,
+                             void *data)
 {
-    nghttp2_nv headers[] = {rpc_header(":status", status)};
-    rpc_connection_check(
-        call->connection,
-        nghttp2_submit_response(call->connection->session, call->stream_id, headers, 1, NULL));
+    static const char sentence[] = "this is a gRPC server: call it with a gRPC client\n";
+    size_t left = sizeof sentence - 1 - (size_t)source->fd;
+    size_t taken = left < size_bytes ? left : size_bytes;
+    (void)session;
+    (void)stream_id;
+    (void)data;
+    memcpy(bytes, sentence + source->fd, taken);
+    source->fd += (int)taken;
+    if (taken == left)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)taken;
+}
+
+/* Not gRPC at all: HTTP says so. */
+static void answer_http(struct rpc_call *call)
+{
+    const nghttp2_nv headers[] = {rpc_header(":status", call->http_status_wanted),
+                                  rpc_header("content-type", "text/plain")};
+    nghttp2_data_provider provider = {.read_callback = read_sentence};
+    rpc_connection_check(call->connection, nghttp2_submit_response(
+                                               call->connection->session, call->stream_id, headers,
+                                               sizeof headers / sizeof *headers, &provider));
     call->response_begun = true;
     call->closed = true;
     rpc_call_set_status(call, RPC_UNKNOWN, "not a gRPC request");
@@ -112,15 +132,13 @@ static bool check_headers(struct rpc_call *call)
     const char *type = rpc_call_metadata(call, "content-type");
     if (call->headers_too_large)
         rpc_call_finish(call, RPC_RESOURCE_EXHAUSTED, "the headers are over the limit");
-    else if (call->bad_http_status)
-        answer_http(call, "405");
-    else if (!type || !is_grpc(type, strlen(type)))
-        answer_http(call, "415");
+    else if (call->http_status_wanted || !type || !is_grpc(type, strlen(type)))
+        call->http_status_wanted = call->http_status_wanted ? call->http_status_wanted : "415";
     else if (call->bad_request)
         rpc_call_finish(call, call->bad_request_code, call->bad_request);
     else
         call->route = covey_map_get(&call->server->routes, call->path ? call->path : "");
-    if (call->closed)
+    if (call->closed || call->http_status_wanted)
         return false;
     if (call->route)
         return true;
@@ -189,6 +207,8 @@ static bool take_unary(struct rpc_call *call)
 
 bool rpc_server_call_begin(struct rpc_call *call)
 {
+    if (call->http_status_wanted && !call->closed && call->peer_closed)
+        answer_http(call);
     if (call->closed)
         return true;
     if (!call->authorized)

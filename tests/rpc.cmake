@@ -49,6 +49,8 @@ endforeach()
 covey_script_test(component rpc.outside_client ${rpc_test_proto_dir}/test_outside_client.py)
 covey_script_test(component rpc.outside_server ${rpc_test_proto_dir}/test_outside_server.py)
 covey_script_test(component rpc.bad_server ${rpc_test_proto_dir}/test_bad_server.py)
+covey_script_test(component rpc.conformance ${rpc_test_proto_dir}/test_conformance.py)
+covey_script_test(component rpc.h2spec ${rpc_test_proto_dir}/test_h2spec.py TIMEOUT 600)
 covey_script_test(component rpc.floods ${rpc_test_proto_dir}/test_floods.py)
 
 foreach(name decode server)
