@@ -7,11 +7,25 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+#define COPY_BYTES ((size_t)1 << 30)
 
 static char nothing;
+
+/* Seals what was made, or closes it. */
+static enum covey_status finish(int made, enum covey_status status, int *fd)
+{
+    if (!status && fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
+        status = covey_status_from_errno(errno);
+    if (status)
+        covey_close(&made);
+    *fd = made;
+    return status;
+}
 
 enum covey_status memfd_create_sealed(const char *name, const struct iovec *parts, size_t count,
                                       int *fd)
@@ -22,12 +36,20 @@ enum covey_status memfd_create_sealed(const char *name, const struct iovec *part
     enum covey_status status = COVEY_OK;
     for (size_t i = 0; i < count && !status; i++)
         status = covey_write_full(made, parts[i].iov_base, parts[i].iov_len);
-    if (!status && fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
-        status = covey_status_from_errno(errno);
-    if (status)
-        covey_close(&made);
-    *fd = made;
-    return status;
+    return finish(made, status, fd);
+}
+
+enum covey_status memfd_copy_file(const char *name, int from, int *fd)
+{
+    int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made < 0)
+        return covey_status_from_errno(errno);
+    off_t offset = 0;
+    ssize_t sent;
+    do
+        sent = sendfile(made, from, &offset, COPY_BYTES);
+    while (sent > 0 || (sent < 0 && errno == EINTR));
+    return finish(made, sent < 0 ? covey_status_from_errno(errno) : COVEY_OK, fd);
 }
 
 enum covey_status memfd_map(int fd, size_t limit_bytes, void **bytes, size_t *length_bytes)

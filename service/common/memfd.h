@@ -11,6 +11,10 @@
 enum covey_status memfd_create_sealed(const char *name, const struct iovec *parts, size_t count,
                                       int *fd) COVEY_MUST_USE;
 
+/* Makes a sealed memfd of what a file holds, which can be executed wherever the file lies. Errors:
+ * those of errno. */
+enum covey_status memfd_copy_file(const char *name, int from, int *fd) COVEY_MUST_USE;
+
 /*
  * Maps a memfd read-only. EPROTO where it is none, or not sealed against writing and shrinking;
  * ELIMIT where it is longer than limit_bytes. An empty one gives a pointer that is not NULL and a

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "service/common/memfd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define TEMPORARY_PREFIX ".part-"
@@ -228,6 +230,13 @@ enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd)
     covey_list_remove(&entry->node);
     covey_list_push_back(&cache->used, &entry->node);
     (void)futimens(opened, NULL);
+    struct statvfs where;
+    if (fstatvfs(opened, &where) == 0 && where.f_flag & ST_NOEXEC) {
+        /* Nothing can be executed or loaded there, but from memory. */
+        enum covey_status status = memfd_copy_file("covey-code", opened, fd);
+        covey_close(&opened);
+        return status;
+    }
     *fd = opened;
     return COVEY_OK;
 }

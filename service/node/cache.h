@@ -25,7 +25,8 @@ void cache_close(struct cache *cache);
 
 /*
  * Opens a blob for reading and execution; the descriptor is the caller's, and the code stays
- * readable through it when the cache drops it. ENOTFOUND, also for a file that was damaged.
+ * readable through it when the cache drops it. Where the folder is mounted noexec it is a copy in
+ * memory. ENOTFOUND, also for a file that was damaged; ENOMEM, ENOSPACE for the copy.
  */
 enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd) COVEY_MUST_USE;
 

@@ -1,5 +1,6 @@
 /* The agent's own life: start, shutdown, and what is everybody's. */
 #include "service/node/node.h"
+#include "service/node/orphans.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -171,6 +172,7 @@ static enum covey_status watch_outside(struct node *agent, struct covey_error *e
         agent->signals[i].data = agent;
         (void)uv_signal_start(&agent->signals[i], on_signal, numbers[i]);
     }
+    orphans_open(agent);
     (void)uv_timer_init(&agent->loop, &agent->stop_timer);
     agent->stop_timer.data = agent;
     if (agent->options.lifeline_fd < 0)
@@ -196,6 +198,7 @@ static void close_outside(struct node *agent)
 {
     for (int i = 0; i < 2; i++)
         close_handle((uv_handle_t *)&agent->signals[i]);
+    orphans_close(agent);
     close_handle((uv_handle_t *)&agent->stop_timer);
     if (agent->has_lifeline)
         close_handle((uv_handle_t *)&agent->lifeline);

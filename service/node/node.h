@@ -362,6 +362,9 @@ struct node {
     uv_timer_t adopt_timer;
     int64_t sweep_by_ns; /* what was left in cgroups is waited for until then */
     uv_signal_t signals[2];
+    bool reaps_orphans;
+    uv_signal_t orphans;
+    uv_timer_t orphans_timer;
     uv_poll_t lifeline;
     bool has_lifeline;
     uint32_t stop_rounds; /* of flare_stop_all */

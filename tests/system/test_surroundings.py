@@ -33,6 +33,8 @@ def block_signals():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
 
 
+UNSHARED = ("/usr/bin/unshare", "--mount", "/bin/sh", "-c")
+
 # Name: (before exec, command in front, None where it must run, else what may be said in place of it).
 CELLS = {
     "plain": (None, (), None),
@@ -49,6 +51,8 @@ CELLS = {
     "stdin closed": (closed(0), (), None),
     "stdout closed": (closed(1), (), None),
     "stdin and stdout closed": (closed(0, 1), (), None),
+    "folder that cannot be written": (None, ("/bin/sh", "-c", 'cd /proc && exec "$@"', "sh"), None),
+    "noexec": (None, (*UNSHARED, 'mount -t tmpfs -o noexec,mode=0700 none "$XDG_RUNTIME_DIR" && exec "$@"', "sh"), None),
     "SIGCHLD ignored": (ignore_children, (), None),
     "signals blocked": (block_signals, (), None),
 }
@@ -91,7 +95,7 @@ class Surroundings(SystemTest):
             with self.subTest(cell=name):
                 if "docker" in name and not seccomp.SUPPORTED:
                     continue
-                if user and name == "no network":
+                if user and front[:1] == ("/usr/bin/unshare",):
                     continue  # that takes a capability
                 sandbox = self.sandbox(user)
                 self.check(sandbox, self.run_hello(sandbox, user, before, front), refusal)
@@ -105,6 +109,30 @@ class Surroundings(SystemTest):
         if os.system(f"setpriv --reuid {NOBODY} --clear-groups test -x {program('covey')}"):
             self.skipTest("another user cannot execute the programs in their folder")
         self.matrix(NOBODY)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can make a pid namespace here")
+    def test_agent_that_is_the_first_process_leaves_no_zombies(self):
+        sandbox = self.sandbox(0)
+        script = f"""
+            server=unix:{sandbox.runtime}/c.sock
+            {program("coveyd")} --listen $server --state-dir {sandbox.state}/c &
+            (
+                export COVEY_SERVER=$server
+                until {program("covey")} nodes 2>/dev/null | grep -q "n1 .*up"; do sleep 0.05; done
+                {program("covey")} run -q -n 4 /bin/sh -c 'setsid sleep 300 > /dev/null 2>&1 & sleep 0.3' || echo failed
+                for i in $(seq 100); do
+                    left=$(ps -eo stat=,ppid=,comm= | grep -c "^Z.* 1 sleep")
+                    [ $left = 0 ] && break
+                    sleep 0.1
+                done
+                echo zombies $left
+                kill -TERM 1
+            ) &
+            exec {program("covey-node")} --name n1 --controller $server --slots 4 --isolation environment \
+                --state-dir {sandbox.state}/n --runtime-dir {sandbox.runtime}/n"""
+        done = sandbox.finish(sandbox.start("/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", script), 60)
+        self.assertIn("zombies 0\n", done.out, str(done))
+        self.assertNotIn("failed", done.out, str(done))
 
 
 if __name__ == "__main__":
