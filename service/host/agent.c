@@ -68,6 +68,7 @@ static void say_hello(struct host *host)
     hello.started = host->started;
     hello.host_address = host->address;
     hello.transport = host->transport;
+    hello.done = host->done;
     if (host->flare)
         hello.flare_id = host->flare->flare_id;
     host_send(host, &message, &host->flare_fd, host->flare ? 1 : 0);
@@ -140,5 +141,15 @@ void host_tell_transport(struct host *host)
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_HOST_TRANSPORT;
     message.host_transport = &transport;
     transport.name = host->transport;
+    host_send(host, &message, NULL, 0);
+}
+
+void host_tell_done(struct host *host)
+{
+    Covey__V1__HostDone done = COVEY__V1__HOST_DONE__INIT;
+    local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_HOST_DONE;
+    message.host_done = &done;
+    host->done = true;
     host_send(host, &message, NULL, 0);
 }

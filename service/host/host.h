@@ -44,6 +44,7 @@ struct host {
     char transport[64];
     bool ready;
     bool started;
+    bool done; /* HostDone was said */
     int exit_status;
 };
 
@@ -59,6 +60,7 @@ void host_exit(struct host *host, int status) __attribute__((noreturn));
 enum covey_status host_listen(struct host *host, struct covey_error *error) COVEY_MUST_USE;
 void host_send(struct host *host, const local_message *message, const int *fds, size_t fd_count);
 void host_tell_transport(struct host *host);
+void host_tell_done(struct host *host);
 
 /* ---- flare.c: what the agent wants ---- */
 

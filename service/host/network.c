@@ -83,6 +83,8 @@ static void on_prepare(uv_prepare_t *prepare)
     bool more = true;
     for (int i = 0; i < ROUNDS && more; i++)
         more = router_progress(network->router, now_ns);
+    if (!network->host->done && router_is_done(network->router))
+        host_tell_done(network->host);
     if (more || !router_prepare_sleep(network->router)) {
         (void)uv_idle_start(&network->busy, on_busy);
         return;

@@ -156,6 +156,7 @@ static bool take_host(struct node_flare *flare, struct node_child *child,
     (void)snprintf(flare->host_address, sizeof(flare->host_address), "%s", hello->host_address);
     (void)snprintf(flare->transport, sizeof(flare->transport), "%s", hello->transport);
     flare->started = flare->started || hello->started;
+    flare->host_done = hello->done;
     return true;
 }
 

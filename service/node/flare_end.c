@@ -143,8 +143,10 @@ void flare_check_gone(struct node_flare *flare)
     char flare_id[32];
     if (flare->state < FLARE_STOPPING || flare->gone)
         return;
-    /* The host goes last: what ended workers have sent may still be on its way. */
-    if (covey_list_empty(&flare->packs) && flare->host)
+    /* The host goes last: what ended workers have sent may still be on its way to those who have
+     * the grace to receive it. */
+    if (covey_list_empty(&flare->packs) && flare->host &&
+        (flare->host_done || !flare->waits_for_host))
         child_kill(flare->host);
     if (flare->children > 0 || !swept(flare))
         return;
@@ -240,6 +242,7 @@ void flare_stop(struct node *agent, const char *flare_id, int64_t grace_ns, cons
         if (!prepared)
             flare_kill(flare);
     }
+    flare->waits_for_host = flare->started && grace_ns > 0 && flare->text->n_nodes > 1;
     if (flare->state == FLARE_STOPPING)
         stop_packs(flare, grace_ns > 0 ? grace_ns : 0);
     flare_check_gone(flare);

@@ -335,6 +335,14 @@ void flare_on_record(struct node_child *child, struct local_record *record)
     case COVEY__V1__LOCAL_MESSAGE__BODY_HOST_TRANSPORT:
         on_host_transport(child, message->host_transport->name);
         break;
+    case COVEY__V1__LOCAL_MESSAGE__BODY_HOST_DONE:
+        if (child->role != CHILD_HOST) {
+            protocol_error(child, "HostDone");
+            break;
+        }
+        child->flare->host_done = true;
+        flare_check_gone(child->flare);
+        break;
     case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_READY:
         on_pack_ready(child, message->pack_ready);
         break;

@@ -176,9 +176,12 @@ struct node_flare {
     int event_fd;
     struct node_child *host;
     bool host_ended; /* it has been, and is no more */
-    bool prepared;   /* Prepared was said */
-    bool started;    /* Start was received */
-    bool stop_asked; /* FlareGone is owed */
+    bool host_done;  /* it has nothing to send to other nodes any more */
+    bool
+        waits_for_host; /* a stop gives others time, who may still have to get what was sent here */
+    bool prepared;      /* Prepared was said */
+    bool started;       /* Start was received */
+    bool stop_asked;    /* FlareGone is owed */
     bool gone;
     bool settled; /* of an earlier agent, and all its processes have spoken */
     char host_address[128];

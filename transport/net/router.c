@@ -76,7 +76,9 @@ static struct router *make_router(const struct router_options *options)
     router->sent = covey_calloc(nodes * locals + 1, sizeof *router->sent);
     router->finished = covey_calloc(arena_worker_count(options->arena), sizeof *router->finished);
     router->end_seen = covey_calloc(locals + 1, sizeof *router->end_seen);
+    router->taken = covey_calloc(arena_worker_count(options->arena), sizeof *router->taken);
     router->end_told = covey_calloc(nodes * locals + 1, sizeof *router->end_told);
+    router->end_taken = covey_calloc(nodes * locals + 1, sizeof *router->end_taken);
     router->heard_ns = covey_calloc(nodes, sizeof *router->heard_ns);
     router->queued = make_lists(nodes);
     router->held = make_lists(locals);
@@ -84,8 +86,9 @@ static struct router *make_router(const struct router_options *options)
     router->traffic = covey_calloc(nodes, sizeof *router->traffic);
     router->node_known = covey_calloc(nodes, sizeof *router->node_known);
     if (!router->regions || !router->sent || !router->finished || !router->end_seen ||
-        !router->end_told || !router->heard_ns || !router->queued || !router->held ||
-        !router->node_lost || !router->node_known || !router->traffic) {
+        !router->end_told || !router->end_taken || !router->taken || !router->heard_ns ||
+        !router->queued || !router->held || !router->node_lost || !router->node_known ||
+        !router->traffic) {
         router_destroy(router);
         return NULL;
     }
@@ -135,6 +138,8 @@ void router_destroy(struct router *router)
     free(router->finished);
     free(router->end_seen);
     free(router->end_told);
+    free(router->end_taken);
+    free(router->taken);
     free(router->heard_ns);
     free(router->queued);
     free(router->held);

@@ -69,6 +69,10 @@ void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_sta
 /* The control plane says that a node is gone, with its host. */
 void router_mark_node_lost(struct router *router, unsigned node, const char *reason);
 
+/* Every worker of this node has ended, and what they had sent is at the hosts of its receivers, so
+ * far as those are not lost: this host may go. */
+bool router_is_done(const struct router *router);
+
 /* Does a bounded amount of what there is to do. True: call it again before sleeping. */
 bool router_progress(struct router *router, int64_t now_ns);
 

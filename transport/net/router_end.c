@@ -11,6 +11,9 @@
  *     only while this process does, and never for what waits here.
  * In the last two cases a rank that ended well counts as dead: a receiver must not take what is
  * lost for what was never sent.
+ *
+ * When all of it is taken, with every payload, the rank's host is told in turn: once it has heard
+ * that from every node that it had sent to, of all its ranks, it can go.
  */
 #include "transport/net/router_internal.h"
 
@@ -42,9 +45,8 @@ static struct ending *find_ending(const struct router *router, uint32_t rank)
     return NULL;
 }
 
-static void conclude(struct router *router, struct ending *ending)
+static void forget(struct ending *ending)
 {
-    arena_mark_ended(router->arena, ending->rank, ending->state, ending->reason);
     covey_list_remove(&ending->node);
     free(ending);
 }
@@ -63,6 +65,40 @@ static bool is_silent(const struct router *router, const struct ending *ending)
            (ending->state == ARENA_DIED ? SILENT_DEATH_NS : SILENT_END_NS);
 }
 
+/* Anything else passes: too much under way, no memory, or the node's address has not come yet. */
+static bool is_final(enum covey_status status)
+{
+    return status == COVEY_OK || status == COVEY_EPEER;
+}
+
+/* False where it must be tried again. */
+static bool tell_taken(struct router *router, const struct ending *ending)
+{
+    uint8_t header[ROUTER_TAKEN_BYTES] = {ROUTER_TAKEN};
+    net_put_u32(header + 4, ending->rank);
+    enum covey_status status = net_send(router->net, arena_node_of(router->arena, ending->rank),
+                                        header, sizeof header, NULL, NULL, NULL);
+    return is_final(status);
+}
+
+/* Does what is due; the ending may be gone then, or must be tried again. */
+static bool settle(struct router *router, struct ending *ending)
+{
+    bool did = false;
+    if (!ending->told && is_through(router, ending)) {
+        arena_mark_ended(router->arena, ending->rank, ending->state, ending->reason);
+        did = ending->told = true;
+    }
+    if (!ending->told || !ending->counted || router->taken[ending->rank] < ending->sent)
+        return did;
+    if (!tell_taken(router, ending)) {
+        router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
+        return did;
+    }
+    forget(ending);
+    return true;
+}
+
 /* Something of the rank may be lost. A node that was never heard of has sent nothing. */
 static void give_up(struct router *router, struct ending *ending, const char *why)
 {
@@ -72,7 +108,8 @@ static void give_up(struct router *router, struct ending *ending, const char *wh
         (void)covey_text_print(ending->reason, sizeof ending->reason,
                                "it had ended, but the last that it sent is lost: %s", why);
     }
-    conclude(router, ending);
+    arena_mark_ended(router->arena, ending->rank, ending->state, ending->reason);
+    forget(ending);
 }
 
 void router_end_pass_time(struct router *router, int64_t now_ns)
@@ -134,8 +171,6 @@ void router_end_received(struct router *router, const struct net_message *messag
         router_fail_node(router, message->node, "it sent a malformed message");
         return;
     }
-    if (arena_rank_state(router->arena, rank) >= ARENA_DONE)
-        return;
     const char *reason = (const char *)header + ROUTER_ENDED_BYTES;
     struct ending *ending = note(router, rank, state, reason,
                                  strnlen(reason, message->header_bytes - ROUTER_ENDED_BYTES));
@@ -145,18 +180,57 @@ void router_end_received(struct router *router, const struct net_message *messag
     }
     ending->counted = true;
     ending->sent = net_get_u64(header + 16);
-    if (is_through(router, ending))
-        conclude(router, ending);
+    ending->told |= arena_rank_state(router->arena, rank) >= ARENA_DONE;
+    (void)settle(router, ending);
+}
+
+static void look_at_ending(struct router *router, uint32_t rank)
+{
+    struct ending *ending = covey_list_empty(&router->endings) ? NULL : find_ending(router, rank);
+    if (ending)
+        (void)settle(router, ending);
 }
 
 void router_end_finished(struct router *router, uint32_t source)
 {
     router->finished[source]++;
-    if (covey_list_empty(&router->endings))
+    look_at_ending(router, source);
+}
+
+void router_end_taken(struct router *router, uint32_t source)
+{
+    router->taken[source]++;
+    look_at_ending(router, source);
+}
+
+void router_end_taken_received(struct router *router, const struct net_message *message)
+{
+    uint32_t local;
+    uint32_t rank = net_get_u32(message->header + 4);
+    if (rank >= arena_worker_count(router->arena) || !arena_local_of(router->arena, rank, &local)) {
+        router_fail_node(router, message->node, "it sent a malformed message");
         return;
-    struct ending *ending = find_ending(router, source);
-    if (ending && is_through(router, ending))
-        conclude(router, ending);
+    }
+    router->end_taken[(size_t)message->node * arena_local_count(router->arena) + local] = true;
+}
+
+static bool node_is_done(const struct router *router, unsigned node)
+{
+    size_t locals = arena_local_count(router->arena);
+    for (size_t local = 0; local < locals; local++)
+        if (!router->end_taken[node * locals + local])
+            return false;
+    return true;
+}
+
+bool router_is_done(const struct router *router)
+{
+    if (!router->net || router->ends_seen < arena_local_count(router->arena) || !router->drained)
+        return false;
+    for (unsigned node = 0; node < router->node_count; node++)
+        if (router->node_known[node] && !router->node_lost[node] && !node_is_done(router, node))
+            return false;
+    return true;
 }
 
 /* Tells one node of the end of a local rank. */
@@ -186,7 +260,7 @@ static bool tell_node(struct router *router, unsigned node)
         if (!router->end_seen[local] || *told(router, node, local))
             continue;
         enum covey_status status = tell(router, node, local);
-        if (status == COVEY_EAGAIN || status == COVEY_ENOMEM)
+        if (!is_final(status))
             return false;
         *told(router, node, local) = true;
     }
@@ -199,8 +273,11 @@ void router_end_look(struct router *router)
     if (router->epoch == router->epoch_seen)
         return;
     for (uint32_t local = 0; local < arena_local_count(router->arena); local++)
-        if (arena_rank_state(router->arena, arena_rank_of(router->arena, local)) >= ARENA_DONE)
+        if (!router->end_seen[local] &&
+            arena_rank_state(router->arena, arena_rank_of(router->arena, local)) >= ARENA_DONE) {
             router->end_seen[local] = true;
+            router->ends_seen++;
+        }
 }
 
 static bool tell_local_ends(struct router *router)
@@ -227,17 +304,16 @@ bool router_end_progress(struct router *router)
         router->epoch_seen = router->epoch;
         if (router->tell_due)
             router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
-        did = true;
+        did = !router->tell_due;
     }
     covey_list_for_each_safe (node, after, &router->endings) {
         struct ending *ending = covey_container_of(node, struct ending, node);
-        if (is_through(router, ending))
-            conclude(router, ending);
-        else if (is_silent(router, ending))
+        if (!ending->told && !is_through(router, ending) && is_silent(router, ending)) {
             give_up(router, ending, "its node is silent");
-        else
+            did = true;
             continue;
-        did = true;
+        }
+        did |= settle(router, ending);
     }
     return did;
 }
@@ -246,7 +322,11 @@ void router_end_lost(struct router *router, unsigned node, const char *reason)
 {
     covey_list_for_each_safe (at, after, &router->endings) {
         struct ending *ending = covey_container_of(at, struct ending, node);
-        if (arena_node_of(router->arena, ending->rank) == node)
+        if (arena_node_of(router->arena, ending->rank) != node)
+            continue;
+        if (ending->told)
+            forget(ending);
+        else
             give_up(router, ending, reason);
     }
 }

@@ -31,31 +31,46 @@ static const struct descriptor_header *header_of(const struct arrival *arrival)
     return &arrival->room->descriptor.header;
 }
 
-/* Its payload will not come. */
+/* The message is over: here, or of no use to anybody. */
+static void finish(struct arrival *arrival, uint32_t source)
+{
+    struct router *router = arrival->router;
+    bool counted = arrival->counted;
+    put_arrival(arrival);
+    if (!counted)
+        router_end_finished(router, source);
+    router_end_taken(router, source);
+}
+
+/* Its receiver has ended. */
 static void drop(struct arrival *arrival)
 {
     struct router *router = arrival->router;
     uint32_t source = header_of(arrival)->source;
-    bool counted = arrival->counted;
+    router->counters.dropped++;
+    host_port_discard(router->port, arrival->room);
+    finish(arrival, source);
+}
+
+/* Its payload will not come: that is not counted, so that its source's end is not told as if
+ * nothing were missing. Its node is lost, or will be. */
+static void lose(struct arrival *arrival)
+{
+    struct router *router = arrival->router;
     router->counters.dropped++;
     host_port_discard(router->port, arrival->room);
     put_arrival(arrival);
-    if (!counted)
-        router_end_finished(router, source);
 }
 
 static void deliver(struct arrival *arrival)
 {
     struct router *router = arrival->router;
     uint32_t source = header_of(arrival)->source;
-    bool counted = arrival->counted;
     router->traffic[arrival->from].received_messages++;
     router->traffic[arrival->from].received_bytes += arrival->room->length_bytes;
     if (host_port_deliver(router->port, arrival->room) != COVEY_OK)
         router->counters.dropped++;
-    put_arrival(arrival);
-    if (!counted)
-        router_end_finished(router, source);
+    finish(arrival, source);
 }
 
 /* EAGAIN: no room. Otherwise the message is decided on, and *verdict says how. */
@@ -82,7 +97,7 @@ static enum covey_status place(struct arrival *arrival, const struct net_message
         covey_list_push_back(&router->landing, &arrival->node);
         if (!landing->region) {
             *verdict = NET_DROP;
-            drop(arrival);
+            lose(arrival);
             router_fail_node(router, message->node, "memory for it cannot be registered here");
         }
     }
@@ -95,6 +110,8 @@ static bool is_sound(const struct net_message *message)
         return false;
     if (message->header[0] == ROUTER_ENDED)
         return message->header_bytes >= ROUTER_ENDED_BYTES && message->payload_bytes == 0;
+    if (message->header[0] == ROUTER_TAKEN)
+        return message->header_bytes == ROUTER_TAKEN_BYTES && message->payload_bytes == 0;
     size_t inline_bytes = message->header_bytes - ROUTER_MESSAGE_BYTES;
     return message->header[0] == ROUTER_MESSAGE && message->header_bytes >= ROUTER_MESSAGE_BYTES &&
            inline_bytes <= DESCRIPTOR_INLINE_BYTES &&
@@ -141,6 +158,7 @@ static struct arrival *expect(struct router *router, const struct net_message *m
     if (status == COVEY_EPEER) {
         router->counters.dropped++;
         router_end_finished(router, header.source);
+        router_end_taken(router, header.source);
     } else if (status == COVEY_ELIMIT) {
         char reason[96];
         (void)covey_text_print(reason, sizeof reason,
@@ -169,6 +187,10 @@ enum net_verdict router_on_message(void *data, struct net_message *message,
         router_end_received(router, message);
         return NET_DROP;
     }
+    if (message->header[0] == ROUTER_TAKEN) {
+        router_end_taken_received(router, message);
+        return NET_DROP;
+    }
     struct arrival *arrival = expect(router, message);
     if (!arrival || place(arrival, message, landing, &verdict) == COVEY_OK)
         return verdict;
@@ -183,7 +205,7 @@ void router_on_landed(void *data, unsigned node, void *context, enum covey_statu
     if (status == COVEY_OK)
         deliver(arrival);
     else
-        drop(arrival);
+        lose(arrival);
 }
 
 /* Those of one destination, each kind in its order: other kinds may have other memory. */

@@ -9,10 +9,12 @@
 enum router_kind {
     ROUTER_MESSAGE = 1, /* a descriptor header, then the payload where it is short */
     ROUTER_ENDED = 2,   /* a rank of the sending node has ended */
+    ROUTER_TAKEN = 3,   /* all that an ended rank of the other node had sent is here */
 };
 
 #define ROUTER_MESSAGE_BYTES 64
 #define ROUTER_ENDED_BYTES   24
+#define ROUTER_TAKEN_BYTES   8
 
 /* How often what waits for memory or a place in an inbox is tried again. */
 #define ROUTER_RETRY_NS 2000000LL
@@ -42,6 +44,7 @@ struct ending {
     struct covey_list node;
     uint32_t rank;
     enum arena_rank_state state;
+    bool told;        /* to the workers here; what is held may still have to be fetched */
     bool counted;     /* by its host: */
     uint64_t sent;    /* so many messages to here */
     int64_t since_ns; /* when the news came, by active_ns */
@@ -58,9 +61,12 @@ struct router {
     struct net_region **regions; /* by slab; NULL: not met the network yet */
     unsigned node_count;
     uint64_t *sent;              /* by node and local rank: messages for the network */
-    uint64_t *finished;          /* by rank: messages from it that the network is done with */
+    uint64_t *finished;          /* by rank: messages from it that are here, or dropped */
+    uint64_t *taken;             /* of those, the ones whose payload is here, too */
     bool *end_seen;              /* by local rank: it had ended before the inbox was last read */
     bool *end_told;              /* by node and local rank */
+    bool *end_taken;             /* by node and local rank: that node has all that it sent */
+    uint32_t ends_seen;          /* local ranks with end_seen */
     int64_t *heard_ns;           /* by node: when something of it came last, by active_ns */
     bool *node_lost;             /* by node */
     bool *node_known;            /* by node: a connection has been begun or is up */
@@ -113,8 +119,11 @@ bool router_end_progress(struct router *router);
 /* A node is reached for the first time: it is told of who has ended before. */
 void router_end_connected(struct router *router, unsigned node);
 void router_end_received(struct router *router, const struct net_message *message);
-/* The network is done with a message from a rank: it is here, or dropped. */
+/* A message from a rank is here, or dropped; taken: nothing of it is missing at this host. What is
+ * held for want of memory is here first, and taken later. */
 void router_end_finished(struct router *router, uint32_t source);
+void router_end_taken(struct router *router, uint32_t source);
+void router_end_taken_received(struct router *router, const struct net_message *message);
 /* A node is lost: what is known of the ends of its ranks is told now. */
 void router_end_lost(struct router *router, unsigned node, const char *reason);
 /* Something of a node has come. */

@@ -110,8 +110,8 @@ static bool forward(struct router *router, unsigned node, struct outgoing *outgo
 {
     uint32_t length_bytes = outgoing->message.length_bytes;
     enum covey_status status = COVEY_EPEER;
-    if (!router->node_lost[node] &&
-        arena_rank_state(router->arena, outgoing->message.header.destination) < ARENA_DONE)
+    /* Also to a rank that has ended meanwhile: the message is counted. */
+    if (!router->node_lost[node])
         status = send_on(router, node, outgoing);
     if (status == COVEY_EAGAIN)
         return false;

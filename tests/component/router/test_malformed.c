@@ -20,7 +20,10 @@ struct pair {
     unsigned lost;
     enum covey_status why;
     char reason[128];
+    uint32_t taken; /* the rank that the router has said it has all of; or NOBODY */
 };
+
+#define NOBODY UINT32_MAX
 
 static void on_transport(void *data, const char *carrier)
 {
@@ -42,7 +45,10 @@ static const struct router_events router_events = {on_transport, on_node_lost};
 static enum net_verdict on_message(void *data, struct net_message *message,
                                    struct net_landing *landing)
 {
-    (void)data, (void)message, (void)landing;
+    struct pair *pair = data;
+    (void)landing;
+    if (message->header[0] == ROUTER_TAKEN)
+        pair->taken = net_get_u32(message->header + 4);
     return NET_DROP;
 }
 
@@ -72,7 +78,7 @@ static void open_pair(struct pair *pair)
                                         .pack_count = 4,
                                         .packs = packs};
     struct router_options options;
-    *pair = (struct pair){0};
+    *pair = (struct pair){.taken = NOBODY};
     TEST_REQUIRE(arena_create(&config, &pair->arena, NULL) == COVEY_OK);
     TEST_REQUIRE(host_port_create(pair->arena, &pair->port, NULL) == COVEY_OK);
     router_options_init(&options);
@@ -90,10 +96,12 @@ static void open_pair(struct pair *pair)
                               .flare_id = "a-test-flare",
                               .secret = secret,
                               .bind_address = "127.0.0.1",
-                              .events = &net_events};
+                              .events = &net_events,
+                              .data = pair};
     net_limits_init(&net.limits);
     TEST_REQUIRE(net_create(&net, &pair->peer, NULL) == COVEY_OK);
     TEST_REQUIRE(net_set_address(pair->peer, 0, router_address(pair->router)) == COVEY_OK);
+    TEST_REQUIRE(router_set_address(pair->router, 1, net_address(pair->peer)) == COVEY_OK);
 }
 
 static void close_pair(struct pair *pair)
@@ -190,6 +198,12 @@ static void end__that_makes_no_sense__ends_the_peer(void)
     check_ended(1, 77, ROUTER_ENDED_BYTES, 0);
     check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES - 1, 0);
     check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES, 1);
+    uint8_t taken[ROUTER_TAKEN_BYTES + 1] = {ROUTER_TAKEN};
+    check_given_up(taken, ROUTER_TAKEN_BYTES + 1, 0);
+    net_put_u32(taken + 4, 1); /* no rank of this node */
+    check_given_up(taken, ROUTER_TAKEN_BYTES, 0);
+    net_put_u32(taken + 4, 4);
+    check_given_up(taken, ROUTER_TAKEN_BYTES, 0);
 }
 
 static void message__that_is_sound__is_delivered(void)
@@ -286,6 +300,72 @@ static void end__all_of_it_waits_here__is_told_at_once(void)
     close_pair(&pair);
 }
 
+static bool turn_until_taken(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return pair->taken != NOBODY;
+}
+
+static void end__all_of_it_has_come__its_host_is_told(void)
+{
+    struct pair pair;
+    open_pair(&pair);
+    send_sound(&pair, 2, 2);
+    send_end(&pair, 1, ARENA_DONE, 3);
+    TEST_TRUE(test_wait(turn_until_received, &pair, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.taken, NOBODY);
+    send_sound(&pair, 2, 1);
+    TEST_TRUE(test_wait(turn_until_taken, &pair, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.taken, 1);
+    /* And again where it asks again, or where the control plane was quicker. */
+    pair.taken = NOBODY;
+    send_end(&pair, 1, ARENA_DONE, 3);
+    TEST_TRUE(test_wait(turn_until_taken, &pair, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.lost, 0);
+    close_pair(&pair);
+}
+
+static void send_taken(struct pair *pair, uint32_t rank)
+{
+    uint8_t bytes[ROUTER_TAKEN_BYTES] = {ROUTER_TAKEN};
+    net_put_u32(bytes + 4, rank);
+    TEST_EQUAL(net_send(pair->peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
+}
+
+static bool turn_until_done(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return router_is_done(pair->router);
+}
+
+static void host__its_workers_have_ended__is_done_when_all_they_sent_is_taken(void)
+{
+    struct pair pair;
+    open_pair(&pair);
+    send_sound(&pair, 2, 1);
+    TEST_TRUE(test_wait(turn_until_received, &pair, 30 * COVEY_NS_PER_S));
+    arena_mark_ended(pair.arena, 0, ARENA_DONE, "");
+    send_taken(&pair, 0);
+    TEST_TRUE(!test_wait(turn_until_done, &pair, 50 * COVEY_NS_PER_MS));
+    arena_mark_ended(pair.arena, 2, ARENA_DIED, "killed");
+    TEST_TRUE(!test_wait(turn_until_done, &pair, 50 * COVEY_NS_PER_MS));
+    send_taken(&pair, 2);
+    TEST_TRUE(test_wait(turn_until_done, &pair, 30 * COVEY_NS_PER_S));
+    close_pair(&pair);
+    /* A node that is lost takes nothing any more. */
+    open_pair(&pair);
+    send_sound(&pair, 2, 1);
+    TEST_TRUE(test_wait(turn_until_received, &pair, 30 * COVEY_NS_PER_S));
+    arena_mark_ended(pair.arena, 0, ARENA_DONE, "");
+    arena_mark_ended(pair.arena, 2, ARENA_DONE, "");
+    TEST_TRUE(!test_wait(turn_until_done, &pair, 50 * COVEY_NS_PER_MS));
+    router_mark_node_lost(pair.router, 1, "a test");
+    TEST_TRUE(test_wait(turn_until_done, &pair, 30 * COVEY_NS_PER_S));
+    close_pair(&pair);
+}
+
 /* Its time is made up. */
 static void pass(struct pair *pair, int64_t *now_ns, int64_t duration_ns, int64_t step_ns)
 {
@@ -349,6 +429,8 @@ static const struct test_case cases[] = {
     TEST_CASE(message__that_is_sound__is_delivered),
     TEST_CASE(messages__more_than_there_is_leave_for__end_the_peer),
     TEST_CASE(end__all_of_it_waits_here__is_told_at_once),
+    TEST_CASE(end__all_of_it_has_come__its_host_is_told),
+    TEST_CASE(host__its_workers_have_ended__is_done_when_all_they_sent_is_taken),
     TEST_CASE(end__something_is_missing__is_told_as_death_after_silence),
     TEST_CASE(message__encoded_and_decoded__comes_back),
     {0},
