@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rounds of the router before the loop looks at the agent again. */
-#define ROUNDS 64
+/* What the router may take of a processor before the loop looks at the agent again; on a busy
+ * machine that is a multiple of it by the clock. */
+#define TURN_NS COVEY_NS_PER_MS
 
 struct host_network {
     struct host *host;
@@ -80,9 +81,12 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct host_network *network = prepare->data;
     int64_t now_ns = covey_now_ns();
+    const int64_t turn_ends_ns = now_ns + TURN_NS;
     bool more = true;
-    for (int i = 0; i < ROUNDS && more; i++)
+    while (more && now_ns < turn_ends_ns) {
         more = router_progress(network->router, now_ns);
+        now_ns = covey_now_ns();
+    }
     if (!network->host->done && router_is_done(network->router))
         host_tell_done(network->host);
     if (more || !router_prepare_sleep(network->router)) {

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HELLO_TIMEOUT_MS 2000
+#define HELLO_TIMEOUT_MS 5000
 #define SWEEP_MS         5
 #define SWEEP_NS         (10 * COVEY_NS_PER_S)
 
