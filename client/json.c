@@ -45,18 +45,30 @@ static const char *escape_of(unsigned char byte, char unicode[7])
     }
 }
 
+/* U+0080 to U+009F, which some terminals obey: escaped like the other control characters. */
+static bool is_c1(const char *value)
+{
+    return (unsigned char)value[0] == 0xc2 && (unsigned char)value[1] >= 0x80 &&
+           (unsigned char)value[1] <= 0x9f;
+}
+
 enum covey_status client_json_string(struct covey_buffer *out, const char *value)
 {
     enum covey_status status = text(out, "\"");
     char unicode[7];
     while (!status && *value) {
         size_t plain = 0;
-        while (value[plain] && !escape_of((unsigned char)value[plain], unicode))
+        while (value[plain] && !escape_of((unsigned char)value[plain], unicode) &&
+               !is_c1(value + plain))
             plain++;
         status = covey_buffer_append(out, value, plain);
         value += plain;
-        if (!status && *value)
+        if (!status && is_c1(value)) {
+            status = covey_buffer_printf(out, "\\u%04x", (unsigned char)value[1]);
+            value += 2;
+        } else if (!status && *value) {
             status = text(out, escape_of((unsigned char)*value++, unicode));
+        }
     }
     return status ? status : text(out, "\"");
 }

@@ -42,6 +42,23 @@ class Control(SystemTest):
         self.cancel(flare_id)
         self.assert_ended(self.cluster, flare_id, "CANCELLED", CANCELLED, 10)
 
+    def test_reason_of_any_text_costs_its_flare_alone(self):
+        """A reason that some buffer cut inside a character was refused on its way, again and again, and its node was gone."""
+        epochs = {node["name"]: node["epoch"] for node in self.cluster.api.nodes()}
+        bystander = self.begin(1, "spin")
+        for reason in ("\u20ac" * 100, "x" + "\u20ac" * 300, "\U0001f426" * 100, "a\nb\x1b[31m\x9b31m", " blank "):
+            with self.subTest(reason=reason[:8]):
+                flare_id = self.begin(2, "spin")
+                self.cancel(flare_id, reason)
+                flare = self.assert_ended(self.cluster, flare_id, "CANCELLED", CANCELLED, 30)
+                self.assertIn(reason[:20], flare["error"]["message"])
+                shown = self.cluster.expect(OK, "explain", flare_id).out
+                self.assertNotRegex(shown.rstrip("\n"), "[\x00-\x09\x0b-\x1f\x7f\x9b]")
+        self.assertEqual(self.cluster.get(bystander)["state"], "RUNNING")
+        self.cancel(bystander)
+        self.assert_ended(self.cluster, bystander, "CANCELLED", CANCELLED, 30)
+        self.assertEqual({node["name"]: node["epoch"] for node in self.cluster.api.nodes()}, epochs)
+
     def test_cancel_while_queued(self):
         first = self.begin(16, "spin")
         second = self.cluster.flare("-n", "4", "--param", "echo", "act")

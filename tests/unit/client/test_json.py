@@ -90,7 +90,7 @@ class Maker:
         "int32": [0, 1, -1, 2**31 - 1, -2**31], "uint32": [0, 1, 2**32 - 1],
         "int64": [0, 1, -1, 2**63 - 1, -2**63, 2**53 + 1], "uint64": [0, 1, 2**64 - 1, 2**53 + 1],
     }
-    TEXTS = ["", "plain", "quote \" back \\ slash /", "new\nline\ttab\r\b\f", "\x01\x1f\x7f", "grüß dich ☃ 𝄞", "\u2028</script>"]
+    TEXTS = ["", "plain", "quote \" back \\ slash /", "new\nline\ttab\r\b\f", "\x01\x1f\x7f", "grüß dich ☃ 𝄞", "\u2028</script>", "\x9b31m\x80\x9f\xa0"]
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -172,6 +172,13 @@ class Json(unittest.TestCase):
             with self.subTest(type=name):
                 maker = Maker(name)
                 self.compare(name, [maker.fill(new(name)) for _ in range(100)])
+
+    def test_nothing_that_controls_a_terminal_is_written(self):
+        message = new("covey.v1.Flare")
+        message.id = "a\x1b[31m\x7f\x9b31m\x85 \xa0\u20ac"
+        (line,) = written("covey.v1.Flare", [message])
+        self.assertEqual(json.loads(line)["id"], message.id)
+        self.assertNotRegex(line.rstrip("\n"), "[\x00-\x1f\x7f-\x9f]")
 
     def test_empty_message_shows_its_defaults(self):
         self.compare("covey.test.Every", [new("covey.test.Every")])
