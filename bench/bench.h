@@ -17,6 +17,7 @@ struct bench_command {
 };
 
 int bench_startup(int argc, char **argv);
+int bench_output(int argc, char **argv);
 int bench_plan(int argc, char **argv);
 int bench_scheduler(int argc, char **argv);
 

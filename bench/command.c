@@ -16,12 +16,14 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static _Noreturn void become(const char *const *arguments, char *const *environment)
+static _Noreturn void become(const char *output, const char *const *arguments,
+                             char *const *environment)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
+    int out = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (null < 0 || out < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) {
+        fprintf(stderr, "covey-bench: cannot open %s: %s\n", output, strerror(errno));
+        _exit(127);
     }
     for (; environment && *environment; environment++)
         putenv(*environment);
@@ -32,6 +34,12 @@ static _Noreturn void become(const char *const *arguments, char *const *environm
 
 int bench_command(const char *const *arguments, char *const *environment, double *seconds)
 {
+    return bench_command_into("/dev/null", arguments, environment, seconds);
+}
+
+int bench_command_into(const char *path, const char *const *arguments, char *const *environment,
+                       double *seconds)
+{
     double start = now();
     pid_t child = fork();
     if (child < 0) {
@@ -39,7 +47,7 @@ int bench_command(const char *const *arguments, char *const *environment, double
         return -1;
     }
     if (child == 0)
-        become(arguments, environment);
+        become(path, arguments, environment);
     int status;
     while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR)

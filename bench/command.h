@@ -10,4 +10,8 @@
  */
 int bench_command(const char *const *arguments, char *const *environment, double *seconds);
 
+/* The same with its output in a file, which is emptied first. */
+int bench_command_into(const char *path, const char *const *arguments, char *const *environment,
+                       double *seconds);
+
 #endif

@@ -8,6 +8,7 @@
 
 static const struct bench_command commands[] = {
     {"startup", "from the call to the last worker in user code", bench_startup},
+    {"output", "lines of many workers, in one file", bench_output},
     {"plan", "a plan through the API, while others wait", bench_plan},
     {"scheduler", "the scheduler alone, beside a plain first-fit", bench_scheduler},
 };

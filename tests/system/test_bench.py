@@ -39,6 +39,22 @@ class SchedulerBench(unittest.TestCase):
             self.assertIn(said, done.stderr)
 
 
+class OutputBench(unittest.TestCase):
+    def test_figures(self):
+        done = bench("output", "-n", "2", "--lines", "1000", "--runs", "3", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        report = json.loads(done.stdout)
+        self.assertEqual((report["workers"], report["lines"], report["runs"]), (2, 1000, 3))
+        self.assertEqual(report["bytes"], 2 * sum(len(f"[0] {i}\n") for i in range(1, 1001)))
+        self.assertTrue(0 < report["p10"] <= report["median"] <= report["p99"])
+
+    def test_bad_input(self):
+        for arguments, said in [(["--lines", "0"], "from 1"), (["--peer", "slurm"], "openmpi"), (["extra"], '"extra"')]:
+            done = bench("output", *arguments)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(said, done.stderr)
+
+
 class PlanBench(unittest.TestCase):
     def test_figures(self):
         done = bench("plan", "--nodes", "2", "--queued", "5", "--runs", "7", "--json")

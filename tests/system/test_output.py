@@ -203,6 +203,7 @@ class Readers(SystemTest):
     def end(process):
         if process.poll() is None:
             process.kill()
+        if not process.stderr.closed:
             process.communicate()
 
     def only_flare(self, cluster):

@@ -3,7 +3,12 @@
  *
  * A shared object exports   int covey_work(struct covey_ctx *ctx);
  * a program calls covey_attach() first and covey_detach() last. A worker succeeds by returning (or
- * exiting with) 0.
+ * exiting with) 0; another value ends it with that status, or with 255 where its low eight bits are
+ * none.
+ *
+ * Output: standard output and error go to the flare's log, by line. A write waits while nobody
+ * takes it. Workers that are threads share their pack's two streams; both are flushed when one
+ * returns.
  *
  * Threads: a context and all that comes from it belong to one thread at a time.
  *
