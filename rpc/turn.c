@@ -5,7 +5,7 @@
 #include "rpc/connection.h"
 
 /* Longer than nearly every callback, and short beside what anybody waits for an answer. */
-#define SLICE_NS (4 * COVEY_NS_PER_MS)
+#define SLICE_NS (2 * COVEY_NS_PER_MS)
 
 static void take(struct covey_list *from, struct covey_list *to)
 {

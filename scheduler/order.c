@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Looks of one walk: a millisecond or two. */
-#define WALK_LOOKS 65536
+#define WALK_LOOKS 32768
 
 /* When the first of those that have not waited too long will have. */
 static int64_t next_aged_ns(const struct sched *sched, int64_t now_ns)

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* How long a question is worked on at a time. */
-#define BIT_NS (2 * COVEY_NS_PER_MS)
+#define BIT_NS (COVEY_NS_PER_MS / 2)
 
 struct question_line {
     struct covey_list questions; /* the first is at work */

@@ -17,7 +17,7 @@
 /* Of a step: events applied, or rows looked at, or flares shown that live. */
 #define STEP_EVENTS 256
 #define STEP_ROWS   256
-#define STEP_LIVE   16
+#define STEP_LIVE   8
 
 /* A message is not only its flares. */
 #define SLACK_BYTES 65536

@@ -73,12 +73,29 @@ static void work(struct echo *echo)
     echo->works++;
 }
 
+static void work_on(struct rpc_call *call, void *data)
+{
+    struct serving *serving = data;
+    work(serving->echo);
+    if (--serving->left > 0) {
+        rpc_call_schedule(call);
+        return;
+    }
+    note done = echo_note("done", 0, 0);
+    rpc_call_reply(call, &done.base);
+}
+
 static void on_unary(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
     struct serving *serving = data;
     const note *asked = (const note *)message;
     if (strcmp(asked->text, "work") == 0)
         work(serving->echo);
+    if (strcmp(asked->text, "bits") == 0) {
+        serving->left = asked->count;
+        rpc_call_schedule(call);
+        return;
+    }
     if (strcmp(asked->text, "fail") == 0)
         rpc_call_finish(call, RPC_NOT_FOUND, " nicht da: 100 % \xc3\xbc\n ");
     else if (strcmp(asked->text, "hold") == 0)
@@ -180,7 +197,7 @@ static const struct rpc_call_events *start(struct rpc_call *call, void *service_
         return start(call, service_data, data, &events);                                           \
     }
 
-ON_CALL(on_unary_call, .on_message = on_unary)
+ON_CALL(on_unary_call, .on_message = on_unary, .on_turn = work_on)
 ON_CALL(on_split_call, .on_message = on_split, .on_writable = split_on)
 ON_CALL(on_join_call, .on_message = on_join, .on_half_close = on_join_end)
 ON_CALL(on_chat_call, .on_message = on_chat, .on_half_close = on_chat_end, .on_writable = chat_on)

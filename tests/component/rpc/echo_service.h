@@ -2,7 +2,8 @@
  * The service that the tests of rpc/ call, covey.test.Echo.
  *
  * Unary answers its request ("fail" fails it with NOT_FOUND, "hold" never answers, "die" sends
- * nothing and finishes OK, "large" is answered by more than the limit, "work" after 5 ms of work).
+ * nothing and finishes OK, "large" is answered by more than the limit, "work" after 5 ms of work,
+ * "bits" after count times as much, each at a turn of its own).
  * Split sends count notes of payload's size (as fast as flow control allows). Join answers with the
  * number of notes and the sum of their payloads; "fail" ends it, "pause" stops its reading. Chat
  * answers each note; "pause" stops its reading. Mend is a Chat that mends texts and answers

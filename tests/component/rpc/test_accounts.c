@@ -155,6 +155,40 @@ static void caller__with_many_calls__is_served_in_turn_with_others(void)
     fixture_stop(&fixture);
 }
 
+/* A call that takes long has its turns, and others theirs in between. */
+static void call__that_goes_on_bit_by_bit__lets_others_in(void)
+{
+    struct fixture fixture;
+    struct client longer;
+    struct client other;
+    fixture_init(&fixture);
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    TEST_EQUAL(answer(&fixture, &other, "alice", "warm", 0), RPC_OK);
+    begin(&fixture, &longer, "hog", "Unary");
+    TEST_EQUAL(client_send(&longer, "bits", MANY, 0), COVEY_OK);
+    rpc_call_half_close(longer.call);
+    for (int i = 0; i < 3; i++) {
+        size_t before = fixture.echo.works;
+        TEST_EQUAL(answer(&fixture, &other, "alice", "hello", 0), RPC_OK);
+        TEST_TRUE(fixture.echo.works - before < 10);
+    }
+    TEST_TRUE(!longer.ended);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &longer));
+    TEST_EQUAL(longer.code, RPC_OK);
+    TEST_EQUAL_STRING(longer.last_text, "done");
+    TEST_EQUAL(fixture.echo.works, MANY);
+    /* One that is given up has no more turns. */
+    begin(&fixture, &longer, "hog", "Unary");
+    TEST_EQUAL(client_send(&longer, "bits", MANY, 0), COVEY_OK);
+    rpc_call_half_close(longer.call);
+    TEST_EQUAL(answer(&fixture, &other, "alice", "hello", 0), RPC_OK);
+    rpc_call_cancel(longer.call);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &longer));
+    TEST_EQUAL(answer(&fixture, &other, "alice", "hello", 0), RPC_OK);
+    TEST_TRUE(fixture.echo.works < MANY + 30);
+    fixture_stop(&fixture);
+}
+
 /* Another connection, beside the fixture's. */
 static struct rpc_channel *connect_too(struct fixture *fixture)
 {
@@ -245,6 +279,7 @@ static const struct test_case cases[] = {
     TEST_CASE(caller__that_holds_all_it_may__leaves_others_theirs),
     TEST_CASE(caller__with_as_many_calls_as_it_may__is_refused_more),
     TEST_CASE(caller__with_many_calls__is_served_in_turn_with_others),
+    TEST_CASE(call__that_goes_on_bit_by_bit__lets_others_in),
     TEST_CASE(server__with_all_its_places_taken__evicts_who_is_idle_and_has_most),
     TEST_CASE(server__with_all_its_places_in_use__refuses_all_but_the_trusted),
     TEST_CASE(caller__with_as_many_connections_as_it_may__is_refused_more),
