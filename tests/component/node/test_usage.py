@@ -31,6 +31,8 @@ def main():
         (to + ["--lifeline-fd", "x"], "--lifeline-fd takes"),
         (to + ["--join-token-file", "/nonexistent/token"], "/nonexistent/token"),
         (to + ["something"], "no argument 'something'"),
+        (to + ["--cert", "c.pem"], "--cert and --key go together"),
+        (to + ["--cert", "c.pem", "--key", "c.key"], "--cert needs --ca-file"),
         (["--controller", ""], "empty or too long"),
     ]
     for arguments, says in refused:
