@@ -98,7 +98,7 @@ static void submit__more_than_the_machine_has__is_refused_with_what_there_is(voi
     fresh();
     struct covey_error error = {0};
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof(name), "n%d", i);
         (void)add(name, "m", 8, 4 * GIB, 0, 2);
     }
@@ -300,8 +300,8 @@ static void make_world(struct world *world, uint64_t *seed)
             world->left[world->machine[i]] = world->memory[i];
     }
     for (uint32_t i = 0; i < world->nodes; i++) {
-        char name[8];
-        char machine[8];
+        char name[16];
+        char machine[16];
         (void)snprintf(name, sizeof(name), "n%u", i);
         (void)snprintf(machine, sizeof(machine), "m%u", world->machine[i]);
         (void)add(name, machine, world->slots[i], world->memory[i] * GIB, 0, 0);
@@ -357,7 +357,7 @@ static void next__random_machines__as_by_brute_force(void)
         fresh();
         make_world(&world, &seed);
         for (int i = 0; i < 3; i++) {
-            char name[8];
+            char name[16];
             struct wish wish;
             const struct sched_placement *placement = NULL;
             (void)snprintf(name, sizeof(name), "F%d", i);
@@ -402,7 +402,7 @@ static void events__random_cpus__none_twice_and_all_come_back(void)
     (void)add("n2", "m", 64, GIB, 0, 8);
     (void)add("n3", "m", 64, GIB, 6, 2);
     for (int event = 0; event < 20000; event++) {
-        char name[8];
+        char name[16];
         uint32_t i = cluster_random(&seed, FLARES);
         (void)snprintf(name, sizeof(name), "F%u", i);
         if (held[i].runs) {
@@ -440,7 +440,7 @@ static void events__random_cpus__none_twice_and_all_come_back(void)
         TEST_TRUE(milli <= 1000 * CPUS);
     }
     for (uint32_t i = 0; i < FLARES; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof(name), "F%u", i);
         if (held[i].runs)
             TEST_EQUAL(sched_release(sched, name), COVEY_OK);
