@@ -362,6 +362,8 @@ static void isend__receiver_is_full__queues_and_keeps_order(void)
     world_run(&world, flood, NULL);
 }
 
+/* The context's patience, which is short, is that of allocations; transfers, which must not fail,
+ * have the communicator's. */
 static void fill_memory(struct covey_ctx *ctx, void *data)
 {
     (void)data;
@@ -369,6 +371,7 @@ static void fill_memory(struct covey_ctx *ctx, void *data)
     enum { MOST = 64, LENGTH = 3 << 20 };
     struct covey_buf *bufs[MOST] = {0};
     char *bytes = malloc(LENGTH);
+    covey_comm_set_timeout(comm, 60 * COVEY_NS_PER_S);
     WORLD_OK(covey_barrier(comm));
     if (covey_rank(ctx) == 0) {
         int count = 0;
