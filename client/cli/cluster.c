@@ -32,7 +32,7 @@
 #define POLL_MOST_NS  (100 * COVEY_NS_PER_MS)
 /* Up to so many nodes the controller's own defaults, 250 ms and 5 s, are right. */
 #define NODES_FEW         50
-#define HEARTBEAT_NODE_MS 5
+#define HEARTBEAT_NODE_MS 25
 #define PREPARE_NODE_MS   100
 #define MAX_ARGUMENTS     24
 
@@ -212,7 +212,8 @@ static enum covey_status say_ended(const struct cli_cluster *cluster,
                            line);
 }
 
-/* Many nodes on one machine make each other slow: what is late is not lost yet. */
+/* Many nodes on one machine make each other slow: what is late is not lost yet. The kernel shares
+ * cpus by session, and an agent has one with its node's workers: it may wait for seconds. */
 static void add_patience(struct arguments *arguments, uint32_t nodes)
 {
     if (nodes <= NODES_FEW)
