@@ -239,6 +239,27 @@ enum covey_status covey_client_get_flare(struct covey_client *client, const char
     return finish_blocking(status, &blocking, found, error);
 }
 
+enum covey_status covey_client_measure_flare_start(struct covey_client *client, const char *id,
+                                                   const struct covey_start *start,
+                                                   struct covey_error *error)
+{
+    Covey__V1__GetFlareRequest request = COVEY__V1__GET_FLARE_REQUEST__INIT;
+    request.id = text_of(id);
+    request.usage = true;
+    return begin(client, &get_flare, &request.base, start, error);
+}
+
+enum covey_status covey_client_measure_flare(struct covey_client *client, const char *id,
+                                             int64_t timeout_ns, struct covey_flare **found,
+                                             struct covey_error *error)
+{
+    struct blocking blocking;
+    enum covey_status status = blocking_begin(client, timeout_ns, &blocking, error);
+    if (!status)
+        status = covey_client_measure_flare_start(client, id, &blocking.start, error);
+    return finish_blocking(status, &blocking, found, error);
+}
+
 enum covey_status covey_client_list_flares_start(struct covey_client *client,
                                                  const struct covey_flare_filter *filter,
                                                  const struct covey_start *start,

@@ -204,6 +204,8 @@ static const struct covey_worker *workers_of(struct client_arena *arena, Covey__
             .started_at_ns = time_of(from[i]->started_at),
             .ended_at_ns = time_of(from[i]->ended_at),
             .result_bytes = from[i]->result_bytes,
+            .cpu_time_ns = from[i]->cpu_time ? duration_of(from[i]->cpu_time) : -1,
+            .memory_bytes = from[i]->memory_bytes,
         };
     return workers;
 }

@@ -3,6 +3,7 @@
 #include "client/cli/flares.h"
 #include "client/cli/ids.h"
 #include "client/cli/simple.h"
+#include "client/cli/workers.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +21,7 @@ struct ps {
     enum covey_flare_state states[MAX_FILTERS];
     struct covey_pair labels[MAX_FILTERS];
     struct covey_flare_filter filter;
+    const char *word; /* that names the one to be shown; NULL: all are listed */
     bool all;
     bool ids_only;
     int sort; /* 1 + the index of the key; 0: as they come */
@@ -91,7 +93,9 @@ static error_t parse_ps(int key, char *argument, struct argp_state *state)
         ps->ids_only = true;
         return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "\"%s\" is one argument too many", argument);
+        if (ps->word)
+            argp_error(state, "\"%s\" is one argument too many", argument);
+        ps->word = argument;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -121,7 +125,9 @@ int cli_ps(int argc, char **argv)
     static const struct argp argp = {
         .options = ps_options,
         .parser = parse_ps,
-        .doc = "Lists flares that have not ended, newest first.",
+        .args_doc = "[FLARE]",
+        .doc = "Lists flares that have not ended, newest first; or shows one with its workers, on "
+               "a terminal until it has ended.",
         .children = children,
     };
     struct ps ps = {.limit = 100};
@@ -137,6 +143,14 @@ int cli_ps(int argc, char **argv)
     int failed = cli_connect_or_fail(&ps.common, &client);
     if (failed)
         return failed;
+    if (ps.word) {
+        char id[CLI_ID_BYTES];
+        int exit_status = cli_id_find_or_fail(client, ps.word, id);
+        if (!exit_status)
+            exit_status = cli_workers_show(client, id, ps.common.json);
+        covey_client_destroy(client);
+        return exit_status;
+    }
     enum covey_status status = list_flares(client, &ps, &error);
     covey_client_destroy(client);
     int unwritten = cli_finish_output();

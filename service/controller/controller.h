@@ -123,6 +123,9 @@ enum covey_status controller_get(struct controller *controller,
                                  bool with_workers, flare_message **flare,
                                  struct covey_error *error) COVEY_MUST_USE;
 
+/* Asks the nodes of a flare that runs what its workers use: what they tell is in later views. */
+void controller_measure(struct controller *controller, const char *id);
+
 /*
  * Answers that take long are made step by step, each of some hundred microseconds: a step is called
  * until it says *done, and only then is there an answer. What is begun is ended, also after a

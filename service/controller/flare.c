@@ -188,6 +188,9 @@ static enum covey_status apply_worker(flare_message *view, const worker_message 
         return COVEY_OK;
     if (change->ended_at && !message_set_time(&worker->ended_at, message_time_ns(change->ended_at)))
         return COVEY_ENOMEM;
+    message_free(worker->cpu_time); /* it uses nothing any more */
+    worker->cpu_time = NULL;
+    worker->memory_bytes = 0;
     worker->state = change->state;
     worker->exit_status = change->exit_status;
     worker->signal = change->signal;

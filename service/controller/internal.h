@@ -98,6 +98,7 @@ struct flare {
     uint32_t share_count;
     struct ended_peer *ended_peers;
     size_t ended_peer_count;
+    int64_t usage_due_ns; /* when nodes may be asked again what its workers use */
     uint8_t secret[SECRET_BYTES];
     struct covey_list active_link; /* on controller.active while it has shares */
     struct covey_list news_link;   /* on controller.news while peers are to be told */
@@ -357,6 +358,12 @@ void ending_tell_peers(struct controller *controller);
 bool ending_is_behind(const struct flare *flare, const failure_message *failure);
 /* Forgets whose end other nodes have not been told. */
 void ending_forget_peers(struct flare *flare);
+
+/* ---- usage.c ---- */
+
+/* Makes what a node has told a part of the view. EPROTO: of ranks that are not its own. ENOMEM. */
+enum covey_status usage_take(const struct share *share, const Covey__V1__Measured *measured,
+                             struct covey_error *error);
 
 /* ---- restart.c ---- */
 

@@ -356,6 +356,13 @@ static enum covey_status flare_gone(struct controller *controller, struct contro
     return COVEY_OK;
 }
 
+static enum covey_status measured(struct controller *controller, struct controller_node *node,
+                                  const Covey__V1__Measured *report, struct covey_error *error)
+{
+    const struct share *share = share_of(controller, node, report->flare_id);
+    return share ? usage_take(share, report, error) : COVEY_OK;
+}
+
 static enum covey_status dispatch(struct controller *controller, struct controller_node *node,
                                   const Covey__V1__AttachRequest *message,
                                   struct covey_error *error)
@@ -380,6 +387,8 @@ static enum covey_status dispatch(struct controller *controller, struct controll
         return host_ended(controller, node, message->host_ended);
     case COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE:
         return flare_gone(controller, node, message->flare_gone);
+    case COVEY__V1__ATTACH_REQUEST__BODY_MEASURED:
+        return measured(controller, node, message->measured, error);
     case COVEY__V1__ATTACH_REQUEST__BODY_REGISTER:
         return covey_error_set(error, COVEY_EPROTO, "it registers twice on one stream");
     case COVEY__V1__ATTACH_REQUEST__BODY__NOT_SET:

@@ -159,6 +159,9 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
     case COVEY__V1__ATTACH_RESPONSE__BODY_PEERS_ENDED:
         flare_peers_ended(agent, response->peers_ended);
         break;
+    case COVEY__V1__ATTACH_RESPONSE__BODY_MEASURE:
+        usage_tell(agent, response->measure->flare_id);
+        break;
     default:
         log_warn("the controller said what this node does not know: is it newer?");
         break;

@@ -324,6 +324,11 @@ void attach_close(struct node *agent);
 /* Says who this node is and what runs on it, first on a stream. */
 bool register_send(struct node *agent);
 
+/* ---- usage.c ---- */
+
+/* Tells the controller what the workers of a flare use now. */
+void usage_tell(struct node *agent, const char *flare_id);
+
 /* ---- fetch.c ---- */
 
 /* Opens a blob, from the cache or the controller; flare_code_ready is called, later or at once. */

@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """The command line as it is typed: ids, outputs, lists, and mistakes."""
+import fcntl
 import os
+import struct
 import subprocess
 import sys
+import termios
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -153,6 +156,45 @@ class Keyboard(SystemTest):
         self.assertEqual(self.complete("wait", "@"), ["@last"])
         self.assertEqual(self.complete("drain", "node"), ["node-1", "node-2"])
         self.assertEqual(self.complete("flare", "-n", "1", "ac"), ["act"])
+
+    def test_ps_on_a_terminal_does_not_wrap(self):
+        """Lines are cut at the terminal's width."""
+        flare_id = self.cluster.flare("-n", "2", "--param", "spin", "--label", "narrow=1", "act")
+        self.cluster.expect(OK, "cancel", flare_id, "--reason", "ä" * 100)
+        self.cluster.expect(CANCELLED, "wait", "-q", flare_id)
+        master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 110, 0, 0))
+        done = subprocess.run([program("covey"), "ps", "--all", "--label", "narrow=1"], stdout=slave, check=True, timeout=60,
+                              env=self.cluster.environment)
+        self.assertEqual(done.returncode, OK)
+        os.close(slave)
+        lines = os.read(master, 65536).decode().splitlines()
+        os.close(master)
+        self.assertEqual(len(lines), 2, lines)
+        self.assertRegex(lines[1], rf"^{flare_id} .*cancelled by uid.*ää\.\.\.$")
+        self.assertLessEqual(len(lines[1].encode()), 110)
+
+    def test_ps_of_one_flare(self):
+        """Its workers with node, process, state, cpu time and memory, as its nodes tell when they are asked."""
+        flare_id = self.cluster.flare("-n", "10", "--param", "spin", "act")
+        self.cluster.wait_logs(flare_id, "is at work", 10)
+
+        def worked():
+            flare = self.cluster.expect(OK, "ps", "--json", flare_id).last()
+            times = [float(worker_.get("cpu_time", "0s")[:-1]) for worker_ in flare["workers"]]
+            return all(time > 0.05 for time in times) and flare
+        flare = wait_for(worked, "cpu time of every worker", 60)
+        for worker_ in flare["workers"]:
+            self.assertGreater(int(worker_["memory_bytes"]), 4096)
+        lines = self.cluster.expect(OK, "ps", flare_id).out.splitlines()
+        self.assertRegex(lines[0], rf"^{flare_id}: running, 10 workers of act, tenant uid:[0-9]+, for ")
+        for worker_, line in zip(flare["workers"], lines[2:]):
+            self.assertRegex(line, rf"^ +{worker_['rank']}  {worker_['node']} +{worker_['pid']}  running +[0-9.]+ s +[0-9.]+ [KM]iB$")
+        self.cluster.expect(OK, "cancel", flare_id)
+        self.cluster.expect(CANCELLED, "wait", "-q", flare_id)
+        out = self.cluster.expect(OK, "ps", flare_id).out
+        self.assertRegex(out, rf"^{flare_id}: cancelled, 10 workers of act, .*\ncancelled by ")
+        self.assertRegex(out, r"(?m)^ +9  node-[12] +[0-9]+  stopped +- +-")
 
     def test_habits_of_other_programs(self):
         for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):

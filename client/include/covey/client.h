@@ -241,6 +241,19 @@ COVEY_API enum covey_status covey_client_get_flare_start(struct covey_client *cl
                                                          const struct covey_start *start,
                                                          struct covey_error *error) COVEY_MUST_USE;
 
+/*
+ * As covey_client_get_flare, and asks its nodes what its workers use. The flare has what they told
+ * last; what they tell now is there in the next one, a moment later.
+ */
+COVEY_API enum covey_status covey_client_measure_flare(struct covey_client *client, const char *id,
+                                                       int64_t timeout_ns,
+                                                       struct covey_flare **flare,
+                                                       struct covey_error *error) COVEY_MUST_USE;
+COVEY_API enum covey_status
+covey_client_measure_flare_start(struct covey_client *client, const char *id,
+                                 const struct covey_start *start,
+                                 struct covey_error *error) COVEY_MUST_USE;
+
 /* A page of flares, newest first. filter may be NULL. Frees: covey_flare_list_free. */
 COVEY_API enum covey_status covey_client_list_flares(struct covey_client *client,
                                                      const struct covey_flare_filter *filter,

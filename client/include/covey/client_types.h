@@ -215,6 +215,8 @@ struct covey_worker {
     int64_t started_at_ns;
     int64_t ended_at_ns;
     uint64_t result_bytes;
+    int64_t cpu_time_ns;   /* of covey_client_measure_flare; -1: not known, as is */
+    uint64_t memory_bytes; /* its own */
 };
 
 /* When a flare passed each step. */

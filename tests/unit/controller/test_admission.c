@@ -188,12 +188,54 @@ static void submit__inline_definition__survives_a_restart_and_is_not_deployed(vo
     core_stop(&core);
 }
 
+static enum covey_status tell_usage(uint32_t rank)
+{
+    Covey__V1__WorkerUsage worker = COVEY__V1__WORKER_USAGE__INIT;
+    Covey__V1__WorkerUsage *workers[] = {&worker};
+    Covey__V1__Measured measured = COVEY__V1__MEASURED__INIT;
+    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
+    worker.rank = rank;
+    worker.cpu_ns = 3 * S;
+    worker.memory_bytes = 4096;
+    measured.flare_id = id;
+    measured.workers = workers;
+    measured.n_workers = 1;
+    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_MEASURED;
+    message.measured = &measured;
+    return core_say(&core, &a, &message, false);
+}
+
+static void measured__of_its_own_ranks__is_shown(void)
+{
+    core_start(&core);
+    attach();
+    begin();
+    flare_message *flare = core_flare(&core, id);
+    TEST_TRUE(flare->workers[2]->cpu_time == NULL);
+    message_free(flare);
+    TEST_EQUAL(tell_usage(2), COVEY_OK);
+    TEST_EQUAL(tell_usage(4), COVEY_OK); /* set aside, as every report that cannot be taken */
+    TEST_EQUAL(tell_usage(UINT32_MAX), COVEY_OK);
+    flare = core_flare(&core, id);
+    TEST_TRUE(flare->workers[1]->cpu_time == NULL);
+    TEST_REQUIRE(flare->workers[2]->cpu_time != NULL);
+    TEST_EQUAL(flare->workers[2]->cpu_time->seconds, 3);
+    TEST_EQUAL(flare->workers[2]->memory_bytes, 4096);
+    message_free(flare);
+    TEST_EQUAL(core_worker_ended(&core, &a, id, 2, 0), COVEY_OK);
+    flare = core_flare(&core, id);
+    TEST_TRUE(flare->workers[2]->cpu_time == NULL && flare->workers[2]->memory_bytes == 0);
+    message_free(flare);
+    core_stop(&core);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(submit__agents_are_not_back_after_a_restart__queued),
     TEST_CASE(submit__node_drained_or_down__queued_until_it_is_forgotten),
     TEST_CASE(submit__more_than_is_known__waits_where_it_says_so),
     TEST_CASE(submit__inline_definition__survives_a_restart_and_is_not_deployed),
     TEST_CASE(plan__no_limit_given__estimates_from_what_ran_before),
+    TEST_CASE(measured__of_its_own_ranks__is_shown),
     {0},
 };
 
