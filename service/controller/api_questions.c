@@ -108,9 +108,8 @@ static void reply_list(struct question *question)
 static enum covey_status begin_get(struct question *question, struct covey_error *error)
 {
     const Covey__V1__GetFlareRequest *request = question->request;
-    enum covey_status status =
-        controller_view(question->api->controller, &question->caller, request->id,
-                        &question->viewing, error);
+    enum covey_status status = controller_view(question->api->controller, &question->caller,
+                                               request->id, &question->viewing, error);
     if (!status && request->usage)
         controller_measure(question->api->controller, request->id);
     return status;

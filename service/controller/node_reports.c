@@ -115,25 +115,25 @@ static enum covey_status prepare_failed(struct controller *controller, struct co
     return COVEY_OK;
 }
 
-/* "ranks 0 to 7 on node-1" */
+/* "ranks 0-2, 5 on node-1": neighbours in the report that are neighbours in rank are one range. */
 static void describe_start(const Covey__V1__WorkersStarted *report, const char *node, char *text,
                            size_t size_bytes)
 {
-    uint32_t first = UINT32_MAX;
-    uint32_t last = 0;
-    for (size_t i = 0; i < report->n_workers; i++) {
-        first = report->workers[i]->rank < first ? report->workers[i]->rank : first;
-        last = report->workers[i]->rank > last ? report->workers[i]->rank : last;
+    char ranks[96] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < report->n_workers && used + 32 < sizeof ranks;) {
+        uint32_t first = report->workers[i]->rank;
+        uint32_t last = first;
+        for (i++; i < report->n_workers && report->workers[i]->rank == last + 1; i++)
+            last++;
+        used += covey_text_print(ranks + used, sizeof ranks - used, used ? ", %u" : "%u", first);
+        if (last != first)
+            used += covey_text_print(ranks + used, sizeof ranks - used, "-%u", last);
+        if (i < report->n_workers && used + 32 >= sizeof ranks)
+            used += covey_text_print(ranks + used, sizeof ranks - used, "...");
     }
-    if (report->n_workers == 0)
-        (void)covey_text_print(text, size_bytes, "%s", node);
-    else if (first == last)
-        (void)covey_text_print(text, size_bytes, "rank %u on %s", first, node);
-    else if (last - first + 1 == report->n_workers)
-        (void)covey_text_print(text, size_bytes, "ranks %u to %u on %s", first, last, node);
-    else
-        (void)covey_text_print(text, size_bytes, "%zu ranks from %u to %u on %s", report->n_workers,
-                               first, last, node);
+    const char *word = report->n_workers == 1 ? "rank " : report->n_workers ? "ranks " : "";
+    (void)covey_text_print(text, size_bytes, "%s%s%s%s", word, ranks, used ? " on " : "", node);
 }
 
 static enum covey_status workers_started(struct controller *controller,

@@ -1,4 +1,5 @@
-/* What the workers of a flare use: asked of its nodes when a user asks, and kept in its view alone. */
+/* What the workers of a flare use: asked of its nodes when a user asks, and kept in its view alone.
+ */
 #include "base/clock.h"
 #include "base/error.h"
 #include "service/controller/internal.h"

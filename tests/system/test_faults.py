@@ -5,7 +5,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import FAILED, OK, SLOWNESS, Process, SystemTest, example, only, wait_for, worker
+from covey_system import FAILED, OK, SLOWNESS, UNPLACEABLE, Process, SystemTest, example, only, wait_for, worker
 
 ACT = worker("act.so")
 WORKERS = 16
@@ -156,6 +156,22 @@ class Restarts(SystemTest):
         self.cluster.kill(controller)
         self.cluster.respawn(controller)
         self.assert_goes_on()
+
+    def test_controller_before_its_agents_are_back(self):
+        """A flare that comes meanwhile is queued: its nodes are known, and may come back."""
+        agents = self.cluster.agents()
+        controller = self.cluster.controller()
+        for process in (*agents, controller):
+            self.cluster.kill(process)
+        self.cluster.respawn(controller)
+        wait_for(lambda: self.cluster.covey("nodes").code == OK, "the controller", 30)
+        early = self.cluster.flare("-n", "16", "--param", "exchange 10", "act")
+        self.assertEqual(self.cluster.expect(OK, "ps", "--json", early).last()["state"], "QUEUED")
+        self.assert_message(self.cluster.covey("flare", "-n", "17", "act"), UNPLACEABLE, "17 slots, all known nodes have 16 together")
+        for agent in agents:
+            self.cluster.respawn(agent)
+        self.assert_goes_on()
+        self.assert_ended(self.cluster, early, "SUCCEEDED", OK)
 
     def test_controller_while_a_flare_ends(self):
         """What happens while there is no controller is told when there is one again."""

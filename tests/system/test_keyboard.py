@@ -9,7 +9,7 @@ import termios
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, SystemTest, program, wait_for, worker
+from covey_system import BAD_INPUT, CANCELLED, FAILED, OK, UNPLACEABLE, SystemTest, program, wait_for, worker
 
 ACT = worker("act.so")
 
@@ -71,7 +71,7 @@ class Keyboard(SystemTest):
 
     def test_events_name_ranks(self):
         out = self.cluster.expect(OK, "watch", self.ended("-n", "3", "--param", "echo")).out
-        self.assertRegex(out, r"(?m)workers_started +(ranks? 0.*) on node-[12]")
+        self.assertRegex(out, r"(?m)workers_started +ranks? [0-9][0-9, -]* on node-[12]$")
         for rank in range(3):
             self.assertRegex(out, rf"(?m) rank {rank}$")
 
@@ -195,6 +195,13 @@ class Keyboard(SystemTest):
         out = self.cluster.expect(OK, "ps", flare_id).out
         self.assertRegex(out, rf"^{flare_id}: cancelled, 10 workers of act, .*\ncancelled by ")
         self.assertRegex(out, r"(?m)^ +9  node-[12] +[0-9]+  stopped +- +-")
+
+    def test_run_of_its_own_fails_fast(self):
+        """A private cluster is made to measure: what it could never hold is refused, and nothing is left."""
+        sandbox = self.sandbox()
+        done = sandbox.covey("run", "-q", "-n", "2", "--memory", "1000T", ACT)
+        self.assert_message(done, UNPLACEABLE, "2 workers need 2 PiB of memory, all known nodes have ")
+        self.assert_quiet(sandbox)
 
     def test_habits_of_other_programs(self):
         for arguments in (["-h"], ["run", "-h"], ["ps", "-h"], ["up", "-h"]):
