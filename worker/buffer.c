@@ -26,6 +26,10 @@ enum covey_status covey_buf_alloc(struct covey_ctx *ctx, size_t length_bytes,
     if (length_bytes == 0)
         return context_fail(ctx, COVEY_EINVAL, "buf_alloc: a buffer has at least one byte");
     struct engine *engine = ctx->engine;
+    if (length_bytes > memory_most_bytes(&engine->memory))
+        return context_fail(ctx, COVEY_ELIMIT,
+                            "buf_alloc: %zu bytes, and the node's memory has %llu", length_bytes,
+                            (unsigned long long)memory_most_bytes(&engine->memory));
     struct engine_wait wait;
     engine_wait_start(&wait, engine, engine->timeout_ns);
     struct descriptor_block block;
@@ -77,11 +81,8 @@ enum covey_status covey_send_buf(struct covey_comm *comm, struct covey_buf *buf,
     struct engine_wait wait;
     engine_wait_start(&wait, ctx->engine, comm->core->timeout_ns);
     status = engine_wait_request(&request, &wait);
-    if (!request.done)
-        engine_cancel(&request);
-    if (status == COVEY_ETIMEOUT)
-        return context_fail(ctx, status, "send to rank %d: not matched in time", destination);
-    return status;
+    engine_cancel(&request, status);
+    return status ? context_explain(&request, status) : COVEY_OK;
 }
 
 enum covey_status covey_recv_buf(struct covey_comm *comm, struct covey_buf **buf, int source,
@@ -100,12 +101,9 @@ enum covey_status covey_recv_buf(struct covey_comm *comm, struct covey_buf **buf
     struct engine_wait wait;
     engine_wait_start(&wait, ctx->engine, comm->core->timeout_ns);
     status = engine_wait_request(&request, &wait);
-    if (!request.done)
-        engine_cancel(&request);
-    if (status == COVEY_ETIMEOUT)
-        return context_fail(ctx, status, "receive: nothing came in time");
+    engine_cancel(&request, status);
     if (status)
-        return status;
+        return context_explain(&request, status);
     if (message) {
         message->source = request.peer;
         message->tag = request.tag;

@@ -23,6 +23,6 @@ void covey_comm_free(struct covey_comm *comm)
     if (!comm || comm == comm->ctx->world || comm == comm->ctx->pack)
         return;
     covey_list_remove(&comm->link);
-    comm_destroy(comm->core);
+    comm_free(comm->core);
     free(comm);
 }

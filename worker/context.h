@@ -46,6 +46,10 @@ enum covey_status context_comm_create(struct covey_ctx *ctx, uint64_t id, const 
 enum covey_status context_buf_create(struct covey_ctx *ctx, const struct descriptor_block *block,
                                      struct covey_buf **buf) COVEY_MUST_USE;
 
+/* Sets the text of what a request failed with; returns status. */
+enum covey_status context_explain(const struct request *request,
+                                  enum covey_status status) COVEY_MUST_USE;
+
 /* The text of the last failure becomes this; returns status. */
 #define context_fail(ctx, ...) engine_fail((ctx)->engine, __VA_ARGS__)
 

@@ -35,22 +35,32 @@ static enum covey_status check_receive(struct covey_comm *comm, const void *byte
     return COVEY_OK;
 }
 
-/* The text of what a request failed with. */
-static enum covey_status explain(const struct request *request, enum covey_status status)
+enum covey_status context_explain(const struct request *request, enum covey_status status)
 {
-    struct comm *comm = request->channel->comm;
-    struct engine *engine = comm->engine;
+    struct engine *engine = request->channel->comm->engine;
+    bool sends = request->kind == REQUEST_SEND;
+    if (request->gave_up)
+        return engine_fail(engine, status, "%s rank %d: that rank gave up %s: %s",
+                           sends ? "send to" : "receive from", request->peer,
+                           sends ? "receiving" : "sending", covey_status_text(status));
     if (status == COVEY_EPEER)
         (void)!engine_can_come(request->channel, request->peer);
     if (status == COVEY_ETRUNCATED)
         return engine_fail(engine, status, "a message of %llu bytes, the buffer has %llu",
                            (unsigned long long)request->length, (unsigned long long)request->size);
+    if (status == COVEY_ELIMIT)
+        return engine_fail(engine, status,
+                           "recv_buf: a message of %llu bytes, and the node's memory has %llu; it "
+                           "can still be received by recv",
+                           (unsigned long long)request->length,
+                           (unsigned long long)memory_most_bytes(&engine->memory));
     if (status != COVEY_ETIMEOUT)
         return status;
-    const char *what = request->kind == REQUEST_SEND ? "send to" : "receive from";
+    const char *what = sends ? "send to" : "receive from";
     if (request->peer == ENGINE_ANY)
         return engine_fail(engine, status, "receive from any: nothing came in time");
-    return engine_fail(engine, status, "%s rank %d: not matched in time", what, request->peer);
+    return engine_fail(engine, status, "%s rank %d: not %s in time", what, request->peer,
+                       request->far_cookie ? "finished" : "matched");
 }
 
 static enum covey_status finish(struct request *request, struct engine_wait *wait)
@@ -58,9 +68,8 @@ static enum covey_status finish(struct request *request, struct engine_wait *wai
     enum covey_status status = engine_wait_request(request, wait);
     if (!status)
         return COVEY_OK;
-    if (!request->done)
-        engine_cancel(request);
-    return explain(request, status);
+    engine_cancel(request, status);
+    return context_explain(request, status);
 }
 
 static void describe(const struct request *request, struct covey_message *message)
@@ -125,14 +134,14 @@ enum covey_status covey_sendrecv(struct covey_comm *comm, const void *send_bytes
     status = engine_send_start(&comm->core->user, &send, (uint32_t)destination, send_tag, 0,
                                send_bytes, NULL, send_length_bytes);
     if (status) {
-        engine_cancel(&receive);
+        engine_cancel(&receive, status);
         return status;
     }
     struct engine_wait wait;
     engine_wait_start(&wait, comm->ctx->engine, comm->core->timeout_ns);
     status = finish(&send, &wait);
     if (status) {
-        engine_cancel(&receive);
+        engine_cancel(&receive, status);
         return status;
     }
     status = finish(&receive, &wait);
@@ -203,6 +212,7 @@ enum covey_status covey_isend(struct covey_comm *comm, const void *bytes, size_t
         engine_request_free(comm->ctx->engine, request);
         return status;
     }
+    comm_hold(comm->core);
     *out = (struct covey_request *)request;
     return COVEY_OK;
 }
@@ -224,6 +234,7 @@ enum covey_status covey_irecv(struct covey_comm *comm, void *bytes, size_t size_
         engine_request_free(comm->ctx->engine, request);
         return status;
     }
+    comm_hold(comm->core);
     *out = (struct covey_request *)request;
     return COVEY_OK;
 }
@@ -236,22 +247,31 @@ static enum covey_status take_result(struct covey_request **handle, struct covey
     if (request->kind == REQUEST_RECEIVE && (!status || status == COVEY_ETRUNCATED))
         describe(request, message);
     if (status)
-        (void)!explain(request, status);
-    engine_request_free(request->channel->comm->engine, request);
+        (void)!context_explain(request, status);
+    struct comm *comm = request->channel->comm;
+    engine_request_free(comm->engine, request);
+    comm_release(comm);
     *handle = NULL;
     return status;
+}
+
+/* As covey_wait, in a wait that may have begun with other requests. */
+static enum covey_status wait_one(struct covey_request **handle, struct engine_wait *wait,
+                                  struct covey_message *message)
+{
+    struct request *request = &(*handle)->core;
+    engine_wait_limit(wait, request->channel->comm->timeout_ns);
+    enum covey_status status = engine_wait_request(request, wait);
+    return request->done ? take_result(handle, message) : context_explain(request, status);
 }
 
 enum covey_status covey_wait(struct covey_request **handle, struct covey_message *message)
 {
     if (!*handle)
         return COVEY_OK;
-    struct request *request = &(*handle)->core;
-    struct comm *comm = request->channel->comm;
     struct engine_wait wait;
-    engine_wait_start(&wait, comm->engine, comm->timeout_ns);
-    enum covey_status status = engine_wait_request(request, &wait);
-    return request->done ? take_result(handle, message) : explain(request, status);
+    engine_wait_start(&wait, (*handle)->core.channel->comm->engine, 0);
+    return wait_one(handle, &wait, message);
 }
 
 enum covey_status covey_test(struct covey_request **handle, struct covey_message *message)
@@ -267,8 +287,13 @@ enum covey_status covey_test(struct covey_request **handle, struct covey_message
 enum covey_status covey_wait_all(struct covey_request **requests, size_t count)
 {
     enum covey_status first = COVEY_OK;
+    struct engine_wait wait = {0};
     for (size_t i = 0; i < count; i++) {
-        enum covey_status status = covey_wait(&requests[i], NULL);
+        if (!requests[i])
+            continue;
+        if (!wait.engine)
+            engine_wait_start(&wait, requests[i]->core.channel->comm->engine, 0);
+        enum covey_status status = wait_one(&requests[i], &wait, NULL);
         if (status == COVEY_ETIMEOUT && requests[i])
             return status;
         if (status && !first)

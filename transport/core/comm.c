@@ -60,6 +60,8 @@ enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t
     comm->engine = engine;
     comm->id = id;
     comm->first_death = UINT32_MAX;
+    comm->broken_by = UINT32_MAX;
+    covey_list_push_back(&engine->comms, &comm->link);
     comm->size = size;
     comm->timeout_ns = engine->timeout_ns;
     enum covey_status status = COVEY_ENOMEM;
@@ -90,6 +92,7 @@ void comm_destroy(struct comm *comm)
 {
     if (!comm)
         return;
+    covey_list_remove(&comm->link);
     engine_channel_close(comm->engine, &comm->user);
     engine_channel_close(comm->engine, &comm->collective);
     free(comm->ranks);
@@ -99,6 +102,24 @@ void comm_destroy(struct comm *comm)
     free(comm->node_members);
     free(comm->place);
     free(comm);
+}
+
+void comm_free(struct comm *comm)
+{
+    comm->freed = true;
+    if (comm->requests == 0)
+        comm_destroy(comm);
+}
+
+void comm_hold(struct comm *comm)
+{
+    comm->requests++;
+}
+
+void comm_release(struct comm *comm)
+{
+    if (--comm->requests == 0 && comm->freed)
+        comm_destroy(comm);
 }
 
 static uint64_t mix(uint64_t value)
@@ -120,11 +141,14 @@ bool comm_takes(struct channel *channel, struct message *message)
     const struct descriptor_header *header = &message->descriptor.header;
     if (channel != &comm->collective || header->tag != COMM_TAG_BROKEN)
         return false;
-    if (!comm->broken) {
+    bool sure = header->argument & COMM_SURE;
+    if (!transfer_is_void(header) && (!comm->broken || (sure && !comm->broken_sure))) {
         uint32_t culprit = (uint32_t)header->argument;
-        bool mismatch = (uint32_t)(header->argument >> 32) == (uint32_t)-COVEY_EMISMATCH;
-        comm->broken = mismatch ? COVEY_EMISMATCH : COVEY_EPEER;
-        comm->broken_by = culprit < comm->size ? culprit : message->member;
+        int status = -(int)(header->argument >> 32 & 0x7fffffff);
+        bool known = status == COVEY_EMISMATCH || status == COVEY_ETIMEOUT;
+        comm->broken = known ? (enum covey_status)status : COVEY_EPEER;
+        comm->broken_by = culprit < comm->size ? culprit : UINT32_MAX;
+        comm->broken_sure = sure;
     }
     engine_message_free(comm->engine, message);
     return true;
@@ -132,10 +156,18 @@ bool comm_takes(struct channel *channel, struct message *message)
 
 enum covey_status comm_broken(struct comm *comm)
 {
+    struct engine *engine = comm->engine;
+    if (comm->broken_by == UINT32_MAX)
+        return engine_fail(engine, comm->broken == COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER,
+                           "a collective of this communicator failed before");
     uint32_t rank = comm->ranks[comm->broken_by];
-    if (comm->broken == COVEY_EPEER && engine_check_rank(comm->engine, rank) != COVEY_OK)
-        return comm->broken;
-    return engine_fail(comm->engine, comm->broken,
+    if (comm->broken == COVEY_ETIMEOUT)
+        return engine_fail(engine, COVEY_EPEER,
+                           "a collective of this communicator timed out before: %s rank %u",
+                           comm->broken_sure ? "it waited for" : "it heard nothing from", rank);
+    if (comm->broken == COVEY_EPEER && engine_check_rank(engine, rank) != COVEY_OK)
+        return COVEY_EPEER;
+    return engine_fail(engine, comm->broken,
                        "a collective of this communicator failed at rank %u%s", rank,
                        comm->broken == COVEY_EMISMATCH ? ": its members do not agree" : "");
 }
@@ -199,6 +231,22 @@ static bool has_arrived(const struct comm *comm, uint32_t endpoint)
     uint64_t number = atomic_load_explicit(&arrival->number, memory_order_acquire);
     return atomic_load_explicit(&arrival->communicator, memory_order_relaxed) == comm->id &&
            number >= comm->collectives;
+}
+
+uint32_t comm_missing(const struct comm *comm, uint32_t guess)
+{
+    uint32_t missing = UINT32_MAX;
+    for (uint32_t member = 0; member < comm->size; member++) {
+        uint32_t endpoint;
+        if (!arena_local_of(comm->engine->arena, comm->ranks[member], &endpoint) ||
+            has_arrived(comm, endpoint))
+            continue;
+        if (member == guess)
+            return guess;
+        if (missing == UINT32_MAX)
+            missing = member;
+    }
+    return missing;
 }
 
 /* Lists ranks of this node, as many as fit. */

@@ -5,6 +5,7 @@
 #include "transport/core/engine.h"
 
 struct comm {
+    struct covey_list link; /* engine->comms */
     struct engine *engine;
     uint64_t id;
     uint32_t size;
@@ -25,8 +26,11 @@ struct comm {
 
     uint64_t children;        /* splits so far */
     uint64_t collectives;     /* so far */
-    enum covey_status broken; /* by a failed collective; then why */
-    uint32_t broken_by;       /* the member at fault, as far as is known */
+    uint32_t requests;        /* of the user's that are not freed yet */
+    bool freed;               /* by the user; goes with the last request */
+    enum covey_status broken; /* by a failed collective; then why: EPEER, EMISMATCH, ETIMEOUT */
+    uint32_t broken_by;       /* the member at fault, as far as is known, or UINT32_MAX */
+    bool broken_sure;         /* who is at fault is known, not guessed */
     bool told;                /* the other members, or those of this node */
     uint32_t deaths_seen;     /* the engine's ends_seen when first_death was found out */
     uint64_t deaths_of;       /* and for which collective */
@@ -37,15 +41,28 @@ struct comm {
 enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t *ranks,
                               uint32_t size, struct comm **comm) COVEY_MUST_USE;
 
-/* Drops what is unreceived. NULL is harmless. */
+/* Drops what is unreceived. Of requests there must be none left that anybody will look at. NULL is
+ * harmless. */
 void comm_destroy(struct comm *comm);
 
+/* The user needs it no more: destroys it, now or with the last of its requests. */
+void comm_free(struct comm *comm);
+
+/* One more request of the user's, one less; the latter may be the end of it. */
+void comm_hold(struct comm *comm);
+void comm_release(struct comm *comm);
+
 /* The tag of the message, in the channel of collectives, that one has failed; argument is minus
- * the status << 32 | the member at fault. */
+ * the status << 32 | the member at fault, with COMM_SURE where that is known. */
 #define COMM_TAG_BROKEN (-3)
+#define COMM_SURE       (UINT64_C(1) << 63)
 
 /* This member has come to its next collective: for the text of others' timeouts. */
 void comm_arrive(struct comm *comm);
+
+/* A member of this node that has not come to the present collective, `guess` before others; or
+ * UINT32_MAX. */
+uint32_t comm_missing(const struct comm *comm, uint32_t guess);
 
 /* Sets the engine's text to who has and who has not come to the present collective. */
 void comm_name_missing(struct comm *comm, const char *name);
@@ -60,7 +77,7 @@ bool comm_takes(struct channel *channel, struct message *message);
  */
 uint32_t comm_first_death(struct comm *comm);
 
-/* The status and text of a communicator that is broken. */
+/* EPEER or EMISMATCH and the text of a communicator that is broken. */
 enum covey_status comm_broken(struct comm *comm) COVEY_MUST_USE;
 
 /* The id of a communicator that is made from another. */

@@ -17,7 +17,8 @@ enum descriptor_kind {
     DESCRIPTOR_OFFER,       /* matched; the payload follows when it is asked for (rendezvous) */
     DESCRIPTOR_ACCEPT,      /* answers an offer: send as much of the payload */
     DESCRIPTOR_DATA,        /* a piece of an accepted payload */
-    DESCRIPTOR_WITHDRAWN,   /* answers an accept: the sender gave up */
+    DESCRIPTOR_WITHDRAWN,   /* the sender gave up: instead of an offer, or after its accept */
+    DESCRIPTOR_REFUSED,     /* the receiver gave up after its accept */
     DESCRIPTOR_CREDIT,      /* payload that was sent without being asked for is consumed */
     DESCRIPTOR_KINDS
 };

@@ -60,6 +60,7 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     covey_list_init(&engine->incoming);
     covey_list_init(&engine->starved);
     covey_list_init(&engine->strays);
+    covey_list_init(&engine->comms);
     covey_list_init(&engine->spare_messages);
     covey_list_init(&engine->spare_requests);
     inbox_open(arena, endpoint, &engine->inbox);
@@ -93,6 +94,9 @@ void engine_destroy(struct engine *engine)
 {
     if (!engine)
         return;
+    covey_list_for_each_safe (at, next, &engine->comms) {
+        comm_destroy(covey_container_of(at, struct comm, link));
+    }
     for (uint32_t i = 0; i <= engine->arena->shape.local_count; i++)
         free_all(&engine->pending[i]);
     covey_list_for_each_safe (node, after, &engine->strays) {
@@ -337,42 +341,67 @@ static void drop_for_ended(struct engine *engine)
     go_on(engine, &released);
 }
 
-static void forget_pending(struct engine *engine, const struct request *request)
+/* Calls visit for each descriptor in a queue until it says that it was the one. */
+static bool find_pending(struct engine *engine,
+                         bool (*visit)(struct engine *, struct pending *, void *), void *data)
 {
     covey_list_for_each (at, &engine->flows.queued) {
         struct flow *flow = covey_container_of(at, struct flow, queued_link);
         covey_list_for_each (node, &flow->queue) {
-            struct pending *pending = (struct pending *)node;
-            if (pending->request == request)
-                pending->request = NULL;
+            if (visit(engine, (struct pending *)node, data))
+                return true;
         }
     }
     for (uint32_t i = 0; engine->pending_count > 0 && i <= engine->arena->shape.local_count; i++) {
         covey_list_for_each (node, &engine->pending[i]) {
-            struct pending *pending = (struct pending *)node;
-            if (pending->request == request)
-                pending->request = NULL;
+            if (visit(engine, (struct pending *)node, data))
+                return true;
         }
     }
+    return false;
 }
 
-void engine_cancel(struct request *request)
+static bool forget(struct engine *engine, struct pending *pending, void *data)
 {
-    struct engine *engine = request->channel->comm->engine;
-    if (request->done)
-        return;
-    covey_list_remove(&request->link);
-    forget_pending(engine, request);
-    transfer_unname(engine, request);
-    if (request->kind == REQUEST_SEND)
-        transfer_drop_window(engine, request);
-    if (request->message)
-        engine_message_free(engine, request->message);
-    if (request->has_block)
-        memory_release(&engine->memory, &request->block);
-    request->message = NULL;
-    request->has_block = false;
-    engine_complete(request, COVEY_ECANCELLED);
+    (void)engine;
+    if (pending->request != data)
+        return false;
+    pending->request = NULL;
+    return true;
+}
+
+void engine_forget(struct request *request)
+{
+    if (!request->done)
+        find_pending(request->channel->comm->engine, forget, request);
+    engine_complete(request, COVEY_OK);
+}
+
+struct withdrawal {
+    const struct request *request;
+    enum covey_status why;
+};
+
+static bool withdraw(struct engine *engine, struct pending *pending, void *data)
+{
+    const struct withdrawal *withdrawal = data;
+    const struct request *request = withdrawal->request;
+    struct descriptor *descriptor = &pending->descriptor;
+    bool offers = descriptor->header.kind == DESCRIPTOR_OFFER && request->cookie != 0 &&
+                  descriptor->header.cookie == request->cookie;
+    if (pending->request != request && !offers)
+        return false;
+    release_block(engine, descriptor);
+    transfer_void(engine, descriptor, withdrawal->why);
+    pending->request = NULL;
+    return true;
+}
+
+bool engine_withdraw_pending(struct engine *engine, const struct request *request,
+                             enum covey_status why)
+{
+    struct withdrawal withdrawal = {.request = request, .why = why};
+    return find_pending(engine, withdraw, &withdrawal);
 }
 
 /* ---- what comes in ---- */
@@ -449,6 +478,22 @@ static void match(struct engine *engine, struct message *message)
         match_arrived(channel, message);
 }
 
+/* Of an offer: it is unmatched, or matched and not yet heard of by the sender, or still on its way.
+ */
+static void handle_withdrawn(struct engine *engine, const struct descriptor *descriptor,
+                             struct message *message)
+{
+    struct channel *channel = find_channel(engine, descriptor->header.communicator);
+    message->descriptor = *descriptor;
+    message->member = channel ? channel->comm->member_of[descriptor->header.source] : UINT32_MAX;
+    if (!channel)
+        covey_list_push_back(&engine->strays, &message->by_peer);
+    else if (message->member == UINT32_MAX)
+        engine_message_free(engine, message);
+    else
+        match_withdrawn(channel, message);
+}
+
 /* Takes over message, which is for what has to be kept. */
 static void handle(struct engine *engine, const struct descriptor *descriptor,
                    struct message *message)
@@ -460,14 +505,21 @@ static void handle(struct engine *engine, const struct descriptor *descriptor,
         match(engine, message);
         flow_handled(engine, &descriptor->header);
         return;
+    case DESCRIPTOR_WITHDRAWN:
+        if (descriptor->header.cookie == 0) {
+            handle_withdrawn(engine, descriptor, message);
+            return;
+        }
+        transfer_ended(engine, descriptor);
+        break;
+    case DESCRIPTOR_REFUSED:
+        transfer_ended(engine, descriptor);
+        break;
     case DESCRIPTOR_ACCEPT:
         transfer_accept(engine, descriptor);
         break;
     case DESCRIPTOR_DATA:
         transfer_data(engine, descriptor);
-        break;
-    case DESCRIPTOR_WITHDRAWN:
-        transfer_withdrawn(engine, descriptor);
         break;
     default:
         handle_credit(engine, &descriptor->header);

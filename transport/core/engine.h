@@ -68,18 +68,20 @@ struct request {
     enum request_kind kind;
     bool done;
     bool allocated; /* by engine_request_new */
+    bool gave_up;   /* not this side: the other one, and why is in status */
     enum covey_status status;
     struct channel *channel;
     int peer; /* member, or ENGINE_ANY for a receive not yet matched */
     int tag;
-    uint64_t argument; /* travels with a message; of the sender's on a receive */
-    uint64_t number;   /* of a posted receive */
-    uint64_t cookie;   /* ours, while in a rendezvous; else 0 */
+    uint64_t argument;   /* travels with a message; of the sender's on a receive */
+    uint64_t number;     /* of a posted receive */
+    uint64_t cookie;     /* ours, while in a rendezvous; else 0 */
+    uint64_t far_cookie; /* of the other side: of who accepted, or of the offer that was matched */
+    uint64_t sequence;   /* of the message */
 
     /* a send: its bytes, or the block it is sent from */
     const uint8_t *source;
     const struct descriptor_block *source_block;
-    uint64_t far_cookie;
     uint64_t accepted; /* bytes asked for */
     struct descriptor_block window[ENGINE_WINDOW];
     uint32_t window_used;
@@ -124,6 +126,7 @@ struct engine {
     struct covey_list incoming;  /* receives in a rendezvous */
     struct covey_list starved;   /* matched receives that wait for memory */
     struct covey_list strays;    /* messages of channels that are not made yet */
+    struct covey_list comms;     /* struct comm.link: all that there are */
     struct covey_list spare_messages;
     struct covey_list spare_requests;
     bool stalled;           /* something could not go on for want of memory or space in an inbox */
@@ -139,7 +142,7 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
 /* Delivers what was sent and is still queued or wanted, at most until the deadline. */
 void engine_flush(struct engine *engine, int64_t deadline_ns);
 
-/* Every communicator must be freed. NULL is harmless. */
+/* Destroys the communicators that are left, too. NULL is harmless. */
 void engine_destroy(struct engine *engine);
 
 /* Sets the text of the last failure, and returns status. */
@@ -191,15 +194,24 @@ void engine_want(struct channel *channel, int source);
  * taken out of the inbox; else OK. */
 enum covey_status engine_can_come(struct channel *channel, int source);
 
-/* Withdraws a request that is not done. */
-void engine_cancel(struct request *request);
+/*
+ * Gives up a request that is not done, and tells the other side at once, where there is one: an
+ * offer or a queued message is withdrawn, and who would receive it gets `why` instead; a transfer
+ * that was agreed on ends there with `why`. Data of it that is under way finds nobody. A message
+ * that was matched and could not be taken for want of memory goes back to where it was.
+ */
+void engine_cancel(struct request *request, enum covey_status why);
+
+/* Lets a message that is queued go out without its request, which must not be in a rendezvous. */
+void engine_forget(struct request *request);
 
 /* ---- waiting ---- */
 
 struct engine_wait {
     struct engine *engine;
     int64_t timeout_ns;
-    int64_t deadline_ns; /* 0: not looked at the clock yet */
+    int64_t start_ns; /* 0: not looked at the clock yet */
+    int64_t deadline_ns;
     int64_t asleep_after_ns;
     uint32_t rounds;
 };
@@ -208,6 +220,9 @@ struct engine_wait {
 int64_t engine_yield_ns(uint32_t workers, uint32_t cpus);
 
 void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns);
+
+/* From now on another timeout holds, counted from when the wait began. */
+void engine_wait_limit(struct engine_wait *wait, int64_t timeout_ns);
 
 /* Waits a little for something to happen, but not the first time; then progress. ETIMEOUT once the
  * time is over, ENOMEM. */

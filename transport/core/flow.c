@@ -12,9 +12,11 @@
 
 uint32_t flow_pair_most(uint32_t worker_count)
 {
-    /* For each class: messages, the accepts or data or withdrawals of transfers, and grants. */
-    uint32_t transfers = FLOW_TRANSFERS * (2 + FLOW_PIECES);
-    return FLOW_CLASSES * (credit_window_of(worker_count).messages + transfers + GRANTS_MOST);
+    /* For each class: messages, each of which may be withdrawn; the accepts or data of transfers,
+     * and what ends them; and grants. */
+    uint32_t messages = 2 * credit_window_of(worker_count).messages;
+    uint32_t transfers = FLOW_TRANSFERS * (3 + FLOW_PIECES);
+    return FLOW_CLASSES * (messages + transfers + GRANTS_MOST);
 }
 
 bool flow_open(struct engine *engine)

@@ -1,11 +1,15 @@
 #include "transport/core/group.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* How long past its deadline a collective listens for who was missing. */
+#define LONGEST_PATIENCE_NS (100 * COVEY_NS_PER_MS)
 
 static const char *const names[GROUP_KINDS] = {
     [GROUP_BARRIER] = "barrier",       [GROUP_BCAST] = "bcast",
@@ -29,11 +33,15 @@ static uint64_t make_check(enum group_kind kind, uint32_t detail, uint32_t root,
 enum covey_status group_begin(struct group *group, struct comm *comm, enum group_kind kind,
                               uint32_t root, uint32_t detail, uint64_t length)
 {
-    *group = (struct group){
-        .comm = comm, .engine = comm->engine, .kind = kind, .culprit = GROUP_NO_ROOT};
+    *group = (struct group){.comm = comm,
+                            .engine = comm->engine,
+                            .kind = kind,
+                            .culprit = GROUP_NO_ROOT,
+                            .why = COVEY_ECANCELLED};
     engine_wait_start(&group->wait, comm->engine, comm->timeout_ns);
     if (comm->broken)
         return comm_broken(comm);
+    group->began = true;
     group->check = make_check(kind, detail, root, length, comm->collectives);
     comm_arrive(comm);
     covey_fault(COVEY_FAULT_WORKER_COLLECTIVE);
@@ -53,8 +61,8 @@ static void tell_member(struct group *group, uint32_t member, uint64_t argument)
                                                COMM_TAG_BROKEN, argument, NULL, NULL, 0);
     if (sent) /* it is gone itself */
         memcpy(group->engine->text, text, sizeof(text));
-    else if (!request.done)
-        engine_cancel(&request);
+    else
+        engine_forget(&request);
 }
 
 static void tell_broken(struct group *group, enum covey_status status, bool everybody)
@@ -63,8 +71,8 @@ static void tell_broken(struct group *group, enum covey_status status, bool ever
     if (comm->told)
         return;
     comm->told = true;
-    uint32_t culprit = comm->broken_by;
-    uint64_t argument = (uint64_t)(uint32_t)-status << 32 | culprit;
+    uint64_t argument =
+        (uint64_t)(uint32_t)-status << 32 | comm->broken_by | (comm->broken_sure ? COMM_SURE : 0);
     /* A member here may end because of it at once, and its end must not reach another node first.
      */
     for (int here = everybody ? 0 : 1; here <= 1; here++) {
@@ -85,38 +93,87 @@ static void let_go(struct group *group)
 void group_abandon(struct group *group)
 {
     for (size_t i = 0; i < group->request_count; i++)
-        engine_cancel(&group->requests[i]);
+        engine_cancel(&group->requests[i], group->why);
     group->request_count = 0;
     let_go(group);
+}
+
+/* The text of a timeout: who was waited for, and who of this node has come. */
+static enum covey_status timed_out(struct group *group)
+{
+    struct comm *comm = group->comm;
+    if (comm->broken_by == comm->rank)
+        return engine_fail(group->engine, COVEY_ETIMEOUT,
+                           "%s: this rank came when others had given up", names[group->kind]);
+    if (comm->broken_by != UINT32_MAX)
+        (void)!engine_fail(group->engine, COVEY_ETIMEOUT, "waited in vain for rank %u%s",
+                           comm->ranks[comm->broken_by],
+                           comm->broken_sure ? "" : ", which may be waiting itself");
+    comm_name_missing(comm, names[group->kind]);
+    return COVEY_ETIMEOUT;
+}
+
+/* Whoever waits for a member that waits itself does not know who is missing. The others' time is up
+ * at about the same moment, and one of them may: that is worth a moment. */
+static void hear_who_is_missing(struct group *group)
+{
+    struct comm *comm = group->comm;
+    struct engine_wait wait;
+    int64_t patience_ns = comm->timeout_ns / 10;
+    if (patience_ns > LONGEST_PATIENCE_NS)
+        patience_ns = LONGEST_PATIENCE_NS;
+    engine_wait_start(&wait, group->engine, patience_ns);
+    while (!comm->broken_sure && engine_wait_more(&wait) == COVEY_OK)
+        group->engine->stalled = true;
+}
+
+static void blame_for_timeout(struct group *group)
+{
+    struct comm *comm = group->comm;
+    uint32_t missing = comm_missing(comm, group->culprit);
+    if (missing == UINT32_MAX)
+        hear_who_is_missing(group);
+    if (comm->broken)
+        return;
+    comm->broken = COVEY_ETIMEOUT;
+    comm->broken_sure = missing != UINT32_MAX;
+    comm->broken_by = comm->broken_sure ? missing : group->culprit;
+}
+
+static void blame_for_death(struct group *group, enum covey_status status)
+{
+    struct comm *comm = group->comm;
+    comm->broken = status == COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
+    comm->broken_by = comm->rank;
+    comm->broken_sure = true;
+    if (status == COVEY_EPEER && comm_first_death(comm) != UINT32_MAX)
+        comm->broken_by = comm->first_death;
+    else if (status == COVEY_EPEER && group->culprit != GROUP_NO_ROOT)
+        comm->broken_by = group->culprit;
 }
 
 enum covey_status group_end(struct group *group, enum covey_status status)
 {
     struct comm *comm = group->comm;
+    group->why = status;
     if (status)
         group_abandon(group);
     free(group->requests);
     group->requests = NULL;
+    if (!status)
+        return status;
     /* One that failed first may have said why before it ended. */
     if (status == COVEY_EPEER && !comm->broken)
         engine_progress(group->engine);
-    if (status && comm->broken) {
-        tell_broken(group, comm->broken, false);
-        return comm_broken(comm);
-    }
-    if (!status)
-        return status;
-    if (status == COVEY_ETIMEOUT)
-        comm_name_missing(comm, names[group->kind]);
-    comm->broken = status == COVEY_EMISMATCH ? COVEY_EMISMATCH : COVEY_EPEER;
-    comm->broken_by = comm->rank;
-    if (status == COVEY_EPEER && comm_first_death(comm) != UINT32_MAX)
-        comm->broken_by = comm->first_death;
-    else if (status == COVEY_EPEER && group->culprit != GROUP_NO_ROOT)
-        comm->broken_by = group->culprit;
-    if (status != COVEY_ETIMEOUT)
-        tell_broken(group, comm->broken, true);
-    return status;
+    bool told = comm->broken != COVEY_OK;
+    if (!told && status == COVEY_ETIMEOUT)
+        blame_for_timeout(group);
+    else if (!told)
+        blame_for_death(group, status);
+    tell_broken(group, comm->broken, !told);
+    if (group->began && comm->broken == COVEY_ETIMEOUT)
+        return timed_out(group);
+    return told ? comm_broken(comm) : status;
 }
 
 enum covey_status group_reserve(struct group *group, size_t requests)
@@ -256,13 +313,15 @@ static enum covey_status await_reason(struct group *group, uint32_t sender)
 static enum covey_status await(struct group *group, struct request *request)
 {
     enum covey_status status = engine_wait_request(request, &group->wait);
-    if (status == COVEY_ETIMEOUT && request->done)
+    if (request->gave_up)
         status = await_reason(group, (uint32_t)request->peer);
     if (status == COVEY_ETIMEOUT && group->comm->broken)
         return comm_broken(group->comm);
-    if (status == COVEY_ETIMEOUT)
+    if (status == COVEY_ETIMEOUT) {
+        group->culprit = (uint32_t)request->peer;
         return engine_fail(group->engine, status, "waited in vain for rank %u",
                            group->comm->ranks[request->peer]);
+    }
     if (status == COVEY_EPEER && !group->comm->broken &&
         comm_first_death(group->comm) == UINT32_MAX) {
         group->culprit = (uint32_t)request->peer;
@@ -292,7 +351,7 @@ static enum covey_status complete_one(struct group *group, struct request *reque
     if (!status)
         status = await(group, request);
     if (status && !request->done)
-        engine_cancel(request);
+        engine_cancel(request, status);
     return status;
 }
 

@@ -29,8 +29,11 @@ struct group {
     struct comm *comm;
     struct engine *engine;
     enum group_kind kind;
-    uint32_t culprit; /* the member that is gone, where that was found out; or GROUP_NO_ROOT */
-    uint64_t check;   /* what its messages carry */
+    bool began;            /* the communicator was not broken */
+    uint32_t culprit;      /* the member that is gone or does not come, where that was found out; or
+                              GROUP_NO_ROOT */
+    enum covey_status why; /* for members whose messages are given up */
+    uint64_t check;        /* what its messages carry */
     struct engine_wait wait;
     struct request *requests; /* that group_start_* made and group_finish waits for */
     size_t request_count;

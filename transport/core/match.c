@@ -56,6 +56,8 @@ enum covey_status engine_channel_open(struct engine *engine, struct channel *cha
         message->member = comm->member_of[header->source];
         if (message->member == UINT32_MAX)
             engine_message_free(engine, message);
+        else if (header->kind == DESCRIPTOR_WITHDRAWN)
+            match_withdrawn(channel, message);
         else
             match_arrived(channel, message);
     }
@@ -95,25 +97,81 @@ static struct request *find_posted(struct covey_list *posted, int tag)
     return NULL;
 }
 
-/* Of the receives that match, the one that was posted first. */
-static void match_in_turn(struct channel *channel, struct message *message)
+/* Of the receives that match, the one that was posted first; false where there is none. */
+static bool give_to_posted(struct channel *channel, struct message *message)
 {
     struct engine *engine = channel->comm->engine;
     struct peer *peer = engine_peer(channel, message->member);
     int tag = message->descriptor.header.tag;
-    if (comm_takes(channel, message))
-        return;
     struct request *request = find_posted(&peer->posted, tag);
     struct request *any = find_posted(&channel->posted_any, tag);
     if (any && (!request || any->number < request->number))
         request = any;
-    if (request) {
-        covey_list_remove(&request->link);
-        transfer_receive(engine, request, message);
+    if (!request)
+        return false;
+    covey_list_remove(&request->link);
+    transfer_receive(engine, request, message);
+    return true;
+}
+
+static void match_in_turn(struct channel *channel, struct message *message)
+{
+    if (comm_takes(channel, message) || give_to_posted(channel, message))
+        return;
+    covey_list_push_back(&engine_peer(channel, message->member)->unexpected, &message->by_peer);
+    covey_list_push_back(&channel->arrivals, &message->by_arrival);
+}
+
+/* In the order of sending, before what was sent later. */
+static void keep_in_order(struct channel *channel, struct message *message)
+{
+    struct peer *peer = engine_peer(channel, message->member);
+    uint64_t sequence = message->descriptor.header.sequence;
+    covey_list_for_each (node, &peer->unexpected) {
+        struct message *later = message_of(node);
+        if (later->descriptor.header.sequence < sequence)
+            continue;
+        covey_list_push_back(&later->by_peer, &message->by_peer);
+        covey_list_push_back(&later->by_arrival, &message->by_arrival);
         return;
     }
     covey_list_push_back(&peer->unexpected, &message->by_peer);
     covey_list_push_back(&channel->arrivals, &message->by_arrival);
+}
+
+void match_put_back(struct channel *channel, struct message *message)
+{
+    if (!give_to_posted(channel, message))
+        keep_in_order(channel, message);
+}
+
+static struct message *find_sequence(struct covey_list *list, uint64_t sequence)
+{
+    covey_list_for_each (node, list) {
+        if (message_of(node)->descriptor.header.sequence == sequence)
+            return message_of(node);
+    }
+    return NULL;
+}
+
+void match_withdrawn(struct channel *channel, struct message *message)
+{
+    const struct descriptor_header *header = &message->descriptor.header;
+    struct peer *peer = engine_peer(channel, message->member);
+    bool had_turn = header->sequence < peer->receive_sequence;
+    struct message *offer =
+        find_sequence(had_turn ? &peer->unexpected : &peer->early, header->sequence);
+    if (!offer && !had_turn) { /* it has overtaken the offer, and takes its turn */
+        match_arrived(channel, message);
+        return;
+    }
+    if (offer && offer->descriptor.header.kind == DESCRIPTOR_OFFER) {
+        offer->descriptor.header.cookie = 0;
+        offer->descriptor.header.argument = header->argument;
+    } else if (!offer) {
+        transfer_withdrawn(channel, message);
+    }
+    engine_message_free(channel->comm->engine, message);
 }
 
 static struct message *take_early(struct peer *peer)
@@ -133,6 +191,10 @@ void match_arrived(struct channel *channel, struct message *message)
     uint64_t sequence = message->descriptor.header.sequence;
     if (sequence < peer->receive_sequence) {
         engine_message_free(channel->comm->engine, message);
+        return;
+    }
+    if (sequence > peer->receive_sequence && find_sequence(&peer->early, sequence)) {
+        engine_message_free(channel->comm->engine, message); /* it was withdrawn before it came */
         return;
     }
     if (sequence > peer->receive_sequence) {
@@ -262,8 +324,7 @@ static void fail_list(struct engine *engine, struct covey_list *list)
         if (engine_check_heard(engine, comm->ranks[request->peer]) == COVEY_OK ||
             comm->ranks[request->peer] == engine->rank)
             continue;
-        engine_cancel(request);
-        request->status = COVEY_EPEER;
+        transfer_drop(request, COVEY_EPEER);
     }
 }
 

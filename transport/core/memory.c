@@ -71,13 +71,22 @@ static bool allocate_in(struct memory *memory, uint32_t list, uint32_t class,
     return false;
 }
 
-/* What one endpoint may fill unasked: half of an even share of what is nobody's reserve. */
+/* What is nobody's reserve; it lies in a row. */
+static uint32_t common_slabs(const struct arena *arena)
+{
+    uint32_t local = arena->shape.local_count;
+    return arena->shape.slab_count - local - layout_host_reserve(local);
+}
+
+uint64_t memory_most_bytes(const struct memory *memory)
+{
+    return (uint64_t)common_slabs(memory->arena) * ARENA_SLAB_BYTES;
+}
+
+/* What one endpoint may fill unasked: half of an even share of what is common. */
 static uint32_t share(const struct arena *arena)
 {
-    uint32_t endpoints = arena->shape.local_count + 1;
-    uint32_t local = arena->shape.local_count;
-    uint32_t common = arena->shape.slab_count - local - layout_host_reserve(local);
-    uint32_t part = common / (2 * endpoints);
+    uint32_t part = common_slabs(arena) / (2 * (arena->shape.local_count + 1));
     return part ? part : 1;
 }
 

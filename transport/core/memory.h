@@ -53,6 +53,8 @@ bool memory_allocate(struct memory *memory, uint64_t length_bytes, enum memory_u
 /* The same out of the endpoint's reserve alone, at most MEMORY_RESERVE_BYTES. */
 bool memory_allocate_reserve(struct memory *memory, uint64_t length_bytes,
                              struct descriptor_block *block);
+/* More than that can never be allocated at once, however empty the memory is. */
+uint64_t memory_most_bytes(const struct memory *memory);
 
 /* Gives back slabs that are empty, when others want them. Cheap when they do not. */
 void memory_trim(struct memory *memory);

@@ -69,6 +69,153 @@ static struct request *named(struct engine *engine, uint64_t cookie, enum reques
     return request;
 }
 
+/* ---- giving up ---- */
+
+/* A status, as messages carry it. */
+static uint64_t code_of(enum covey_status status)
+{
+    return (uint64_t) - (int64_t)status;
+}
+
+/* Ends a transfer that was agreed on, for the other side. */
+static void tell(struct engine *engine, enum descriptor_kind kind, uint32_t rank, uint64_t cookie,
+                 enum covey_status why)
+{
+    struct descriptor descriptor = answer(engine, kind, rank);
+    descriptor.header.cookie = cookie;
+    descriptor.header.argument = code_of(why);
+    enum covey_status status = engine_post(engine, &descriptor, NULL);
+    (void)status; /* it has ended: then it waits no more */
+}
+
+/* Ends an offer that has gone out, in the place that it has in the order. */
+static void tell_withdrawn(struct engine *engine, const struct request *request,
+                           enum covey_status why)
+{
+    struct descriptor descriptor =
+        answer(engine, DESCRIPTOR_WITHDRAWN, request->channel->comm->ranks[request->peer]);
+    descriptor.header.communicator = request->channel->id;
+    descriptor.header.sequence = request->sequence;
+    descriptor.header.tag = request->tag;
+    descriptor.header.length = request->length;
+    descriptor.header.argument = code_of(why);
+    enum covey_status status = engine_post(engine, &descriptor, NULL);
+    (void)status; /* as above */
+}
+
+/* What the other side gives as its reason may be anything. */
+static enum covey_status reason_of(const struct descriptor_header *header)
+{
+    switch (-(int64_t)header->argument) {
+    case COVEY_ETIMEOUT:
+        return COVEY_ETIMEOUT;
+    case COVEY_ELIMIT:
+        return COVEY_ELIMIT;
+    case COVEY_EPEER:
+        return COVEY_EPEER;
+    case COVEY_EMISMATCH:
+        return COVEY_EMISMATCH;
+    default:
+        return COVEY_ECANCELLED;
+    }
+}
+
+void transfer_drop(struct request *request, enum covey_status status)
+{
+    struct engine *engine = request->channel->comm->engine;
+    covey_list_remove(&request->link);
+    transfer_unname(engine, request);
+    if (request->kind == REQUEST_SEND)
+        transfer_drop_window(engine, request);
+    if (request->has_block)
+        memory_release(&engine->memory, &request->block);
+    request->has_block = false;
+    engine_complete(request, status);
+}
+
+void engine_cancel(struct request *request, enum covey_status why)
+{
+    if (request->done)
+        return;
+    struct engine *engine = request->channel->comm->engine;
+    struct message *message = request->message;
+    bool agreed = request->far_cookie != 0 && !message;
+    bool offered = request->kind == REQUEST_SEND && request->cookie != 0 && !agreed;
+    bool queued = request->kind == REQUEST_SEND && engine_withdraw_pending(engine, request, why);
+    request->message = NULL;
+    transfer_drop(request, COVEY_ECANCELLED);
+    if (agreed)
+        tell(engine, request->kind == REQUEST_SEND ? DESCRIPTOR_WITHDRAWN : DESCRIPTOR_REFUSED,
+             request->channel->comm->ranks[request->peer], request->far_cookie, why);
+    else if (offered && !queued)
+        tell_withdrawn(engine, request, why);
+    if (message)
+        match_put_back(request->channel, message);
+}
+
+void transfer_void(struct engine *engine, struct descriptor *descriptor, enum covey_status why)
+{
+    struct descriptor_header *header = &descriptor->header;
+    if (header->payload == DESCRIPTOR_BLOCK && header->kind == DESCRIPTOR_MESSAGE)
+        flow_unsend_bytes(engine, header);
+    /* It still is a message that takes its place in the order, and has taken its leave. */
+    header->kind = DESCRIPTOR_OFFER;
+    header->payload = DESCRIPTOR_NONE;
+    header->cookie = 0;
+    header->argument = code_of(why);
+}
+
+bool transfer_is_void(const struct descriptor_header *header)
+{
+    return header->kind == DESCRIPTOR_WITHDRAWN ||
+           (header->kind == DESCRIPTOR_OFFER && header->cookie == 0);
+}
+
+static void end_by_peer(struct request *request, const struct descriptor_header *header)
+{
+    request->gave_up = true;
+    transfer_drop(request, reason_of(header));
+}
+
+void transfer_ended(struct engine *engine, const struct descriptor *descriptor)
+{
+    const struct descriptor_header *header = &descriptor->header;
+    enum request_kind kind = header->kind == DESCRIPTOR_WITHDRAWN ? REQUEST_RECEIVE : REQUEST_SEND;
+    struct request *request = named(engine, header->cookie, kind, header->source);
+    if (request)
+        end_by_peer(request, header);
+}
+
+static bool end_receive_of(struct covey_list *list, const struct channel *channel,
+                           const struct message *message)
+{
+    covey_list_for_each (node, list) {
+        struct request *request = (struct request *)node;
+        if (request->channel != channel || request->peer != (int)message->member ||
+            request->sequence != message->descriptor.header.sequence)
+            continue;
+        if (request->message)
+            engine_message_free(channel->comm->engine, request->message);
+        request->message = NULL;
+        end_by_peer(request, &message->descriptor.header);
+        return true;
+    }
+    return false;
+}
+
+void transfer_withdrawn(struct channel *channel, const struct message *message)
+{
+    struct engine *engine = channel->comm->engine;
+    if (end_receive_of(&engine->incoming, channel, message) ||
+        end_receive_of(&engine->starved, channel, message))
+        return;
+    covey_list_for_each (at, &engine->flows.turns) {
+        if (end_receive_of(&covey_container_of(at, struct flow, turns_link)->turn, channel,
+                           message))
+            return;
+    }
+}
+
 /* ---- sending ---- */
 
 /* True, with the leave taken, where this message may take its payload along. */
@@ -162,6 +309,7 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
     request->source = block ? memory_bytes(&engine->memory, block) : source;
     request->source_block = block;
     request->length = length;
+    request->sequence = peer->send_sequence;
     covey_list_init(&request->link);
     struct descriptor descriptor = answer(engine, DESCRIPTOR_MESSAGE, rank);
     descriptor.header.tag = tag;
@@ -172,7 +320,6 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
     enum covey_status status = COVEY_EAGAIN;
     if (rank != engine->rank && (status = engine_check_rank(engine, rank)))
         return status;
-    peer->send_sequence++;
     if (length <= DESCRIPTOR_INLINE_BYTES) {
         put_inline(&descriptor, request->source, length);
         status = engine_post(engine, &descriptor, request);
@@ -183,6 +330,9 @@ enum covey_status engine_send_start(struct channel *channel, struct request *req
         if (status == COVEY_EAGAIN)
             status = send_offer(engine, request, &descriptor);
     }
+    /* One that did not go takes no place in the order. */
+    if (!status)
+        peer->send_sequence++;
     return status;
 }
 
@@ -301,10 +451,7 @@ void transfer_accept(struct engine *engine, const struct descriptor *descriptor)
     const struct descriptor_header *header = &descriptor->header;
     struct request *request = named(engine, header->cookie, REQUEST_SEND, header->source);
     if (!request || request->far_cookie) {
-        struct descriptor withdrawn = answer(engine, DESCRIPTOR_WITHDRAWN, header->source);
-        withdrawn.header.cookie = header->argument;
-        enum covey_status status = engine_post(engine, &withdrawn, NULL);
-        (void)status; /* it has ended: then it waits no more */
+        tell(engine, DESCRIPTOR_WITHDRAWN, header->source, header->argument, COVEY_ECANCELLED);
         return;
     }
     request->far_cookie = header->argument;
@@ -370,7 +517,7 @@ static bool accept_offer(struct engine *engine, struct request *request, struct 
     request->moved = 0;
     enum covey_status status = transfer_name(engine, request);
     if (status) {
-        engine_cancel(request);
+        engine_cancel(request, status);
         request->status = status;
         return true;
     }
@@ -381,8 +528,7 @@ static bool accept_offer(struct engine *engine, struct request *request, struct 
     covey_list_push_back(&engine->incoming, &request->link);
     status = engine_post(engine, &accept, NULL);
     if (status) {
-        engine_cancel(request);
-        request->status = status;
+        transfer_drop(request, status);
     } else if (wanted == 0 && !request->done) {
         covey_list_remove(&request->link);
         transfer_unname(engine, request);
@@ -399,6 +545,19 @@ void transfer_receive(struct engine *engine, struct request *request, struct mes
     request->argument = header->argument;
     request->length = header->length;
     request->message = NULL;
+    request->sequence = header->sequence;
+    request->far_cookie = header->kind == DESCRIPTOR_OFFER ? header->cookie : 0;
+    if (transfer_is_void(header)) {
+        end_by_peer(request, header);
+        engine_message_free(engine, message);
+        return;
+    }
+    if (request->as_block && header->length > memory_most_bytes(&engine->memory)) {
+        request->far_cookie = 0;
+        transfer_drop(request, COVEY_ELIMIT);
+        match_put_back(request->channel, message);
+        return;
+    }
     if (header->kind == DESCRIPTOR_OFFER && !request->has_turn) {
         request->has_turn = flow_transfer_begins(engine, header, &request->link);
         if (!request->has_turn) {
@@ -453,17 +612,6 @@ void transfer_data(struct engine *engine, const struct descriptor *descriptor)
     covey_list_remove(&request->link);
     transfer_unname(engine, request);
     engine_complete(request, request->accepted < request->length ? COVEY_ETRUNCATED : COVEY_OK);
-}
-
-void transfer_withdrawn(struct engine *engine, const struct descriptor *descriptor)
-{
-    struct request *request =
-        named(engine, descriptor->header.cookie, REQUEST_RECEIVE, descriptor->header.source);
-    if (!request)
-        return;
-    engine_cancel(request);
-    request->status =
-        engine_fail(engine, COVEY_ETIMEOUT, "rank %u gave up sending", descriptor->header.source);
 }
 
 void transfer_advance(struct engine *engine)

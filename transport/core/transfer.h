@@ -19,6 +19,11 @@ enum covey_status engine_post(struct engine *engine, const struct descriptor *de
 enum covey_status engine_post_shared(struct engine *engine,
                                      const struct descriptor *descriptor) COVEY_MUST_USE;
 
+/* Queued messages that would complete this request, or offer what it sends, are withdrawn. False
+ * where there is none. */
+bool engine_withdraw_pending(struct engine *engine, const struct request *request,
+                             enum covey_status why);
+
 void engine_complete(struct request *request, enum covey_status status);
 struct message *engine_message_new(struct engine *engine);
 void engine_message_free(struct engine *engine, struct message *message);
@@ -34,6 +39,12 @@ enum covey_status engine_check_heard(struct engine *engine, uint32_t rank);
 /* Takes over a message that has its turn or not. */
 void match_arrived(struct channel *channel, struct message *message);
 
+/* Takes over the news that a message is withdrawn, which takes that message's place. */
+void match_withdrawn(struct channel *channel, struct message *message);
+
+/* Takes back a message that was matched and not received. */
+void match_put_back(struct channel *channel, struct message *message);
+
 /* Fails what waits for ranks that have ended. The inbox has been emptied since they were marked. */
 void match_ended(struct engine *engine);
 
@@ -45,10 +56,23 @@ bool match_wants(struct engine *engine, uint32_t rank);
 /* Gives a matched message to a receive, and frees it. */
 void transfer_receive(struct engine *engine, struct request *request, struct message *message);
 
-/* ACCEPT, DATA, WITHDRAWN; the descriptor's block is accepted. */
+/* ACCEPT, DATA, and what ends a transfer that was agreed on: WITHDRAWN, REFUSED; the descriptor's
+ * block is accepted. */
 void transfer_accept(struct engine *engine, const struct descriptor *descriptor);
 void transfer_data(struct engine *engine, const struct descriptor *descriptor);
-void transfer_withdrawn(struct engine *engine, const struct descriptor *descriptor);
+void transfer_ended(struct engine *engine, const struct descriptor *descriptor);
+
+/* Ends the receive, if there is one, that was given a message which is withdrawn. */
+void transfer_withdrawn(struct channel *channel, const struct message *message);
+
+/* Makes a message that has not gone out one that says only that it is withdrawn. */
+void transfer_void(struct engine *engine, struct descriptor *descriptor, enum covey_status why);
+
+/* True where this is all that a message says. */
+bool transfer_is_void(const struct descriptor_header *header);
+
+/* Ends a request here, without a word to the other side. */
+void transfer_drop(struct request *request, enum covey_status status);
 
 /* Moves on every accepted send, and the receives that wait for memory. */
 void transfer_advance(struct engine *engine);

@@ -27,6 +27,13 @@ void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t 
     *wait = (struct engine_wait){.engine = engine, .timeout_ns = timeout_ns};
 }
 
+void engine_wait_limit(struct engine_wait *wait, int64_t timeout_ns)
+{
+    wait->timeout_ns = timeout_ns;
+    if (wait->start_ns != 0)
+        wait->deadline_ns = covey_deadline_ns(wait->start_ns, timeout_ns);
+}
+
 static void pause_cpu(void)
 {
 #if defined(__x86_64__)
@@ -70,7 +77,8 @@ static enum covey_status pass_time(struct engine_wait *wait)
         return COVEY_OK;
     }
     int64_t now_ns = covey_now_ns();
-    if (wait->deadline_ns == 0) {
+    if (wait->start_ns == 0) {
+        wait->start_ns = now_ns;
         wait->deadline_ns = covey_deadline_ns(now_ns, wait->timeout_ns);
         wait->asleep_after_ns = now_ns + engine->yield_ns;
     }

@@ -174,6 +174,11 @@ void relay_stop(struct relay *relay)
         arena_wake_all(relay->hosts[i].arena);
     for (int i = 0; i < relay->nodes; i++)
         pthread_join(relay->hosts[i].thread, NULL);
+    /* What the last to die had granted a host and not sent is found when the host next looks. */
+    for (int i = 0; i < relay->nodes; i++) {
+        for (int turn = 0; turn < 1000 && router_progress(relay->hosts[i].router, covey_now_ns());)
+            turn++;
+    }
     for (int i = 0; i < relay->nodes; i++) {
         for (struct ended *ended; (ended = next_news(&relay->hosts[i]));)
             free(ended);

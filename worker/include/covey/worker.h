@@ -16,6 +16,10 @@
  * first the flare's communication timeout, 60 s unless the flare says otherwise): COVEY_ETIMEOUT,
  * and covey_error_text() says who was waited for.
  *
+ * Giving up: who gives up a message, because its time is over or its call failed, tells the other
+ * side at once. The call that would receive it, or that sends it, fails with the same status, and
+ * the text says which rank gave up; what is sent later comes as usual.
+ *
  * Death: a call that depends on a worker or node that is gone returns COVEY_EPEER, within 100 ms in
  * a node and 2 s across nodes; covey_error_text() says who and why. Messages sent before the death
  * are delivered first.
@@ -112,6 +116,7 @@ COVEY_API void covey_comm_set_timeout(struct covey_comm *comm, int64_t timeout_n
  */
 COVEY_API enum covey_status covey_comm_split(struct covey_comm *comm, int colour, int key,
                                              struct covey_comm **out) COVEY_MUST_USE;
+/* Requests that are pending go on, and are ended as usual; the handle is gone. */
 COVEY_API void covey_comm_free(struct covey_comm *comm);
 
 /* ---- point to point ---- */
@@ -175,14 +180,15 @@ COVEY_API enum covey_status covey_wait(struct covey_request **request,
 /* EAGAIN while it is not complete. */
 COVEY_API enum covey_status covey_test(struct covey_request **request,
                                        struct covey_message *message) COVEY_MUST_USE;
-/* Waits for all; the first failure is returned when all are complete. */
+/* Waits for all; the first failure is returned when all are complete. Each request has the deadline
+ * of its communicator, counted from the call; on ETIMEOUT those that are not complete stay. */
 COVEY_API enum covey_status covey_wait_all(struct covey_request **requests,
                                            size_t count) COVEY_MUST_USE;
 
 /* ---- owned buffers: memory that every worker of the node sees, sent by reference ---- */
 
 /* A buffer of at least 1 byte in the node's shared memory, writable, held by this worker. Waits
- * while the memory is full. */
+ * while the memory is full. ELIMIT for one that can never fit. */
 COVEY_API enum covey_status covey_buf_alloc(struct covey_ctx *ctx, size_t length_bytes,
                                             struct covey_buf **buf) COVEY_MUST_USE;
 
@@ -200,7 +206,8 @@ COVEY_API enum covey_status covey_send_buf(struct covey_comm *comm, struct covey
                                            size_t length_bytes, int destination,
                                            int tag) COVEY_MUST_USE;
 
-/* Receives any message as a buffer, which the caller releases. */
+/* Receives any message as a buffer, which the caller releases. ELIMIT for one that can never fit
+ * into the node's memory: it stays, and covey_recv receives it. */
 COVEY_API enum covey_status covey_recv_buf(struct covey_comm *comm, struct covey_buf **buf,
                                            int source, int tag,
                                            struct covey_message *message) COVEY_MUST_USE;
@@ -234,8 +241,9 @@ COVEY_API size_t covey_type_bytes(enum covey_type type);
 /*
  * Members that disagree (on the operation, root, type, operator or a length that must agree) get
  * EMISMATCH, where it can be seen. A collective that failed leaves the communicator unusable for
- * collectives: they return EPEER or EMISMATCH. Lengths are in bytes and per block, counts in
- * elements. Buffers must not overlap, but for COVEY_IN_PLACE.
+ * collectives: they return EPEER or EMISMATCH. One that times out does so for all its members, and
+ * names the rank that did not come, or the one that was waited for. Lengths are in bytes and per
+ * block, counts in elements. Buffers must not overlap, but for COVEY_IN_PLACE.
  */
 
 /* As the input of reduce (at the root), allreduce and allgather: the input is already in the
