@@ -2,7 +2,7 @@ add_library(covey_test_world STATIC component/transport/world.c component/transp
 target_include_directories(covey_test_world PUBLIC component/transport)
 target_link_libraries(covey_test_world PUBLIC covey_settings covey_harness covey_worker_static)
 
-foreach(object collectives failures flow giving_up messages)
+foreach(object collectives failures flow giving_up messages shrink)
   covey_unit_test(transport ${object} LABEL component DEPENDS covey_test_world)
 endforeach()
 

@@ -4,7 +4,7 @@ target_include_directories(covey_test_world_ucx PUBLIC component/transport)
 target_link_libraries(covey_test_world_ucx PUBLIC covey_settings covey_harness covey_worker_static
   covey_transport_net)
 
-foreach(name collectives failures flow giving_up messages)
+foreach(name collectives failures flow giving_up messages shrink)
   add_executable(test_router_${name} component/transport/test_${name}.c)
   target_link_libraries(test_router_${name} PRIVATE covey_test_world_ucx)
   set_target_properties(test_router_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

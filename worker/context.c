@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WORLD_ID UINT64_C(2)
+#define WORLD_ID UINT64_C(4)
 
 enum covey_status context_comm_create(struct covey_ctx *ctx, uint64_t id, const uint32_t *ranks,
                                       uint32_t size, struct covey_comm **out)

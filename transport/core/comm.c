@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "transport/core/agree.h"
 #include "transport/core/transfer.h"
 
 #include <stdio.h>
@@ -93,6 +94,7 @@ void comm_destroy(struct comm *comm)
     if (!comm)
         return;
     covey_list_remove(&comm->link);
+    agree_close(comm);
     engine_channel_close(comm->engine, &comm->user);
     engine_channel_close(comm->engine, &comm->collective);
     free(comm->ranks);
@@ -107,7 +109,7 @@ void comm_destroy(struct comm *comm)
 void comm_free(struct comm *comm)
 {
     comm->freed = true;
-    if (comm->requests == 0)
+    if (comm->requests == 0 && !comm->agreement)
         comm_destroy(comm);
 }
 
@@ -118,7 +120,7 @@ void comm_hold(struct comm *comm)
 
 void comm_release(struct comm *comm)
 {
-    if (--comm->requests == 0 && comm->freed)
+    if (--comm->requests == 0 && comm->freed && !comm->agreement)
         comm_destroy(comm);
 }
 
@@ -132,13 +134,15 @@ static uint64_t mix(uint64_t value)
 
 uint64_t comm_child_id(const struct comm *parent, uint64_t number, uint64_t colour)
 {
-    return mix(mix(mix(parent->id) ^ number) ^ colour) & ~UINT64_C(1);
+    return mix(mix(mix(parent->id) ^ number) ^ colour) & ~UINT64_C(3);
 }
 
 bool comm_takes(struct channel *channel, struct message *message)
 {
     struct comm *comm = channel->comm;
     const struct descriptor_header *header = &message->descriptor.header;
+    if (agree_takes(channel, message))
+        return true;
     if (channel != &comm->collective || header->tag != COMM_TAG_BROKEN)
         return false;
     bool sure = header->argument & COMM_SURE;
@@ -175,7 +179,7 @@ enum covey_status comm_broken(struct comm *comm)
 static struct layout_arrival *arrival_of(const struct comm *comm, uint32_t endpoint)
 {
     return &layout_endpoint(comm->engine->arena, endpoint)
-                ->arrivals[comm->id / 2 % LAYOUT_ARRIVALS];
+                ->arrivals[comm->id / 4 % LAYOUT_ARRIVALS];
 }
 
 /*

@@ -15,6 +15,7 @@ struct comm {
     int64_t timeout_ns;
     struct channel user;
     struct channel collective;
+    struct agreement *agreement; /* of agree.c; NULL until its members first shrink it */
 
     /* Nodes that have members, numbered from 0 in the order of their lowest member. */
     uint32_t node_count;
@@ -45,7 +46,8 @@ enum covey_status comm_create(struct engine *engine, uint64_t id, const uint32_t
  * harmless. */
 void comm_destroy(struct comm *comm);
 
-/* The user needs it no more: destroys it, now or with the last of its requests. */
+/* The user needs it no more: destroys it, now or with the last of its requests; or with the engine,
+ * where others may still ask what was agreed on. */
 void comm_free(struct comm *comm);
 
 /* One more request of the user's, one less; the latter may be the end of it. */
@@ -67,7 +69,7 @@ uint32_t comm_missing(const struct comm *comm, uint32_t guess);
 /* Sets the engine's text to who has and who has not come to the present collective. */
 void comm_name_missing(struct comm *comm, const char *name);
 
-/* True where the message is such, and then it is taken over. */
+/* True where the message is such, or of an agreement, and then it is taken over. */
 bool comm_takes(struct channel *channel, struct message *message);
 
 /*
@@ -80,7 +82,8 @@ uint32_t comm_first_death(struct comm *comm);
 /* EPEER or EMISMATCH and the text of a communicator that is broken. */
 enum covey_status comm_broken(struct comm *comm) COVEY_MUST_USE;
 
-/* The id of a communicator that is made from another. */
+/* The id of a communicator that is made from another: a multiple of 4, since its channels have the
+ * next numbers. */
 uint64_t comm_child_id(const struct comm *parent, uint64_t number, uint64_t colour);
 
 #endif

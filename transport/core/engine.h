@@ -224,6 +224,12 @@ void engine_wait_start(struct engine_wait *wait, struct engine *engine, int64_t 
 /* From now on another timeout holds, counted from when the wait began. */
 void engine_wait_limit(struct engine_wait *wait, int64_t timeout_ns);
 
+/*
+ * When the time is over: a wait for a word from others, whose time is over at about the same moment
+ * and who may know more of the reason. A tenth of the timeout, 100 ms at most.
+ */
+void engine_wait_word(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns);
+
 /* Waits a little for something to happen, but not the first time; then progress. ETIMEOUT once the
  * time is over, ENOMEM. */
 enum covey_status engine_wait_more(struct engine_wait *wait) COVEY_MUST_USE;

@@ -1,15 +1,11 @@
 #include "transport/core/group.h"
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* How long past its deadline a collective listens for who was missing. */
-#define LONGEST_PATIENCE_NS (100 * COVEY_NS_PER_MS)
 
 static const char *const names[GROUP_KINDS] = {
     [GROUP_BARRIER] = "barrier",       [GROUP_BCAST] = "bcast",
@@ -119,10 +115,7 @@ static void hear_who_is_missing(struct group *group)
 {
     struct comm *comm = group->comm;
     struct engine_wait wait;
-    int64_t patience_ns = comm->timeout_ns / 10;
-    if (patience_ns > LONGEST_PATIENCE_NS)
-        patience_ns = LONGEST_PATIENCE_NS;
-    engine_wait_start(&wait, group->engine, patience_ns);
+    engine_wait_word(&wait, group->engine, comm->timeout_ns);
     while (!comm->broken_sure && engine_wait_more(&wait) == COVEY_OK)
         group->engine->stalled = true;
 }

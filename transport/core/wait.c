@@ -6,8 +6,10 @@
 
 #include <sched.h>
 
-#define SPIN_ROUNDS  2000u
-#define STALL_NAP_NS (1 * COVEY_NS_PER_MS)
+#define SPIN_ROUNDS     2000u
+#define STALL_NAP_NS    (1 * COVEY_NS_PER_MS)
+
+#define LONGEST_WORD_NS (100 * COVEY_NS_PER_MS)
 
 /*
  * A futex wake costs 26 to 31 us where the core has halted; a yield to a peer that has the answer
@@ -32,6 +34,12 @@ void engine_wait_limit(struct engine_wait *wait, int64_t timeout_ns)
     wait->timeout_ns = timeout_ns;
     if (wait->start_ns != 0)
         wait->deadline_ns = covey_deadline_ns(wait->start_ns, timeout_ns);
+}
+
+void engine_wait_word(struct engine_wait *wait, struct engine *engine, int64_t timeout_ns)
+{
+    int64_t patience_ns = timeout_ns / 10;
+    engine_wait_start(wait, engine, patience_ns < LONGEST_WORD_NS ? patience_ns : LONGEST_WORD_NS);
 }
 
 static void pause_cpu(void)

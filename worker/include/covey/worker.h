@@ -116,6 +116,20 @@ COVEY_API void covey_comm_set_timeout(struct covey_comm *comm, int64_t timeout_n
  */
 COVEY_API enum covey_status covey_comm_split(struct covey_comm *comm, int colour, int key,
                                              struct covey_comm **out) COVEY_MUST_USE;
+/*
+ * Collective over the members that live, after a call has returned EPEER or ETIMEOUT (or at any
+ * time): makes a communicator of them, in their order. All who get one get the same, also when
+ * further members die meanwhile; one who died at the last moment may be in it, and then its
+ * collectives return EPEER, and it can be shrunk again. Members that live and do not call it are
+ * waited for until the deadline: ETIMEOUT, and the text names one; then it can be called again.
+ * EPEER where the others hold this worker for dead and have gone on without it.
+ *
+ * Messages between pairs of the old communicator go on as before; its collectives are not mended.
+ * It may be freed at once.
+ */
+COVEY_API enum covey_status covey_comm_shrink(struct covey_comm *comm,
+                                              struct covey_comm **out) COVEY_MUST_USE;
+
 /* Requests that are pending go on, and are ended as usual; the handle is gone. */
 COVEY_API void covey_comm_free(struct covey_comm *comm);
 
