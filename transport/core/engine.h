@@ -24,6 +24,7 @@
 #include "base/map.h"
 #include "transport/core/flow.h"
 #include "transport/core/inbox.h"
+#include "transport/core/index.h"
 #include "transport/core/memory.h"
 
 #define ENGINE_ANY             (-1)
@@ -52,11 +53,16 @@ struct channel {
     struct peer *peers;    /* by member; lists are made when first used */
     struct covey_list arrivals;
     struct covey_list posted_any;
+    struct index waiting; /* struct message.of_both and of_tag: what is unexpected */
+    struct index early;   /* struct message.of_both: by member and sequence */
+    struct index posted;  /* struct request.index: by source and tag, either may be ENGINE_ANY */
 };
 
 struct message {
     struct covey_list by_peer;
     struct covey_list by_arrival;
+    struct index_node of_both; /* by its source and tag; while it is early, by its sequence */
+    struct index_node of_tag;
     uint32_t member;
     struct descriptor descriptor; /* checked; its block is accepted */
 };
@@ -65,10 +71,12 @@ enum request_kind { REQUEST_SEND, REQUEST_RECEIVE };
 
 struct request {
     struct covey_list link; /* in a list of its state */
+    struct index_node index;
     enum request_kind kind;
     bool done;
     bool allocated; /* by engine_request_new */
-    bool gave_up;   /* not this side: the other one, and why is in status */
+    bool posted;
+    bool gave_up; /* not this side: the other one, and why is in status */
     enum covey_status status;
     struct channel *channel;
     int peer; /* member, or ENGINE_ANY for a receive not yet matched */

@@ -1,3 +1,8 @@
+/*
+ * Matching. A message that nobody has asked for waits in four orders: of its sender, of arrival,
+ * and, to be found at once among very many, of its sender and tag and of its tag. A receive waits
+ * by what it asks for. Either side takes the first that fits, in the order of sending or posting.
+ */
 #include "base/memory.h"
 #include "transport/core/comm.h"
 #include "transport/core/transfer.h"
@@ -37,6 +42,9 @@ enum covey_status engine_channel_open(struct engine *engine, struct channel *cha
     *channel = (struct channel){.comm = comm, .id = id};
     covey_list_init(&channel->arrivals);
     covey_list_init(&channel->posted_any);
+    index_open(&channel->waiting);
+    index_open(&channel->early);
+    index_open(&channel->posted);
     channel->peers = covey_calloc(comm->size, sizeof(*channel->peers));
     if (!channel->peers)
         return COVEY_ENOMEM;
@@ -79,64 +87,124 @@ void engine_channel_close(struct engine *engine, struct channel *channel)
         while ((node = covey_list_pop_front(&peer->early)))
             engine_message_free(engine, message_of(node));
     }
+    index_close(&channel->waiting);
+    index_close(&channel->early);
+    index_close(&channel->posted);
     free(channel->peers);
     channel->peers = NULL;
 }
 
-static bool tag_matches(int wanted, int tag)
+/* Either may be ENGINE_ANY. */
+static uint64_t key_of(int source, int tag)
 {
-    return wanted == ENGINE_ANY || wanted == tag;
+    return (uint64_t)(uint32_t)(source + 1) << 32 | (uint32_t)tag;
 }
 
-static struct request *find_posted(struct covey_list *posted, int tag)
+/* Unlike for all that can be early at once. */
+static uint64_t early_key(uint32_t member, uint64_t sequence)
 {
-    covey_list_for_each (node, posted) {
-        if (tag_matches(request_of(node)->tag, tag))
-            return request_of(node);
+    return (uint64_t)member << 48 | (sequence & 0xffffffffffff);
+}
+
+static struct message *message_at(struct index_node *of_both)
+{
+    return of_both ? covey_container_of(of_both, struct message, of_both) : NULL;
+}
+
+/* ---- what is posted ---- */
+
+static void post(struct channel *channel, struct request *request)
+{
+    struct covey_list *list = request->peer == ENGINE_ANY
+                                  ? &channel->posted_any
+                                  : &engine_peer(channel, (uint32_t)request->peer)->posted;
+    covey_list_push_back(list, &request->link);
+    index_add(&channel->posted, &request->index, key_of(request->peer, request->tag));
+    request->posted = true;
+}
+
+void match_unpost(struct request *request)
+{
+    if (!request->posted)
+        return;
+    request->posted = false;
+    covey_list_remove(&request->link);
+    index_remove(&request->channel->posted, &request->index);
+}
+
+/* Of the receives that a message fits, the one that was posted first. */
+static struct request *find_posted(struct channel *channel, int source, int tag)
+{
+    const uint64_t keys[] = {key_of(source, tag), key_of(source, ENGINE_ANY),
+                             key_of(ENGINE_ANY, tag), key_of(ENGINE_ANY, ENGINE_ANY)};
+    struct request *first = NULL;
+    for (int i = 0; i < 4 && channel->posted.keys > 0; i++) {
+        struct index_node *node = index_find(&channel->posted, keys[i]);
+        struct request *request = node ? covey_container_of(node, struct request, index) : NULL;
+        if (request && (!first || request->number < first->number))
+            first = request;
     }
-    return NULL;
+    return first;
 }
 
-/* Of the receives that match, the one that was posted first; false where there is none. */
+/* ---- what is unexpected ---- */
+
+static void keep(struct channel *channel, struct message *message)
+{
+    int tag = message->descriptor.header.tag;
+    covey_list_push_back(&engine_peer(channel, message->member)->unexpected, &message->by_peer);
+    covey_list_push_back(&channel->arrivals, &message->by_arrival);
+    index_add(&channel->waiting, &message->of_both, key_of((int)message->member, tag));
+    index_add(&channel->waiting, &message->of_tag, key_of(ENGINE_ANY, tag));
+}
+
+static void unkeep(struct channel *channel, struct message *message)
+{
+    covey_list_remove(&message->by_peer);
+    covey_list_remove(&message->by_arrival);
+    index_remove(&channel->waiting, &message->of_both);
+    index_remove(&channel->waiting, &message->of_tag);
+}
+
+/* In the order of sending: it was the first that fits when it was taken. */
+static void keep_in_order(struct channel *channel, struct message *message)
+{
+    struct peer *peer = engine_peer(channel, message->member);
+    const struct descriptor_header *header = &message->descriptor.header;
+    struct covey_list *by_peer = &peer->unexpected;
+    struct covey_list *by_arrival = &channel->arrivals;
+    covey_list_for_each (node, &peer->unexpected) {
+        if (message_of(node)->descriptor.header.sequence < header->sequence)
+            continue;
+        by_peer = node;
+        by_arrival = &message_of(node)->by_arrival;
+        break;
+    }
+    covey_list_push_back(by_peer, &message->by_peer);
+    covey_list_push_back(by_arrival, &message->by_arrival);
+    index_add_first(&channel->waiting, &message->of_both,
+                    key_of((int)message->member, header->tag));
+    index_add_first(&channel->waiting, &message->of_tag, key_of(ENGINE_ANY, header->tag));
+}
+
+/* ---- both ---- */
+
+/* False where nobody has asked for it. */
 static bool give_to_posted(struct channel *channel, struct message *message)
 {
-    struct engine *engine = channel->comm->engine;
-    struct peer *peer = engine_peer(channel, message->member);
-    int tag = message->descriptor.header.tag;
-    struct request *request = find_posted(&peer->posted, tag);
-    struct request *any = find_posted(&channel->posted_any, tag);
-    if (any && (!request || any->number < request->number))
-        request = any;
+    struct request *request =
+        find_posted(channel, (int)message->member, message->descriptor.header.tag);
     if (!request)
         return false;
-    covey_list_remove(&request->link);
-    transfer_receive(engine, request, message);
+    match_unpost(request);
+    transfer_receive(channel->comm->engine, request, message);
     return true;
 }
 
 static void match_in_turn(struct channel *channel, struct message *message)
 {
-    if (comm_takes(channel, message) || give_to_posted(channel, message))
-        return;
-    covey_list_push_back(&engine_peer(channel, message->member)->unexpected, &message->by_peer);
-    covey_list_push_back(&channel->arrivals, &message->by_arrival);
-}
-
-/* In the order of sending, before what was sent later. */
-static void keep_in_order(struct channel *channel, struct message *message)
-{
-    struct peer *peer = engine_peer(channel, message->member);
-    uint64_t sequence = message->descriptor.header.sequence;
-    covey_list_for_each (node, &peer->unexpected) {
-        struct message *later = message_of(node);
-        if (later->descriptor.header.sequence < sequence)
-            continue;
-        covey_list_push_back(&later->by_peer, &message->by_peer);
-        covey_list_push_back(&later->by_arrival, &message->by_arrival);
-        return;
-    }
-    covey_list_push_back(&peer->unexpected, &message->by_peer);
-    covey_list_push_back(&channel->arrivals, &message->by_arrival);
+    if (!comm_takes(channel, message) && !give_to_posted(channel, message))
+        keep(channel, message);
 }
 
 void match_put_back(struct channel *channel, struct message *message)
@@ -145,11 +213,19 @@ void match_put_back(struct channel *channel, struct message *message)
         keep_in_order(channel, message);
 }
 
-static struct message *find_sequence(struct covey_list *list, uint64_t sequence)
+static struct message *find_early(struct channel *channel, uint32_t member, uint64_t sequence)
 {
-    covey_list_for_each (node, list) {
-        if (message_of(node)->descriptor.header.sequence == sequence)
-            return message_of(node);
+    return message_at(index_find(&channel->early, early_key(member, sequence)));
+}
+
+static struct message *find_unexpected(struct channel *channel, const struct message *like)
+{
+    const struct descriptor_header *header = &like->descriptor.header;
+    struct index_node *first =
+        index_find(&channel->waiting, key_of((int)like->member, header->tag));
+    for (struct index_node *node = first; node; node = index_next(first, node)) {
+        if (message_at(node)->descriptor.header.sequence == header->sequence)
+            return message_at(node);
     }
     return NULL;
 }
@@ -159,8 +235,8 @@ void match_withdrawn(struct channel *channel, struct message *message)
     const struct descriptor_header *header = &message->descriptor.header;
     struct peer *peer = engine_peer(channel, message->member);
     bool had_turn = header->sequence < peer->receive_sequence;
-    struct message *offer =
-        find_sequence(had_turn ? &peer->unexpected : &peer->early, header->sequence);
+    struct message *offer = had_turn ? find_unexpected(channel, message)
+                                     : find_early(channel, message->member, header->sequence);
     if (!offer && !had_turn) { /* it has overtaken the offer, and takes its turn */
         match_arrived(channel, message);
         return;
@@ -174,15 +250,15 @@ void match_withdrawn(struct channel *channel, struct message *message)
     engine_message_free(channel->comm->engine, message);
 }
 
-static struct message *take_early(struct peer *peer)
+static struct message *take_early(struct channel *channel, uint32_t member)
 {
-    covey_list_for_each (node, &peer->early) {
-        if (message_of(node)->descriptor.header.sequence == peer->receive_sequence) {
-            covey_list_remove(node);
-            return message_of(node);
-        }
+    struct message *message =
+        find_early(channel, member, engine_peer(channel, member)->receive_sequence);
+    if (message) {
+        covey_list_remove(&message->by_peer);
+        index_remove(&channel->early, &message->of_both);
     }
-    return NULL;
+    return message;
 }
 
 void match_arrived(struct channel *channel, struct message *message)
@@ -193,35 +269,35 @@ void match_arrived(struct channel *channel, struct message *message)
         engine_message_free(channel->comm->engine, message);
         return;
     }
-    if (sequence > peer->receive_sequence && find_sequence(&peer->early, sequence)) {
+    if (sequence > peer->receive_sequence && find_early(channel, message->member, sequence)) {
         engine_message_free(channel->comm->engine, message); /* it was withdrawn before it came */
         return;
     }
     if (sequence > peer->receive_sequence) {
         covey_list_push_back(&peer->early, &message->by_peer);
+        index_add(&channel->early, &message->of_both, early_key(message->member, sequence));
         return;
     }
-    do {
+    for (uint32_t member = message->member; message; message = take_early(channel, member)) {
         peer->receive_sequence++;
         match_in_turn(channel, message);
-        message = take_early(peer);
-    } while (message);
+    }
 }
 
 struct message *engine_find(struct channel *channel, int source, int tag)
 {
-    if (source != ENGINE_ANY) {
-        covey_list_for_each (node, &engine_peer(channel, (uint32_t)source)->unexpected) {
-            if (tag_matches(tag, message_of(node)->descriptor.header.tag))
-                return message_of(node);
-        }
+    if (tag != ENGINE_ANY) {
+        struct index_node *node = index_find(&channel->waiting, key_of(source, tag));
+        if (source != ENGINE_ANY)
+            return message_at(node);
+        return node ? covey_container_of(node, struct message, of_tag) : NULL;
+    }
+    struct covey_list *list = source == ENGINE_ANY
+                                  ? &channel->arrivals
+                                  : &engine_peer(channel, (uint32_t)source)->unexpected;
+    if (covey_list_empty(list))
         return NULL;
-    }
-    covey_list_for_each (node, &channel->arrivals) {
-        if (tag_matches(tag, arrival_of(node)->descriptor.header.tag))
-            return arrival_of(node);
-    }
-    return NULL;
+    return source == ENGINE_ANY ? arrival_of(list->next) : message_of(list->next);
 }
 
 static bool take_unexpected(struct channel *channel, struct request *request)
@@ -229,8 +305,7 @@ static bool take_unexpected(struct channel *channel, struct request *request)
     struct message *message = engine_find(channel, request->peer, request->tag);
     if (!message)
         return false;
-    covey_list_remove(&message->by_peer);
-    covey_list_remove(&message->by_arrival);
+    unkeep(channel, message);
     transfer_receive(channel->comm->engine, request, message);
     return true;
 }
@@ -277,10 +352,7 @@ enum covey_status engine_receive_start(struct channel *channel, struct request *
     enum covey_status status = engine_can_come(channel, source);
     if (status)
         return status;
-    if (source == ENGINE_ANY)
-        covey_list_push_back(&channel->posted_any, &request->link);
-    else
-        covey_list_push_back(&engine_peer(channel, (uint32_t)source)->posted, &request->link);
+    post(channel, request);
     engine_want(channel, source);
     return COVEY_OK;
 }
@@ -311,9 +383,11 @@ static void fail_posted(struct channel *channel, struct covey_list *posted, int 
 {
     if (covey_list_empty(posted) || engine_can_come(channel, source) == COVEY_OK)
         return;
-    struct covey_list *node;
-    while ((node = covey_list_pop_front(posted)))
-        engine_complete(request_of(node), COVEY_EPEER);
+    while (!covey_list_empty(posted)) {
+        struct request *request = request_of(posted->next);
+        match_unpost(request);
+        engine_complete(request, COVEY_EPEER);
+    }
 }
 
 static void fail_list(struct engine *engine, struct covey_list *list)

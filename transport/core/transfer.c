@@ -123,6 +123,7 @@ static enum covey_status reason_of(const struct descriptor_header *header)
 void transfer_drop(struct request *request, enum covey_status status)
 {
     struct engine *engine = request->channel->comm->engine;
+    match_unpost(request);
     covey_list_remove(&request->link);
     transfer_unname(engine, request);
     if (request->kind == REQUEST_SEND)

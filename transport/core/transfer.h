@@ -42,6 +42,9 @@ void match_arrived(struct channel *channel, struct message *message);
 /* Takes over the news that a message is withdrawn, which takes that message's place. */
 void match_withdrawn(struct channel *channel, struct message *message);
 
+/* A receive that is posted is so no longer. */
+void match_unpost(struct request *request);
+
 /* Takes back a message that was matched and not received. */
 void match_put_back(struct channel *channel, struct message *message);
 

@@ -1,6 +1,7 @@
 /* Point to point, as workers see it: on one node and across two. */
 #include "base/clock.h"
 #include "tests/harness/harness.h"
+#include "worker/context.h"
 #include "world.h"
 
 #include <stdlib.h>
@@ -129,6 +130,98 @@ static void recv__by_tag__takes_the_matching_one(void)
     for (int nodes = 1; nodes <= 2; nodes++) {
         struct world world = world_default(2, nodes);
         world_run(&world, tags, NULL);
+    }
+}
+
+/* What matching costs: messages and receives looked at. */
+static uint64_t steps(const struct covey_comm *comm)
+{
+    return comm->core->user.waiting.steps + comm->core->user.posted.steps;
+}
+
+enum { VERY_MANY = 20000 };
+
+/* As many messages as that wait unmatched, and are taken in reverse; then as many receives. */
+static void reverse(struct covey_ctx *ctx, void *data)
+{
+    (void)data;
+    struct covey_comm *comm = covey_world(ctx);
+    int value = 0;
+    if (covey_rank(ctx) == 0) {
+        for (int i = 0; i < VERY_MANY; i++)
+            WORLD_OK(covey_send(comm, &i, sizeof(i), 1, i));
+        WORLD_OK(covey_recv(comm, &value, sizeof(value), 1, VERY_MANY, NULL));
+        for (int i = VERY_MANY - 1; i >= 0; i--)
+            WORLD_OK(covey_send(comm, &i, sizeof(i), 1, i));
+        return;
+    }
+    bool right = true;
+    for (int i = VERY_MANY - 1; i >= 0; i--) {
+        /* Every other one from anybody, which finds the same. */
+        WORLD_OK(covey_recv(comm, &value, sizeof(value), i % 2 ? 0 : COVEY_ANY_SOURCE, i, NULL));
+        right &= value == i;
+    }
+    WORLD_CHECK(right);
+    WORLD_CHECK(steps(comm) < 20u * VERY_MANY);
+    static struct covey_request *requests[VERY_MANY];
+    static int values[VERY_MANY];
+    for (int i = 0; i < VERY_MANY; i++)
+        WORLD_OK(covey_irecv(comm, &values[i], sizeof(int), i % 2 ? 0 : COVEY_ANY_SOURCE, i,
+                             &requests[i]));
+    WORLD_OK(covey_send(comm, &value, sizeof(value), 0, VERY_MANY));
+    WORLD_OK(covey_wait_all(requests, VERY_MANY));
+    for (int i = 0; i < VERY_MANY; i++)
+        right &= values[i] == i;
+    WORLD_CHECK(right);
+    WORLD_CHECK(steps(comm) < 40u * VERY_MANY);
+}
+
+static void recv__very_many_in_reverse__costs_a_few_steps_each(void)
+{
+    struct world world = world_default(2, 1);
+    world_run(&world, reverse, NULL);
+}
+
+/* The one that was posted first, whatever it asks for; the message that came first. */
+static void wildcards(struct covey_ctx *ctx, void *data)
+{
+    (void)data;
+    struct covey_comm *comm = covey_world(ctx);
+    static const int sources[] = {COVEY_ANY_SOURCE, 0, COVEY_ANY_SOURCE, 0};
+    static const int tags[] = {5, COVEY_ANY_TAG, COVEY_ANY_TAG, 5};
+    enum { KINDS = 4, ROUNDS = 24 };
+    for (int round = 0; round < ROUNDS; round++) {
+        if (covey_rank(ctx) == 0) {
+            WORLD_OK(covey_barrier(comm));
+            for (int i = 0; i < KINDS; i++)
+                WORLD_OK(covey_send(comm, &i, sizeof(i), 1, 5));
+            WORLD_OK(covey_barrier(comm));
+            continue;
+        }
+        struct covey_request *requests[KINDS];
+        int values[KINDS];
+        int order[KINDS] = {0, 1, 2, 3};
+        for (int i = KINDS - 1, left = round; i > 0; left /= i + 1, i--) {
+            int other = left % (i + 1), kept = order[i];
+            order[i] = order[other];
+            order[other] = kept;
+        }
+        for (int i = 0; i < KINDS; i++)
+            WORLD_OK(covey_irecv(comm, &values[i], sizeof(int), sources[order[i]], tags[order[i]],
+                                 &requests[i]));
+        WORLD_OK(covey_barrier(comm));
+        WORLD_OK(covey_wait_all(requests, KINDS));
+        for (int i = 0; i < KINDS; i++)
+            WORLD_CHECK(values[i] == i);
+        WORLD_OK(covey_barrier(comm));
+    }
+}
+
+static void irecv__any_source_and_any_tag__match_in_the_order_of_posting(void)
+{
+    for (int nodes = 1; nodes <= 2; nodes++) {
+        struct world world = world_default(2, nodes);
+        world_run(&world, wildcards, NULL);
     }
 }
 
@@ -325,6 +418,8 @@ static const struct test_case cases[] = {
     TEST_CASE(recv__senders_end_after_sending__every_message_comes),
     TEST_CASE(recv__any_source__keeps_each_senders_order),
     TEST_CASE(recv__by_tag__takes_the_matching_one),
+    TEST_CASE(recv__very_many_in_reverse__costs_a_few_steps_each),
+    TEST_CASE(irecv__any_source_and_any_tag__match_in_the_order_of_posting),
     TEST_CASE(recv__buffer_too_short__gives_what_fits),
     TEST_CASE(isend_irecv__all_pairs__complete),
     TEST_CASE(send_buf__to_all__is_read_in_place),
