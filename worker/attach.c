@@ -32,14 +32,19 @@ static enum covey_status receive_setup(int socket, struct worker_setup *setup)
         covey_receive_fds(socket, setup, sizeof(*setup), &length, fds, &fd_count);
     if (status)
         return status;
-    if (length != sizeof(*setup) || fd_count < 2 || fd_count > 3) {
+    size_t expected = 2;
+    if (length == sizeof(*setup))
+        expected += (setup->lifeline_fd >= 0 ? 1u : 0u) + (setup->params_fd >= 0 ? 1u : 0u);
+    if (length != sizeof(*setup) || fd_count != expected) {
         for (size_t i = 0; i < fd_count; i++)
             covey_close(&fds[i]);
         return length == 0 ? COVEY_EUNAVAILABLE : COVEY_EPROTO;
     }
     setup->arena_fd = fds[0];
     setup->host_event_fd = fds[1];
-    setup->params_fd = fd_count == 3 ? fds[2] : -1;
+    size_t next = 2;
+    setup->lifeline_fd = setup->lifeline_fd >= 0 ? fds[next++] : -1;
+    setup->params_fd = setup->params_fd >= 0 ? fds[next] : -1;
     setup->control_fd = socket;
     return COVEY_OK;
 }
@@ -60,6 +65,7 @@ enum covey_status covey_attach(struct covey_ctx **ctx)
         setup.rank == (uint32_t)rank ? covey_worker_create(&setup, &made, &error) : COVEY_EPROTO;
     covey_close(&setup.arena_fd);
     covey_close(&setup.host_event_fd);
+    covey_close(&setup.lifeline_fd);
     covey_close(&setup.params_fd);
     if (!status)
         status = covey_worker_enter(made, covey_now_ns() + START_TIMEOUT_NS);

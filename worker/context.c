@@ -110,9 +110,12 @@ enum covey_status covey_worker_create(const struct worker_setup *setup, struct c
     ctx->rank = setup->rank;
     ctx->result_limit_bytes = setup->result_limit_bytes;
     ctx->control_fd = fcntl(setup->control_fd, F_DUPFD_CLOEXEC, 3);
+    ctx->lifeline_fd = -1;
+    if (setup->lifeline_fd >= 0)
+        ctx->lifeline_fd = fcntl(setup->lifeline_fd, F_DUPFD_CLOEXEC, 3);
     enum covey_status status = COVEY_OK;
-    if (ctx->control_fd < 0)
-        status = covey_error_set_errno(error, errno, "worker: the control socket");
+    if (ctx->control_fd < 0 || (setup->lifeline_fd >= 0 && ctx->lifeline_fd < 0))
+        status = covey_error_set_errno(error, errno, "worker: the pack's sockets");
     if (!status)
         status = open_arena(ctx, setup, error);
     if (!status)
@@ -173,6 +176,7 @@ void covey_detach(struct covey_ctx *ctx)
         free_bufs(ctx);
     engine_destroy(ctx->engine);
     arena_destroy(ctx->arena);
+    covey_close(&ctx->lifeline_fd);
     if (ctx->params)
         munmap(ctx->params, ctx->params_bytes);
     covey_close(&ctx->control_fd);

@@ -27,6 +27,7 @@ struct covey_ctx {
     struct engine *engine;
     uint32_t rank;
     int control_fd;
+    int lifeline_fd; /* -1: none. Open while the arena is mapped */
     uint64_t result_limit_bytes;
     void *params; /* the mapped memory that holds the parameter; NULL: none */
     size_t params_bytes;

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define WORKER_SETUP_MAGIC   0x59455643u
-#define WORKER_SETUP_VERSION 1u
+#define WORKER_SETUP_VERSION 2u
 
 #define WORKER_FD_VARIABLE   "COVEY_WORKER_FD"
 #define WORKER_RANK_VARIABLE "COVEY_RANK"
@@ -34,10 +34,13 @@ struct worker_setup {
     uint64_t result_limit_bytes;
     uint64_t param_offset; /* of this worker's parameter in the memory of parameters */
     uint64_t param_length;
-    /* Descriptors; in a record on a socket they travel beside it, and these are ignored. They stay
-     * the caller's: the context makes its own. */
+    /* Descriptors; in a record on a socket they travel beside it, and these only say by their sign
+     * which. They stay the caller's: the context makes its own. */
     int32_t arena_fd;
     int32_t host_event_fd;
+    /* The pack's end of its lifeline, -1: none. Whoever uses the arena keeps it open, so that the
+     * host sees the pack's end only when nobody of it can write there any more. */
+    int32_t lifeline_fd;
     int32_t params_fd; /* a memfd, or any file; -1 where there is no parameter */
     int32_t control_fd;
 };

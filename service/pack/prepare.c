@@ -70,6 +70,7 @@ struct worker_setup pack_worker_setup(const struct pack *pack, uint32_t index, i
         .result_limit_bytes = pack->flare->max_result_bytes,
         .arena_fd = pack->fds[PACK_FD_ARENA],
         .host_event_fd = pack->fds[PACK_FD_EVENT],
+        .lifeline_fd = pack->lifeline.fd,
         .params_fd = pack->fds[PACK_FD_PARAMETERS],
         .control_fd = control_fd,
     };

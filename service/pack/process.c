@@ -18,7 +18,15 @@
 #include <unistd.h>
 
 /* Where a worker finds its descriptors, after its standard ones. */
-enum { CHILD_ARENA = 3, CHILD_EVENT, CHILD_PARAMETERS, CHILD_CONTROL, CHILD_CODE, CHILD_END };
+enum {
+    CHILD_ARENA = 3,
+    CHILD_EVENT,
+    CHILD_LIFELINE,
+    CHILD_PARAMETERS,
+    CHILD_CONTROL,
+    CHILD_CODE,
+    CHILD_END
+};
 
 /* Ends of one worker's channels, on both sides. */
 struct channels {
@@ -91,6 +99,7 @@ static void place_descriptors(const struct pack *pack, const struct channels *ch
     if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(channels->output[1], 1) < 0 ||
         dup2(channels->error[1], 2) < 0 || dup2(pack->fds[PACK_FD_ARENA], CHILD_ARENA) < 0 ||
         dup2(pack->fds[PACK_FD_EVENT], CHILD_EVENT) < 0 ||
+        dup2(pack->lifeline.fd, CHILD_LIFELINE) < 0 ||
         dup2(pack->fds[PACK_FD_PARAMETERS], CHILD_PARAMETERS) < 0 ||
         dup2(channels->control[1], CHILD_CONTROL) < 0 ||
         dup2(pack->fds[PACK_FD_CODE], CHILD_CODE) < 0)
@@ -103,6 +112,7 @@ static struct worker_setup child_setup(const struct pack *pack, uint32_t index)
     struct worker_setup setup = pack_worker_setup(pack, index, CHILD_CONTROL);
     setup.arena_fd = CHILD_ARENA;
     setup.host_event_fd = CHILD_EVENT;
+    setup.lifeline_fd = CHILD_LIFELINE;
     setup.params_fd = CHILD_PARAMETERS;
     return setup;
 }

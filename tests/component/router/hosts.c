@@ -40,6 +40,7 @@ static void run_worker(struct host *host, uint32_t rank)
                                        .result_limit_bytes = 1 << 20,
                                        .arena_fd = arena_fd(host->arena),
                                        .host_event_fd = host_port_event_fd(host->port),
+                                       .lifeline_fd = -1,
                                        .params_fd = -1,
                                        .control_fd = host->control[1]};
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -8,6 +8,8 @@
 #include "transport/core/host_port.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,7 @@ static struct worker_setup sound(void)
                                  .param_length = 6,
                                  .arena_fd = arena_fd(arena),
                                  .host_event_fd = host_port_event_fd(port),
+                                 .lifeline_fd = -1,
                                  .params_fd = params,
                                  .control_fd = sockets[1]};
 }
@@ -213,7 +216,72 @@ static void create__memory_runs_out_anywhere__fails_cleanly(void)
     close_all();
 }
 
+static bool is_closed(int end)
+{
+    struct pollfd poll_fd = {.fd = end, .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* The host takes the end of a pack's lifeline for the end of all its workers. */
+static void create__pack_has_a_lifeline__is_held_while_the_arena_is_used(void)
+{
+    int lifeline[2];
+    open_all();
+    TEST_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, lifeline) == 0);
+    struct worker_setup setup = sound();
+    struct covey_ctx *ctx = NULL;
+    struct covey_error error;
+    setup.lifeline_fd = lifeline[1];
+    TEST_REQUIRE(covey_worker_create(&setup, &ctx, &error) == COVEY_OK);
+    close(lifeline[1]);
+    TEST_TRUE(!is_closed(lifeline[0]));
+    covey_worker_leave(ctx);
+    TEST_TRUE(is_closed(lifeline[0]));
+    close(lifeline[0]);
+    close_all();
+}
+
+static void attach__worker_outlives_its_pack__holds_the_lifeline(void)
+{
+    int lifeline[2];
+    int fd;
+    open_all();
+    TEST_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, lifeline) == 0);
+    struct worker_setup setup = sound();
+    setup.lifeline_fd = lifeline[1];
+    TEST_EQUAL(worker_setup_send(sockets[0], &setup), COVEY_OK);
+    close(lifeline[1]);
+    /* It has not attached yet, and may. */
+    TEST_TRUE(!is_closed(lifeline[0]));
+    pid_t pid = fork();
+    TEST_REQUIRE(pid >= 0);
+    if (pid == 0) {
+        struct covey_ctx *ctx = NULL;
+        char number[16];
+        snprintf(number, sizeof(number), "%d", sockets[1]);
+        setenv(WORKER_FD_VARIABLE, number, 1);
+        setenv(WORKER_RANK_VARIABLE, "1", 1);
+        close(lifeline[0]);
+        if (covey_attach(&ctx))
+            test_child_exit(10);
+        for (;;)
+            pause();
+    }
+    arena_open_gate(arena);
+    TEST_EQUAL(next_record(&fd).kind, WORKER_RECORD_STARTED);
+    close(sockets[1]);
+    TEST_TRUE(!is_closed(lifeline[0]));
+    kill(pid, SIGKILL);
+    TEST_EQUAL(waitpid(pid, NULL, 0), pid);
+    TEST_TRUE(is_closed(lifeline[0]));
+    close(lifeline[0]);
+    sockets[1] = -1;
+    close_all();
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(create__pack_has_a_lifeline__is_held_while_the_arena_is_used),
+    TEST_CASE(attach__worker_outlives_its_pack__holds_the_lifeline),
     TEST_CASE(create__memory_runs_out_anywhere__fails_cleanly),
     TEST_CASE(attach__setup_on_the_socket__becomes_the_worker),
     TEST_CASE(attach__not_started_by_covey__says_so),

@@ -158,6 +158,7 @@ static int run_worker(struct run *run, int rank)
                                  .result_limit_bytes = 1 << 20,
                                  .arena_fd = arena_fd(arenas[node]),
                                  .host_event_fd = host_port_event_fd(run->ports[node]),
+                                 .lifeline_fd = -1,
                                  .params_fd = -1,
                                  .control_fd = run->control[1]};
     struct covey_ctx *ctx = NULL;
