@@ -70,6 +70,7 @@ static enum covey_status arm(char *entry, struct covey_error *error)
     if (action == ACTION_NONE)
         return covey_error_set(error, COVEY_EINVAL,
                                "COVEY_FAULT: \"%s\" is none of fail, kill, stop", action_name);
+    atomic_store(&points[point].passes, 0);
     points[point].action = action;
     points[point].nth = nth;
     covey_fault_armed = true;

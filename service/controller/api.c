@@ -160,10 +160,14 @@ static void sync_after(uv_work_t *work, int status)
     struct api *api = work->data;
     api->syncing = false;
     store_sync_done(api->store, api->sync_status);
-    if (api->sync_status)
-        log_error("the journal could not be synced: what is accepted now may not survive a loss of "
-                  "power status=%s",
+    if (api->sync_status && !api->sync_failed)
+        log_error("the journal could not be synced: until it can, what is accepted may not survive "
+                  "a loss of power status=%s",
                   covey_status_name(api->sync_status));
+    else if (!api->sync_status && api->sync_failed)
+        log_info("the journal is synced again");
+    api->sync_failed = api->sync_status != COVEY_OK;
+    api_touch(api); /* what has waited for it is written now */
     finish_stop(api);
 }
 
@@ -192,6 +196,7 @@ static enum covey_status make_core(struct api *api, const struct api_options *op
                                             .topology_count = options->topology_count,
                                             .clock = {clock_now, clock_wall, NULL},
                                             .on_news = streams_on_news,
+                                            .on_accepted = api_on_accepted,
                                             .data = api};
     if (!status)
         status = controller_create(api->store, &core, &api->controller, error);
@@ -251,6 +256,7 @@ static void free_core(struct api *api)
     controller_destroy(api->controller);
     store_close(api->store);
     tokens_free(api->tokens);
+    covey_map_clear(&api->accepting);
     covey_map_clear(&api->followed);
     covey_map_clear(&api->lines);
     free(api);

@@ -7,25 +7,6 @@
 
 #include <stdlib.h>
 
-static void flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
-{
-    struct api *api = data;
-    struct controller_identity caller;
-    struct covey_error error = {0};
-    Covey__V1__FlareResponse response = COVEY__V1__FLARE_RESPONSE__INIT;
-    if (!api_caller(api, call, &caller))
-        return;
-    enum covey_status status =
-        controller_submit(api->controller, &caller, (const Covey__V1__FlareRequest *)message,
-                          &response.flare, &error);
-    if (status)
-        rpc_call_fail(call, status, &error);
-    else
-        rpc_call_reply(call, &response.base);
-    message_free(response.flare);
-    api_touch(api);
-}
-
 static void cancel_flare(struct rpc_call *call, const ProtobufCMessage *message, void *data)
 {
     struct api *api = data;
@@ -238,7 +219,6 @@ static void get_server_info(struct rpc_call *call, const ProtobufCMessage *messa
     rpc_call_reply(call, &response.base);
 }
 
-API_UNARY(flare)
 API_UNARY(cancel_flare)
 API_UNARY(deploy)
 API_UNARY(get_definition)
@@ -285,7 +265,7 @@ static const struct rpc_method methods[] = {
     METHOD("ListDefinitions", list_definitions, list_definitions),
     METHOD("GetDefinition", get_definition, get_definition),
     METHOD("DeleteDefinition", delete_definition, delete_definition),
-    METHOD("Flare", flare, flare),
+    METHOD("Flare", flare, api_flare),
     QUESTION("GetFlare", get_flare),
     QUESTION("ListFlares", list_flares),
     METHOD("CancelFlare", cancel_flare, cancel_flare),

@@ -18,12 +18,14 @@ struct api {
     uv_work_t sync_work;
     enum covey_status sync_status;
     bool syncing;
-    bool dirty; /* there was an input since the last turn */
+    bool sync_failed; /* the last time */
+    bool dirty;       /* there was an input since the last turn */
     bool stopping;
     bool server_gone;
     unsigned open_handles;
-    struct covey_map followed; /* of struct follow_group, by flare */
-    struct covey_map lines;    /* of struct question_line, by whose they are */
+    struct covey_map accepting; /* of calls whose flare is not in the journal yet, by its id */
+    struct covey_map followed;  /* of struct follow_group, by flare */
+    struct covey_map lines;     /* of struct question_line, by whose they are */
     void (*done)(void *data);
     void *done_data;
 };
@@ -62,6 +64,10 @@ const struct rpc_call_events *api_get_flare(struct rpc_call *call, void *service
 const struct rpc_call_events *api_list_flares(struct rpc_call *call, void *service, void **data);
 const struct rpc_call_events *api_plan_flare(struct rpc_call *call, void *service, void **data);
 const struct rpc_call_events *api_explain_flare(struct rpc_call *call, void *service, void **data);
+
+/* api_flare.c */
+const struct rpc_call_events *api_flare_call(struct rpc_call *call, void *service, void **data);
+void api_on_accepted(const char *flare, const struct covey_error *error, void *data);
 
 /* streams.c */
 void streams_on_news(const char *flare, enum controller_news news, void *data);

@@ -38,8 +38,10 @@ static struct controller *create(struct store *store, const struct controller_op
     controller->limits = options->limits;
     controller->clock = options->clock;
     controller->on_news = options->on_news;
+    controller->on_accepted = options->on_accepted;
     controller->data = options->data;
-    controller->retry_journal_ns = COVEY_NEVER_NS;
+    journal_init(controller);
+    covey_list_init(&controller->held);
     const struct logs_options logs = {.store = store,
                                       .limit_bytes = options->limits.max_log_bytes,
                                       .on_taken = on_log_taken,
@@ -109,7 +111,7 @@ void controller_destroy(struct controller *controller)
 {
     if (!controller)
         return;
-    journal_retry(controller);
+    journal_write(controller);
     journal_clear(controller);
     free_ended(controller);
     size_t cursor = 0;
@@ -157,12 +159,27 @@ void controller_drain(struct controller *controller)
     }
 }
 
+void controller_write(struct controller *controller)
+{
+    if (journal_deadline_ns(controller) <= now_of(controller))
+        journal_write(controller);
+    submit_refuse(controller);
+    if (!journal_is_written(controller))
+        return;
+    gang_release(controller);
+    size_t cursor = 0;
+    void *node;
+    while (covey_map_next(&controller->nodes, &cursor, NULL, &node))
+        node_acknowledge(controller, node);
+}
+
 void controller_turn(struct controller *controller)
 {
     tick_run(controller);
     if (controller->place)
         gang_place(controller);
     ending_tell_peers(controller);
+    controller_write(controller);
     free_ended(controller);
 }
 

@@ -60,7 +60,7 @@ struct controller_identity {
 };
 
 enum controller_news {
-    CONTROLLER_NEWS_EVENT, /* an event is in the journal */
+    CONTROLLER_NEWS_EVENT, /* events are in the journal */
     CONTROLLER_NEWS_LOG    /* log lines came */
 };
 
@@ -71,6 +71,9 @@ struct controller_options {
     size_t topology_count;
     /* Something happened to a flare; called inside of other calls, so it only makes a note. */
     void (*on_news)(const char *flare, enum controller_news news, void *data);
+    /* A flare that controller_submit has taken is in the journal, or (error is not NULL) could not
+     * be written and is forgotten. Called as on_news is. */
+    void (*on_accepted)(const char *flare, const struct covey_error *error, void *data);
     void *data;
 };
 
@@ -91,6 +94,10 @@ void controller_destroy(struct controller *controller);
 /* Does what is due: deadlines, placement, news to nodes. */
 void controller_turn(struct controller *controller);
 
+/* Writes what waits for the journal, where that is due, and tells who waited for it; a part of the
+ * turn. */
+void controller_write(struct controller *controller);
+
 /* When controller_turn is due next without any input; COVEY_NEVER_NS: not at all. */
 int64_t controller_deadline_ns(const struct controller *controller);
 
@@ -106,11 +113,13 @@ void controller_drain(struct controller *controller);
 
 /* ---- calls of users; each fills *error with the sentence for the user ---- */
 
-/* *flare is the accepted one, owned by the caller (message_free). */
+/* *flare is the accepted one, owned by the caller (message_free). It is in the journal, and its
+ * caller may be told, when on_accepted says so; one that was accepted before, with the same
+ * idempotency key, is there already (*accepted). */
 enum covey_status controller_submit(struct controller *controller,
                                     const struct controller_identity *caller,
                                     const Covey__V1__FlareRequest *request, flare_message **flare,
-                                    struct covey_error *error) COVEY_MUST_USE;
+                                    bool *accepted, struct covey_error *error) COVEY_MUST_USE;
 
 enum covey_status controller_cancel(struct controller *controller,
                                     const struct controller_identity *caller, const char *id,

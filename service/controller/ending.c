@@ -107,8 +107,21 @@ static void send_stop(struct controller *controller, struct share *share, int64_
     (void)node_send(controller, share->node, &message);
 }
 
+/* Once it is told, a node forgets the flare: a controller that dies must know why by then. */
+static bool hold_stop(struct controller *controller, struct flare *flare, int64_t grace_ns)
+{
+    flare->stop_held = !journal_is_written(controller) && !journal_is_full(controller);
+    if (!flare->stop_held)
+        return false;
+    flare->held_grace_ns = grace_ns;
+    gang_hold(controller, flare);
+    journal_hurry(controller);
+    return true;
+}
+
 void ending_stop(struct controller *controller, struct flare *flare, int64_t grace_ns)
 {
+    bool held = hold_stop(controller, flare, grace_ns);
     flare->stop_at_ns = COVEY_NEVER_NS;
     logs_hurry(controller->logs, flare->id);
     flare->gone_by_ns = now_of(controller) + grace_ns + REPEAT_STOP_NS;
@@ -116,7 +129,7 @@ void ending_stop(struct controller *controller, struct flare *flare, int64_t gra
         struct share *share = &flare->shares[i];
         if (share->state == SHARE_NEW)
             share->state = SHARE_GONE;
-        else if (share->state != SHARE_GONE && share->node->link)
+        else if (share->state != SHARE_GONE && share->node->link && !held)
             send_stop(controller, share, grace_ns);
     }
 }

@@ -49,6 +49,7 @@ struct flare *flare_create(struct controller *controller, const char *id, const 
     flare->gone_by_ns = COVEY_NEVER_NS;
     covey_list_init(&flare->active_link);
     covey_list_init(&flare->news_link);
+    covey_list_init(&flare->held_link);
     flare->view = create_view(id, tenant, take_request, flare->definition);
     if (!flare->view) {
         flare_destroy(flare);
@@ -71,6 +72,7 @@ void flare_destroy(struct flare *flare)
     free(flare->ended_peers);
     covey_list_remove(&flare->active_link);
     covey_list_remove(&flare->news_link);
+    covey_list_remove(&flare->held_link);
     free(flare->stop_reason);
     message_free(flare->cause);
     message_free(flare->view);

@@ -12,6 +12,12 @@
 #include <string.h>
 #include <sys/random.h>
 
+void gang_hold(struct controller *controller, struct flare *flare)
+{
+    if (covey_list_empty(&flare->held_link))
+        covey_list_push_back(&controller->held, &flare->held_link);
+}
+
 /* ---- placing ---- */
 
 static enum covey_status journal_placed(struct controller *controller, struct flare *flare,
@@ -240,13 +246,13 @@ void gang_place(struct controller *controller)
 {
     controller->place = false;
     const struct sched_placement *placement;
-    while (!controller->draining && journal_is_whole(controller) &&
+    while (!controller->draining && !journal_is_full(controller) &&
            sched_next(controller->sched, sched_now_of(controller), &placement) == COVEY_OK &&
            placement) {
         struct flare *flare = flare_find(controller, placement->flare);
         struct covey_error error = {0};
         if (journal_placed(controller, flare, placement, &error) == COVEY_OK) {
-            prepare(controller, flare);
+            gang_hold(controller, flare);
             continue;
         }
         if (flare->state == FLARE_PREPARING) {
@@ -257,7 +263,7 @@ void gang_place(struct controller *controller)
         }
         log_warn("a flare waits for the journal: %s flare=%s", error.message, flare->id);
         return_to_queue(controller, flare);
-        controller->retry_journal_ns = now_of(controller) + COVEY_NS_PER_S;
+        controller->place = true; /* when it has room */
         return;
     }
     preempt_run(controller);
@@ -332,8 +338,25 @@ static void start(struct controller *controller, struct flare *flare)
     flare->limit_at_ns = covey_deadline_ns(now_of(controller), limit_ns);
     if (sched_commit(controller->sched, flare->id) != COVEY_OK)
         log_error("the scheduler does not know a flare that was placed flare=%s", flare->id);
-    for (uint32_t i = 0; i < flare->share_count; i++)
-        (void)gang_send_start(controller, &flare->shares[i]);
+    gang_hold(controller, flare);
+}
+
+void gang_release(struct controller *controller)
+{
+    struct covey_list due; /* what follows from it is held for the next time */
+    covey_list_init(&due);
+    for (struct covey_list *link; (link = covey_list_pop_front(&controller->held)) != NULL;)
+        covey_list_push_back(&due, link);
+    for (struct covey_list *link; (link = covey_list_pop_front(&due)) != NULL;) {
+        struct flare *flare = covey_container_of(link, struct flare, held_link);
+        if (flare->stop_held)
+            ending_stop(controller, flare, flare->held_grace_ns);
+        else if (flare->state == FLARE_PREPARING && !flare->rolling_back)
+            prepare(controller, flare);
+        for (uint32_t i = 0; i < flare->share_count && flare->state == FLARE_RUNNING; i++)
+            if (flare->shares[i].state == SHARE_READY)
+                (void)gang_send_start(controller, &flare->shares[i]);
+    }
 }
 
 void gang_prepared(struct controller *controller, struct share *share)
@@ -394,6 +417,7 @@ void gang_rolled_back(struct controller *controller, struct flare *flare)
     (void)flare_must(controller, flare, FLARE_EVENT_REQUEUED, NULL, NULL);
     ending_forget_peers(flare);
     drop_shares(flare);
+    flare->stop_held = false;
     free(flare->stop_reason);
     flare->stop_reason = NULL;
     flare->gone_by_ns = COVEY_NEVER_NS;

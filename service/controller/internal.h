@@ -102,9 +102,32 @@ struct flare {
     uint8_t secret[SECRET_BYTES];
     struct covey_list active_link; /* on controller.active while it has shares */
     struct covey_list news_link;   /* on controller.news while peers are to be told */
+    struct covey_list held_link;   /* on controller.held while PREPARE, START or Stop waits */
+    bool stop_held;
+    int64_t held_grace_ns; /* of the Stop that waits */
 };
 
-struct pending_event;
+struct journal_record;
+
+struct journal_list {
+    struct journal_record *first;
+    struct journal_record *last;
+};
+
+/* See journal.c. */
+struct journal {
+    struct journal_list records; /* that are not written, in order */
+    struct journal_list refused; /* acceptances that could not be written */
+    size_t length_bytes;         /* of the records */
+    bool urgent;                 /* somebody waits for one of them */
+    int64_t oldest_ns;           /* when the first of them came */
+    int64_t written_ns;          /* when the last write was */
+    int64_t retry_ns;            /* full: when it is tried again; COVEY_NEVER_NS: it is not */
+    int64_t window_ns;           /* when the window began in which records are counted */
+    uint32_t window_records;
+    int64_t busy_until_ns; /* until then a window is one write */
+};
+
 struct shared_definition;
 
 /* What flares that have not ended take, of one tenant or of all. */
@@ -122,6 +145,7 @@ struct controller {
     char **topology; /* the labels that make its levels, from the top */
     size_t topology_count;
     void (*on_news)(const char *flare, enum controller_news news, void *data);
+    void (*on_accepted)(const char *flare, const struct covey_error *error, void *data);
     void *data;
     struct ulid_source ids;
     struct covey_map flares;      /* that have not ended, by id */
@@ -132,10 +156,9 @@ struct controller {
     struct history history;       /* of definitions */
     struct covey_list active;
     struct covey_list news;
-    struct covey_list ended;       /* flares to be freed at the end of the turn */
-    struct pending_event *pending; /* events that the journal has no room for, in order */
-    struct pending_event *last_pending;
-    int64_t retry_journal_ns;  /* when pending is tried again */
+    struct covey_list ended; /* flares to be freed at the end of the turn */
+    struct journal journal;
+    struct covey_list held;    /* flares whose nodes are told when what waits is written */
     int64_t retention_ns;      /* when the next clean-up is due */
     int64_t retention_step_ns; /* the same, where more is kept than may be */
     bool place;                /* something changed that may let a flare start */
@@ -259,10 +282,10 @@ void estimate_replay(struct controller *controller);
 /* ---- transition.c: the one function that changes a flare ---- */
 
 /*
- * Looks the event up, journals it, applies it and tells watchers. delta (may be NULL) is what
- * changes; it stays the caller's. *applied is false where the table says that the event is ignored.
- * A failed append changes nothing; but where `must` is set the event happens anyway and is
- * journalled when there is room again.
+ * Looks the event up, journals it and applies it. delta (may be NULL) is what changes; it stays the
+ * caller's. *applied is false where the table says that the event is ignored. What the caller does
+ * because of it waits until journal_is_written, and where the journal is full nothing changes; but
+ * where `must` is set the event happens anyway, and is written when there is room again.
  */
 struct transition {
     enum flare_event event;
@@ -279,7 +302,7 @@ bool flare_must(struct controller *controller, struct flare *flare, enum flare_e
                 const flare_message *delta, const char *message);
 
 /* The accepted event of a new flare, with the flare's row and the parameters in its request, which
- * are nowhere else; all are in the journal afterwards, and *shown is an owned copy of the flare.
+ * are nowhere else; all wait in the journal afterwards, and *shown is an owned copy of the flare.
  * After a failure the flare is of no use. */
 enum covey_status flare_accept(struct controller *controller, struct flare *flare,
                                const Covey__V1__FlareRequest *request, options_message *options,
@@ -307,22 +330,50 @@ const definition_message *shared_message(const struct shared_definition *shared)
 /* NULL is accepted. */
 void shared_give_back(struct shared_definition *shared);
 
-/* ---- journal.c: what could not be written waits ---- */
+/* ---- journal.c: what is not written yet ---- */
 
-/* Appends now, or where that fails and must is set, keeps a copy for later. */
-enum covey_status journal_append(struct controller *controller, const char *flare,
-                                 const struct store_event *event, bool must,
-                                 struct covey_error *error);
-/* True where nothing waits. */
-bool journal_is_whole(const struct controller *controller);
-/* Tries what waits. */
-void journal_retry(struct controller *controller);
+/* When an event is to be in the journal. */
+enum journal_need {
+    JOURNAL_SOME_TIME, /* nothing waits for it */
+    JOURNAL_SOON,      /* users wait for it */
+    JOURNAL_BEFORE     /* something is done because of it, which waits until it is written; refused
+                        * where the journal is full */
+};
+
+void journal_init(struct controller *controller);
 void journal_clear(struct controller *controller);
+/* Adds a copy of an event. EUNAVAILABLE, ENOMEM. */
+enum covey_status journal_append(struct controller *controller, const char *flare,
+                                 const struct store_event *event, enum journal_need need,
+                                 struct covey_error *error);
+/* Adds a copy of a new flare with its first event. on_accepted or journal_next_refused follows.
+ * ENOSPACE, ENOMEM. */
+enum covey_status journal_accept(struct controller *controller, const struct store_flare *flare,
+                                 const struct store_event *event, struct covey_error *error);
+/* Somebody waits for what was added. */
+void journal_hurry(struct controller *controller);
+/* Nothing waits to be written. */
+bool journal_is_written(const struct controller *controller);
+/* The last write failed: only what leads towards an end is taken. */
+bool journal_is_full(const struct controller *controller);
+/* When journal_write is due. */
+int64_t journal_deadline_ns(const struct controller *controller);
+/* Writes what waits now; tells watchers. */
+void journal_write(struct controller *controller);
+/* The same for who is going to read the journal, unless it is full. */
+void journal_settle(struct controller *controller);
+/* Gives the id of a flare whose acceptance could not be written, and why; false: there is none. */
+bool journal_next_refused(struct controller *controller, char id[ULID_BYTES],
+                          struct covey_error *error);
 
 /* ---- gang.c ---- */
 
 /* Starts what the scheduler lets start. */
 void gang_place(struct controller *controller);
+/* Nodes are told of it when what waits is in the journal. */
+void gang_hold(struct controller *controller, struct flare *flare);
+/* What waited is in the journal: nodes are told what was placed, started or stopped. */
+void gang_release(struct controller *controller);
 /* The shares of a placed flare, from its view's packs. */
 enum covey_status gang_make_shares(struct controller *controller, struct flare *flare);
 /* Queues a flare that was accepted before, at its old place. */
@@ -345,7 +396,7 @@ enum covey_status gang_send_start(struct controller *controller, struct share *s
  * workers in lost (may be NULL) are gone with it. */
 void ending_begin(struct controller *controller, struct flare *flare, enum flare_event event,
                   const failure_message *failure, const struct share *lost);
-/* Tells every node that has something of it to end it. */
+/* Tells every node that has something of it to end it, once what came before is in the journal. */
 void ending_stop(struct controller *controller, struct flare *flare, int64_t grace_ns);
 void ending_share_gone(struct controller *controller, struct share *share);
 /* Tells the other nodes about ranks that ended. */
@@ -432,6 +483,11 @@ enum covey_status node_reconcile(struct controller *controller, struct controlle
                                  size_t *unknown_count);
 /* After Registered was sent: repeats what the agent may have missed. */
 void node_resume(struct controller *controller, struct controller_node *node);
+
+/* ---- submit.c ---- */
+
+/* Forgets flares whose acceptance could not be written, and says so. */
+void submit_refuse(struct controller *controller);
 
 /* ---- validate.c ---- */
 

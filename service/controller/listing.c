@@ -59,6 +59,7 @@ enum covey_status controller_view(struct controller *controller,
     made->error = error;
     const struct flare *live = flare_find(controller, id);
     if (!live) {
+        journal_settle(controller);
         made->status = store_flare_get(controller->store, id, take_row, made, error);
     } else if (views_may_see(caller, live->tenant)) {
         made->found = made->is_live = true;
@@ -210,6 +211,7 @@ static enum covey_status look(struct controller_listing *listing)
 {
     listing->rows = listing->live = 0;
     listing->status = COVEY_OK;
+    journal_settle(listing->controller);
     enum covey_status status =
         store_flares_before(listing->controller->store, *listing->tenant ? listing->tenant : NULL,
                             listing->after, look_at, listing, listing->error);

@@ -224,7 +224,7 @@ enum covey_status node_send(struct controller *controller, struct controller_nod
 
 void node_acknowledge(struct controller *controller, struct controller_node *node)
 {
-    if (node->acknowledged == node->sequence || !journal_is_whole(controller))
+    if (node->acknowledged == node->sequence || !journal_is_written(controller))
         return;
     Covey__V1__Acknowledge acknowledge = COVEY__V1__ACKNOWLEDGE__INIT;
     acknowledge.sequence = node->sequence;

@@ -97,7 +97,8 @@ static bool knows_addresses(const struct flare *flare)
 /* A START that was in the journal, and did not reach every node. */
 static void repeat_start(struct controller *controller, struct flare *flare)
 {
-    if (flare->state != FLARE_RUNNING || !knows_addresses(flare))
+    if (flare->state != FLARE_RUNNING || !knows_addresses(flare) ||
+        !covey_list_empty(&flare->held_link))
         return;
     for (uint32_t i = 0; i < flare->share_count; i++)
         if (flare->shares[i].state == SHARE_READY && flare->shares[i].node->link)

@@ -20,7 +20,7 @@ void preempt_run(struct controller *controller)
 {
     char victims[BATCH][SCHED_ID_BYTES];
     uint32_t count = 0;
-    if (!controller->limits.preemption || controller->draining || !journal_is_whole(controller) ||
+    if (!controller->limits.preemption || controller->draining || journal_is_full(controller) ||
         sched_queue_length(controller->sched) == 0)
         return;
     enum covey_status status =

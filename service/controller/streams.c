@@ -107,9 +107,13 @@ static void pump_watch(struct follower *follower)
     struct covey_error error = {0};
     if (!follower->finished && rpc_call_writable(follower->call)) {
         struct batch batch = {.count = 0};
-        enum covey_status status =
-            store_events(follower->api->store, follower->flare, follower->next_sequence, take_event,
-                         &batch, &error);
+        bool ended;
+        /* Asked before reading: the last event is read then. */
+        enum covey_status status = controller_find(follower->api->controller, &follower->caller,
+                                                   follower->flare, &ended, &error);
+        if (!status)
+            status = store_events(follower->api->store, follower->flare, follower->next_sequence,
+                                  take_event, &batch, &error);
         size_t sent = 0;
         while (!status && sent < batch.count && rpc_call_writable(follower->call)) {
             bool last = batch.terminal && sent + 1 == batch.count;
@@ -118,11 +122,7 @@ static void pump_watch(struct follower *follower)
         }
         for (size_t i = 0; i < batch.count; i++)
             message_free(batch.events[i]);
-        bool ended = false;
-        if (!status && batch.count == 0)
-            status = controller_find(follower->api->controller, &follower->caller, follower->flare,
-                                     &ended, &error);
-        if (status || (batch.terminal && sent == batch.count) || ended)
+        if (status || (batch.terminal && sent == batch.count) || (ended && batch.count == 0))
             finish(follower, status, &error);
         if (batch.count)
             rpc_call_schedule(follower->call);

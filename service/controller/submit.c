@@ -77,12 +77,14 @@ static struct flare *make_flare(struct controller *controller,
 enum covey_status controller_submit(struct controller *controller,
                                     const struct controller_identity *caller,
                                     const Covey__V1__FlareRequest *request, flare_message **flare,
-                                    struct covey_error *error)
+                                    bool *accepted, struct covey_error *error)
 {
     *flare = NULL;
+    *accepted = false;
     enum covey_status status = COVEY_OK;
     if (*request->idempotency_key) {
         status = views_by_key(controller, caller->tenant, request->idempotency_key, flare, error);
+        *accepted = *flare != NULL;
         if (status || *flare)
             return status;
     }
@@ -108,6 +110,34 @@ enum covey_status controller_submit(struct controller *controller,
         flare_destroy(made);
     }
     return status;
+}
+
+/* It may have been placed, but no node knows of it. */
+static void forget(struct controller *controller, struct flare *flare)
+{
+    enum covey_status status = flare->state == FLARE_QUEUED
+                                   ? sched_cancel(controller->sched, flare->id)
+                                   : sched_release(controller->sched, flare->id);
+    if (status)
+        log_error("the scheduler does not know a flare that was queued flare=%s", flare->id);
+    allowance_return(controller, flare);
+    (void)covey_map_remove(&controller->flares, flare->id);
+    flare_destroy(flare);
+    controller->place = true;
+}
+
+void submit_refuse(struct controller *controller)
+{
+    char id[ULID_BYTES];
+    struct covey_error error;
+    while (journal_next_refused(controller, id, &error)) {
+        struct flare *flare = flare_find(controller, id);
+        log_warn("a flare is not accepted: %s flare=%s", error.message, id);
+        if (flare)
+            forget(controller, flare);
+        if (controller->on_accepted)
+            controller->on_accepted(id, &error, controller->data);
+    }
 }
 
 enum covey_status controller_cancel(struct controller *controller,

@@ -95,7 +95,6 @@ static void tick_nodes(struct controller *controller, int64_t now_ns)
             forgotten = node;
         if (node->drain_at_ns <= now_ns)
             drain_expire(controller, node);
-        node_acknowledge(controller, node);
     }
     if (forgotten)
         node_forget(controller, forgotten);
@@ -104,8 +103,6 @@ static void tick_nodes(struct controller *controller, int64_t now_ns)
 void tick_run(struct controller *controller)
 {
     int64_t now_ns = now_of(controller);
-    if (controller->retry_journal_ns <= now_ns)
-        journal_retry(controller);
     tick_nodes(controller, now_ns);
     covey_list_for_each_safe (link, after, &controller->active)
         tick_flare(controller, covey_container_of(link, struct flare, active_link), now_ns);
@@ -123,7 +120,7 @@ static void sooner(int64_t *deadline_ns, int64_t at_ns)
 int64_t tick_deadline_ns(const struct controller *controller)
 {
     int64_t deadline_ns = retention_deadline_ns(controller);
-    sooner(&deadline_ns, controller->retry_journal_ns);
+    sooner(&deadline_ns, journal_deadline_ns(controller));
     sooner(&deadline_ns, logs_deadline_ns(controller->logs));
     size_t cursor = 0;
     void *value;

@@ -50,9 +50,15 @@ static enum flare_state next_state(const struct flare *flare, struct state_rule 
     return rule.kind == STATE_OUTCOME ? flare->outcome : flare->state;
 }
 
-/* The log and the watchers. */
-static void announce(struct controller *controller, const struct flare *flare,
-                     const struct transition *transition, enum flare_state from)
+static enum journal_need need_of(const struct transition *transition, enum flare_state state)
+{
+    if (!transition->must)
+        return JOURNAL_BEFORE;
+    return flare_state_is_final(state) ? JOURNAL_SOON : JOURNAL_SOME_TIME;
+}
+
+static void announce(const struct flare *flare, const struct transition *transition,
+                     enum flare_state from)
 {
     enum flare_state state = flare->state;
     if (from != state)
@@ -63,14 +69,11 @@ static void announce(struct controller *controller, const struct flare *flare,
     else
         log_debug("flare %s state=%s event=%s sequence=%llu", flare->id, flare_state_name(state),
                   flare_event_name(transition->event), (unsigned long long)flare->sequence);
-    if (controller->on_news)
-        controller->on_news(flare->id, CONTROLLER_NEWS_EVENT, controller->data);
 }
 
 /* Without memory the state is right and the view lacks what changed, until a restart. */
-static enum covey_status apply(struct controller *controller, struct flare *flare,
-                               const struct transition *transition, enum flare_state state,
-                               int64_t at_ns)
+static enum covey_status apply(struct flare *flare, const struct transition *transition,
+                               enum flare_state state, int64_t at_ns)
 {
     enum flare_state from = flare->state;
     enum covey_status status =
@@ -79,7 +82,7 @@ static enum covey_status apply(struct controller *controller, struct flare *flar
     if (status)
         log_error("no memory to show an event: a restart will flare=%s event=%s", flare->id,
                   flare_event_name(transition->event));
-    announce(controller, flare, transition, from);
+    announce(flare, transition, from);
     return status;
 }
 
@@ -105,12 +108,12 @@ enum covey_status flare_transition(struct controller *controller, struct flare *
     if (status)
         (void)covey_error_set(error, status, "no memory for an event");
     else
-        status = journal_append(controller, flare->id, &row, transition->must, error);
+        status = journal_append(controller, flare->id, &row, need_of(transition, state), error);
     free_row(&row);
     if (status)
         return status;
     *applied = true;
-    return apply(controller, flare, transition, state, at_ns);
+    return apply(flare, transition, state, at_ns);
 }
 
 bool flare_must(struct controller *controller, struct flare *flare, enum flare_event event,
@@ -158,12 +161,8 @@ static enum covey_status journal_accepted(struct controller *controller, const s
     enum covey_status status = COVEY_OK;
     if (!accepted.request.data || !accepted.parameters.data || !accepted.definition.data)
         status = covey_error_set(error, COVEY_ENOMEM, "no memory for a flare");
-    else if (!journal_is_whole(controller))
-        status = covey_error_set(error, COVEY_ENOSPACE,
-                                 "the journal has no room for a flare: free some space and try "
-                                 "again");
     else
-        status = store_flare_add(controller->store, &accepted, row, error);
+        status = journal_accept(controller, &accepted, row, error);
     free((void *)(uintptr_t)accepted.request.data);
     free((void *)(uintptr_t)accepted.parameters.data);
     free((void *)(uintptr_t)accepted.definition.data);
@@ -198,6 +197,6 @@ enum covey_status flare_accept(struct controller *controller, struct flare *flar
         return status;
     }
     flare->sequence++;
-    announce(controller, flare, &transition, FLARE_NONE);
+    announce(flare, &transition, FLARE_NONE);
     return COVEY_OK;
 }

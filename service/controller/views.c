@@ -110,6 +110,8 @@ static enum covey_status look_up(struct lookup *lookup, const char *id)
     }
     enum covey_status status = COVEY_OK;
     if (!live)
+        journal_settle(lookup->controller);
+    if (!live)
         status = store_flare_get(lookup->controller->store, id, take_row, lookup, lookup->error);
     if (!status)
         status = lookup->status;
@@ -142,7 +144,7 @@ enum covey_status controller_find(struct controller *controller,
         .controller = controller, .caller = caller, .row_only = true, .error = error};
     enum covey_status status = look_up(&lookup, id);
     /* Its last event may wait for room in the journal. */
-    *ended = flare_find(controller, id) == NULL && journal_is_whole(controller);
+    *ended = flare_find(controller, id) == NULL && journal_is_written(controller);
     return status;
 }
 
@@ -150,6 +152,7 @@ enum covey_status views_by_key(struct controller *controller, const char *tenant
                                flare_message **flare, struct covey_error *error)
 {
     struct lookup lookup = {.controller = controller, .error = error};
+    journal_settle(controller);
     enum covey_status status =
         store_flare_by_key(controller->store, tenant, key, take_row, &lookup, error);
     *flare = lookup.view;

@@ -21,7 +21,7 @@
 
 #define MOVE_FRAMES  1024  /* 4 MiB that are not moved yet are worth a move */
 #define LONG_FRAMES  4096  /* 16 MiB: then the log begins again... */
-#define LEFT_FRAMES  4096  /* ...where at most this much is left to move */
+#define LEFT_FRAMES  6144  /* ...where at most this much, 24 MiB, is left to move */
 #define LIMIT_FRAMES 12288 /* 48 MiB */
 #define KEEP_BYTES   "16777216"
 #define BOUND_TRIES  2000 /* of a millisecond */

@@ -11,6 +11,9 @@ enum covey_status store_event_insert(struct store *store, const char *flare,
                                "cannot append an event: no space left for the journal %s: free "
                                "some and try again",
                                store->path);
+    if (event->sequence > STORE_EVENTS_MAX)
+        return covey_error_set(error, COVEY_ELIMIT, "flare %s has more than %d events", flare,
+                               STORE_EVENTS_MAX);
     sqlite3_stmt *insert = store_statement(store, STORE_EVENT_ADD);
     store_bind_text(insert, 1, flare);
     store_bind_u64(insert, 2, event->sequence);
@@ -25,15 +28,11 @@ enum covey_status store_event_insert(struct store *store, const char *flare,
     return status;
 }
 
-/* A flare's last event: what it needs no more goes, what it has left is counted. */
+/* A flare's last event: what it has left is counted. What it needs no more goes with the next write
+ * to the same page, which is soon. */
 static enum covey_status end_flare(struct store *store, const char *flare,
                                    const struct store_event *event, struct covey_error *error)
 {
-    sqlite3_stmt *remove = store_statement(store, STORE_INPUT_REMOVE);
-    store_bind_text(remove, 1, flare);
-    enum covey_status status = store_run(store, remove, "end a flare", error);
-    if (status)
-        return status;
     sqlite3_stmt *end = store_statement(store, STORE_FLARE_END);
     store_bind_text(end, 1, flare);
     store_bind_u64(end, 2, event->state);
@@ -42,8 +41,12 @@ static enum covey_status end_flare(struct store *store, const char *flare,
     if (sqlite3_step(end) == SQLITE_ROW) {
         store->change.flares++;
         store->change.bytes += store_column_u64(end, 0);
+        store->spent[store->spent_count++] = store_column_u64(end, 1);
     }
-    return store_run(store, end, "end a flare", error);
+    enum covey_status status = store_run(store, end, "end a flare", error);
+    if (!status && store->spent_count == STORE_SPENT)
+        status = store_inputs_clean(store, error);
+    return status;
 }
 
 enum covey_status store_event_append(struct store *store, const char *flare,

@@ -22,6 +22,10 @@ struct row {
 
 enum covey_status store_kept_load(struct store *store, struct covey_error *error)
 {
+    enum covey_status cleaned =
+        store_run(store, store_statement(store, STORE_INPUTS_SPENT), "forget parameters", error);
+    if (cleaned)
+        return cleaned;
     sqlite3_stmt *select = store_statement(store, STORE_FLARES_KEPT);
     int result = sqlite3_step(select);
     if (result == SQLITE_ROW)

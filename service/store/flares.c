@@ -1,6 +1,20 @@
 /* Rows of flares. */
 #include "service/store/internal.h"
 
+/* After a roll-back some are of flares that live, for which the statement looks, and some that are
+ * not named any more stay until the store is opened again. */
+enum covey_status store_inputs_clean(struct store *store, struct covey_error *error)
+{
+    enum covey_status status = COVEY_OK;
+    for (size_t i = 0; !status && i < store->spent_count; i++) {
+        sqlite3_stmt *remove = store_statement(store, STORE_INPUT_SPENT);
+        store_bind_u64(remove, 1, store->spent[i]);
+        status = store_run(store, remove, "forget parameters", error);
+    }
+    store->spent_count = 0;
+    return status;
+}
+
 enum covey_status store_flare_add(struct store *store, const struct store_flare *flare,
                                   const struct store_event *event, struct covey_error *error)
 {
@@ -16,6 +30,8 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
     store_bind_bytes(insert, 6, flare->request);
     store_bind_bytes(insert, 7, flare->definition);
     status = store_run(store, insert, "accept a flare", error);
+    if (!status)
+        status = store_inputs_clean(store, error);
     if (!status) {
         sqlite3_stmt *input = store_statement(store, STORE_INPUT_ADD);
         store_bind_text(input, 1, flare->id);

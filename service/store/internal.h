@@ -16,27 +16,35 @@
                  "definition) VALUES(?1,?2,?3,?4,0,?5,0,?6,?7)")                                   \
     X(INPUT_ADD, "INSERT INTO inputs(flare,code_sha256,parameters) "                               \
                  "SELECT number,?2,?3 FROM flares WHERE id=?1")                                    \
-    X(INPUT_GET, "SELECT parameters FROM inputs WHERE flare=" STORE_NUMBER)                        \
+    X(INPUT_GET, "SELECT parameters FROM inputs WHERE flare="                                      \
+                 "(SELECT number FROM flares WHERE id=?1 AND ended_ns=0)")                         \
+    X(INPUT_SPENT, "DELETE FROM inputs WHERE flare="                                               \
+                   "(SELECT number FROM flares WHERE number=?1 AND ended_ns>0)")                   \
+    X(INPUTS_SPENT, "DELETE FROM inputs WHERE flare IN (SELECT number FROM flares WHERE "          \
+                    "number IN (SELECT flare FROM inputs) AND ended_ns>0)")                        \
     X(INPUT_REMOVE, "DELETE FROM inputs WHERE flare=" STORE_NUMBER)                                \
     X(FLARE_END, "UPDATE flares SET state=?2, ended_ns=?3, kept_bytes=?4+256+length(request)+"     \
                  "length(definition)+(SELECT coalesce(sum(32+length(body)+length(delta)),0) "      \
-                 "FROM events WHERE flare=number) WHERE id=?1 RETURNING kept_bytes")               \
-    X(EVENT_ADD, "INSERT INTO events(flare,sequence,at_ns,state,terminal,body,delta) "             \
-                 "SELECT number,?2,?3,?4,?5,?6,?7 FROM flares WHERE id=?1")                        \
-    X(EVENTS, "SELECT sequence,at_ns,state,terminal,body,delta FROM events "                       \
-              "WHERE flare=" STORE_NUMBER " AND sequence>=?2 ORDER BY sequence")                   \
+                 "FROM events WHERE key BETWEEN number<<24 AND number<<24|16777215) WHERE id=?1 "  \
+                 "RETURNING kept_bytes,number")                                                    \
+    X(EVENT_ADD, "INSERT INTO events(key,at_ns,state,terminal,body,delta) "                        \
+                 "SELECT number<<24|?2,?3,?4,?5,?6,?7 FROM flares WHERE id=?1")                    \
+    X(EVENTS, "SELECT key&16777215,at_ns,state,terminal,body,delta FROM events WHERE key "         \
+              "BETWEEN " STORE_NUMBER "<<24|?2 AND " STORE_NUMBER "<<24|16777215 ORDER BY key")    \
     X(FLARE_GET, STORE_FLARE_COLUMNS "WHERE id=?1")                                                \
     X(FLARE_BY_KEY, STORE_FLARE_COLUMNS "WHERE tenant=?1 AND idempotency_key=?2")                  \
     X(FLARES_LIVE,                                                                                 \
       "SELECT id,tenant,idempotency_key,accepted_ns,ended_ns,state,request,definition,"            \
-      "length(parameters) FROM flares JOIN inputs ON flare=number ORDER BY number")                \
+      "length(parameters) FROM flares JOIN inputs ON flare=number WHERE ended_ns=0 "               \
+      "ORDER BY number")                                                                           \
     X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
     X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
     X(FLARES_ENDED,                                                                                \
       "SELECT id,ended_ns,kept_bytes FROM flares WHERE ended_ns>0 ORDER BY ended_ns")              \
     X(FLARES_KEPT, "SELECT count(*),coalesce(sum(kept_bytes),0) FROM flares WHERE ended_ns>0")     \
     X(FLARE_REMOVE, "DELETE FROM flares WHERE id=?1")                                              \
-    X(EVENTS_REMOVE, "DELETE FROM events WHERE flare=" STORE_NUMBER)                               \
+    X(EVENTS_REMOVE, "DELETE FROM events WHERE key BETWEEN " STORE_NUMBER "<<24 AND " STORE_NUMBER \
+                     "<<24|16777215")                                                              \
     X(FREE_PAGES, "PRAGMA freelist_count")                                                         \
     X(PAGES, "PRAGMA page_count")                                                                  \
     X(DEFINITION_ADD, "INSERT INTO definitions(tenant,name,version,sha256,body) "                  \
@@ -70,7 +78,9 @@
     X(BLOBS, "SELECT sha256,size_bytes FROM blobs")                                                \
     X(BLOBS_UNUSED,                                                                                \
       "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN (SELECT sha256 FROM " \
-      "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM inputs)")                           \
+      "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM inputs JOIN flares ON "             \
+      "flare=number "                                                                              \
+      "WHERE ended_ns=0)")                                                                         \
     X(BLOB_REMOVE, "DELETE FROM blobs WHERE sha256=?1")                                            \
     X(BLOB_DISOWN, "DELETE FROM blob_tenants WHERE sha256=?1")
 
@@ -87,6 +97,10 @@ enum store_statement {
 };
 
 #define STORE_SYNC_FILES 64
+#define STORE_SPENT      64
+
+/* Events of one flare; their key in the journal is its number and, in 24 bits, their sequence. */
+#define STORE_EVENTS_MAX 16777215
 
 /* The write-ahead log, as checkpoint.c keeps it short. A frame is a page with a header. */
 struct store_log {
@@ -106,9 +120,11 @@ struct store {
     int lock_fd;
     sqlite3 *database;
     sqlite3_stmt *statements[STORE_STATEMENTS];
-    struct store_kept kept;   /* as of the last commit */
-    struct store_kept change; /* what the write that is open makes of it */
-    bool batch;               /* a write of many calls is open */
+    struct store_kept kept;      /* as of the last commit */
+    struct store_kept change;    /* what the write that is open makes of it */
+    uint64_t spent[STORE_SPENT]; /* numbers of ended flares whose inputs are to go */
+    size_t spent_count;
+    bool batch; /* a write of many calls is open */
     bool dirty;
     struct store_log log;
     int new_files[STORE_SYNC_FILES]; /* blobs that are not synced yet */
@@ -170,8 +186,11 @@ void store_log_bound(struct store *store);
  */
 enum covey_status store_blobs_check(struct store *store, struct covey_error *error);
 
-/* expire.c: counts what there is. */
+/* expire.c: counts what there is; inputs of flares that had ended go. */
 enum covey_status store_kept_load(struct store *store, struct covey_error *error) COVEY_MUST_USE;
+
+/* flares.c: removes inputs of flares that have ended, within a write. */
+enum covey_status store_inputs_clean(struct store *store, struct covey_error *error);
 
 /* events.c */
 enum covey_status store_event_insert(struct store *store, const char *flare,

@@ -170,6 +170,7 @@ static void say_gone(struct agent *agent, char *id)
 {
     Covey__V1__FlareGone gone = COVEY__V1__FLARE_GONE__INIT;
     gone.flare_id = id;
+    agent->gone++;
     SAY(agent, true, flare_gone, FLARE_GONE, &gone);
 }
 

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CLUSTER_FLARES  8
-#define CLUSTER_REPORTS 256
+#define CLUSTER_FLARES  32
+#define CLUSTER_REPORTS 4096
 
 struct cluster;
 
@@ -55,7 +55,7 @@ struct agent {
     uint64_t sequence;
     uint64_t acknowledged;
     unsigned heartbeats;
-    unsigned prepares, starts, stops, registrations;
+    unsigned prepares, starts, stops, gone, registrations;
     int64_t stop_grace_ns;
     uint64_t log_taken;
     size_t peers_ended;

@@ -157,8 +157,10 @@ enum covey_status core_attach_as(struct core *core, struct core_link *link, cons
     }
     registration.n_flares = running_count;
     registration.flares = list;
-    return controller_attach(core->controller, &link->link, &registration, &link->node,
-                             &core->error);
+    enum covey_status status =
+        controller_attach(core->controller, &link->link, &registration, &link->node, &core->error);
+    controller_write(core->controller);
+    return status;
 }
 
 enum covey_status core_say(struct core *core, struct core_link *link,
@@ -166,7 +168,10 @@ enum covey_status core_say(struct core *core, struct core_link *link,
 {
     message->epoch = link->epoch;
     message->sequence = report ? ++link->sequence : 0;
-    return controller_receive(core->controller, link->node, message, &core->error);
+    enum covey_status status =
+        controller_receive(core->controller, link->node, message, &core->error);
+    controller_write(core->controller);
+    return status;
 }
 
 enum covey_status core_submit(struct core *core, uint32_t workers, int64_t limit_ns,
@@ -186,8 +191,9 @@ enum covey_status core_submit_as(struct core *core, uint32_t workers,
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = workers;
     request.options = options;
-    enum covey_status status =
-        controller_submit(core->controller, &core->caller, &request, &flare, &core->error);
+    bool accepted;
+    enum covey_status status = controller_submit(core->controller, &core->caller, &request, &flare,
+                                                 &accepted, &core->error);
     id[0] = '\0';
     if (!status)
         (void)snprintf(id, ULID_BYTES, "%s", flare->id);

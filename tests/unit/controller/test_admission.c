@@ -152,6 +152,7 @@ static void submit__inline_definition__survives_a_restart_and_is_not_deployed(vo
     definition_message own = COVEY__V1__DEFINITION__INIT;
     definition_message *hello;
     flare_message *flare;
+    bool accepted;
     core_start(&core);
     attach();
     TEST_REQUIRE(controller_definition(core.controller, &core.caller, "hello", 0, &hello, NULL) ==
@@ -165,11 +166,12 @@ static void submit__inline_definition__survives_a_restart_and_is_not_deployed(vo
     options.wait_for_nodes = true;
     request.options = &options;
     request.definition = (char *)(uintptr_t) "hello";
-    TEST_EQUAL(controller_submit(core.controller, &core.caller, &request, &flare, &core.error),
-               COVEY_EINVAL);
+    TEST_EQUAL(
+        controller_submit(core.controller, &core.caller, &request, &flare, &accepted, &core.error),
+        COVEY_EINVAL);
     request.definition = (char *)(uintptr_t) "";
-    TEST_REQUIRE(controller_submit(core.controller, &core.caller, &request, &flare, &core.error) ==
-                 COVEY_OK);
+    TEST_REQUIRE(controller_submit(core.controller, &core.caller, &request, &flare, &accepted,
+                                   &core.error) == COVEY_OK);
     (void)snprintf(id, sizeof id, "%s", flare->id);
     message_free(flare);
     core_restart(&core);
@@ -182,8 +184,9 @@ static void submit__inline_definition__survives_a_restart_and_is_not_deployed(vo
                COVEY_ENOTFOUND);
     own.code_sha256 =
         (char *)(uintptr_t) "0000000000000000000000000000000000000000000000000000000000000000";
-    TEST_EQUAL(controller_submit(core.controller, &core.caller, &request, &flare, &core.error),
-               COVEY_EPRECONDITION);
+    TEST_EQUAL(
+        controller_submit(core.controller, &core.caller, &request, &flare, &accepted, &core.error),
+        COVEY_EPRECONDITION);
     message_free(hello);
     core_stop(&core);
 }

@@ -41,12 +41,13 @@ static enum covey_status submit(size_t parameter_bytes, char id[ULID_BYTES])
 {
     Covey__V1__FlareRequest request = COVEY__V1__FLARE_REQUEST__INIT;
     flare_message *flare;
+    bool accepted;
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = 1;
     request.parameter.len = parameter_bytes;
     request.parameter.data = calloc(1, parameter_bytes + 1);
     enum covey_status status =
-        controller_submit(core.controller, &core.caller, &request, &flare, &core.error);
+        controller_submit(core.controller, &core.caller, &request, &flare, &accepted, &core.error);
     free(request.parameter.data);
     if (id)
         (void)snprintf(id, ULID_BYTES, "%s", status ? "" : flare->id);
@@ -131,13 +132,15 @@ static void submit__too_long_without_parameters__is_refused(void)
                                           .len = sizeof unknown,
                                           .data = unknown};
     flare_message *flare;
+    bool accepted;
     start(10, 1 << 30, &node);
     request.definition = (char *)(uintptr_t) "hello";
     request.workers = 1;
     request.base.n_unknown_fields = 1;
     request.base.unknown_fields = &field;
-    TEST_EQUAL(controller_submit(core.controller, &core.caller, &request, &flare, &core.error),
-               COVEY_EINVAL);
+    TEST_EQUAL(
+        controller_submit(core.controller, &core.caller, &request, &flare, &accepted, &core.error),
+        COVEY_EINVAL);
     TEST_TRUE(strstr(core.error.message, "without parameters the request is") != NULL);
     core_stop(&core);
 }

@@ -342,6 +342,7 @@ static void explain__every_state__says_where_it_is(void)
                COVEY_OK);
     message_free(flare);
     check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDING, "enough");
+    controller_write(core.controller);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
     controller_turn(core.controller);
     check_reason(id, COVEY__V1__REASON_KIND__REASON_KIND_ENDED,

@@ -195,6 +195,7 @@ static void age__waited_long_enough__goes_before_a_higher_priority(void)
     TEST_EQUAL(controller_cancel(core.controller, &core.caller, running, "", &flare, NULL),
                COVEY_OK);
     message_free(flare);
+    controller_write(core.controller);
     TEST_EQUAL(core_gone(&core, &a, running), COVEY_OK);
     controller_turn(core.controller);
     TEST_EQUAL(core_state(&core, low), FLARE_PREPARING);

@@ -105,6 +105,8 @@ static bool count_refusals(const struct store_event *event, void *data)
 static unsigned refusals_told(void)
 {
     unsigned count = 0;
+    live(250 * MS); /* it is written by then */
+    live(1 * MS);
     TEST_EQUAL(store_events(core.store, id, 0, count_refusals, &count, NULL), COVEY_OK);
     return count;
 }

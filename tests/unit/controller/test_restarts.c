@@ -197,6 +197,7 @@ static void node__lost_after_workers_exited__restart_from_ending(void)
     lose(&a);
     TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
     check_attempt(1, 1);
+    controller_write(core.controller);
     TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
     live(10 * S);
     TEST_EQUAL(core_state(&core, id), FLARE_QUEUED);

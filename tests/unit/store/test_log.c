@@ -3,7 +3,6 @@
 #include "tests/unit/store/rows.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -98,86 +97,60 @@ static void store_sync__many_writes__log_is_moved(void)
 }
 
 /* A sync on a thread of its own, as the controller makes it. */
-struct syncing {
-    struct store *store;
+static void *run_sync(void *store)
+{
+    return (void *)(uintptr_t)store_sync(store);
+}
+
+/* Adds 18 MiB that nobody syncs, so that the sync that begins has to begin the log again. */
+static pthread_t begin_again(struct store *store, unsigned *added)
+{
     pthread_t thread;
-    atomic_bool ended;
-    bool running;
-    enum covey_status status;
-};
-
-static void *run_sync(void *data)
-{
-    struct syncing *syncing = data;
-    syncing->status = store_sync(syncing->store);
-    atomic_store(&syncing->ended, true);
-    return NULL;
+    for (unsigned i = 0; i < 18; i++)
+        add_large(store, (*added)++, 1 << 20);
+    store_sync_begin(store);
+    TEST_TRUE(store_is_moving(store));
+    TEST_REQUIRE(pthread_create(&thread, NULL, run_sync, store) == 0);
+    return thread;
 }
 
-static void begin_sync(struct syncing *syncing)
+static void end_sync(struct store *store, pthread_t thread)
 {
-    atomic_init(&syncing->ended, false);
-    store_sync_begin(syncing->store);
-    syncing->running = pthread_create(&syncing->thread, NULL, run_sync, syncing) == 0;
-    TEST_REQUIRE(syncing->running);
+    void *status;
+    TEST_EQUAL(pthread_join(thread, &status), 0);
+    TEST_EQUAL((uintptr_t)status, COVEY_OK);
+    store_sync_done(store, COVEY_OK);
+    TEST_TRUE(!store_is_moving(store));
 }
 
-static void end_sync(struct syncing *syncing)
-{
-    TEST_EQUAL(pthread_join(syncing->thread, NULL), 0);
-    TEST_EQUAL(syncing->status, COVEY_OK);
-    store_sync_done(syncing->store, syncing->status);
-    syncing->running = false;
-}
-
-/* Writes go on during every sync but those that begin the log again. */
-static void store_sync__beside_writes__log_begins_again(void)
+static void store_sync__long_log__begins_again(void)
 {
     const char *folder = rows_folder();
-    struct syncing syncing = {.store = rows_open(folder)};
+    struct store *store = rows_open(folder);
     unsigned added = 0;
-    unsigned times = 0;
-    uint64_t longest_bytes = 0;
-    while (added < 20000 && times < 3) {
-        if (!syncing.running)
-            begin_sync(&syncing);
-        if (store_is_moving(syncing.store)) {
-            end_sync(&syncing);
-            times++;
-        }
-        add_large(syncing.store, added++, 16 << 10);
-        uint64_t now_bytes = file_bytes(folder, "journal.db-wal");
-        longest_bytes = now_bytes > longest_bytes ? now_bytes : longest_bytes;
-        if (syncing.running && atomic_load(&syncing.ended))
-            end_sync(&syncing);
+    for (unsigned i = 0; i < 4; i++) {
+        end_sync(store, begin_again(store, &added));
+        TEST_TRUE(file_bytes(folder, "journal.db-wal") < 20 << 20);
     }
-    if (syncing.running)
-        end_sync(&syncing);
-    TEST_EQUAL(times, 3);
-    TEST_TRUE(longest_bytes > 16 << 20 && longest_bytes < 64 << 20);
-    TEST_EQUAL(rows_live(syncing.store), added);
-    store_close(syncing.store);
+    TEST_EQUAL(rows_live(store), added);
+    store_close(store);
 }
 
-/* Who cannot wait writes on: the log goes on where it was, and nothing is lost. */
+/* Who cannot wait writes on: nothing is lost, and the log begins again another time. */
 static void store_sync__write_while_it_begins_again__nothing_lost(void)
 {
     const char *folder = rows_folder();
-    struct syncing syncing = {.store = rows_open(folder)};
-    unsigned added = 0;
-    while (added < 20000 && !store_is_moving(syncing.store)) {
-        if (syncing.running)
-            end_sync(&syncing);
-        begin_sync(&syncing);
-        for (unsigned i = 0; i < 16; i++)
-            add_large(syncing.store, added++, 16 << 10);
-    }
-    TEST_TRUE(store_is_moving(syncing.store));
-    end_sync(&syncing);
-    TEST_EQUAL(rows_add(syncing.store, "after", ""), COVEY_OK);
-    store_close(syncing.store);
     struct store *store = rows_open(folder);
-    TEST_EQUAL(rows_live(store), added + 1);
+    unsigned added = 0;
+    pthread_t thread = begin_again(store, &added);
+    for (unsigned i = 0; i < 100; i++)
+        add_large(store, added++, 100);
+    end_sync(store, thread);
+    add_large(store, added++, 100);
+    sync_once(store);
+    store_close(store);
+    store = rows_open(folder);
+    TEST_EQUAL(rows_live(store), added);
     store_close(store);
 }
 
@@ -197,7 +170,7 @@ static const struct test_case files[] = {
     TEST_CASE(expire__large_file__is_shortened),
     TEST_CASE(store_sync__after_writes__clean),
     TEST_CASE(store_sync__many_writes__log_is_moved),
-    TEST_CASE(store_sync__beside_writes__log_begins_again),
+    TEST_CASE(store_sync__long_log__begins_again),
     TEST_CASE(store_sync__write_while_it_begins_again__nothing_lost),
     TEST_CASE(flare_add__nobody_syncs__log_is_bounded),
     {0}};
