@@ -261,32 +261,52 @@ static void resume(struct controller *controller, struct flare *flare)
     }
 }
 
+/* Its row as a flare in memory, which counts; NULL: damaged, or no memory. */
+static struct flare *admit(struct controller *controller, const struct store_flare *row)
+{
+    struct flare *flare = flare_of_row(controller, row);
+    if (!flare)
+        return NULL;
+    if (allowance_take(controller, flare, row->request.length_bytes + row->input_bytes) != COVEY_OK)
+        goto destroy;
+    if (covey_map_set(&controller->flares, row->id, flare) != COVEY_OK)
+        goto give_back;
+    return flare;
+give_back:
+    allowance_return(controller, flare);
+destroy:
+    flare_destroy(flare);
+    return NULL;
+}
+
+/* One that is damaged is left out: the others are not lost with it, and what runs of it is ended
+ * when its nodes come back. */
+static bool leave_out(struct controller *controller, const char *id, struct flare *flare)
+{
+    log_error("the journal's rows of a flare are damaged: it is left out flare=%s", id);
+    if (flare) {
+        (void)covey_map_remove(&controller->flares, id);
+        allowance_return(controller, flare);
+        flare_destroy(flare);
+    }
+    return true;
+}
+
 static bool add_flare(const struct store_flare *row, void *data)
 {
     struct replay *replay = data;
     struct controller *controller = replay->controller;
-    struct flare *flare = flare_of_row(controller, row);
-    if (flare && allowance_take(controller, flare, row->request.length_bytes + row->input_bytes) !=
-                     COVEY_OK) {
-        flare_destroy(flare);
-        flare = NULL;
-    }
-    if (!flare || covey_map_set(&controller->flares, row->id, flare) != COVEY_OK) {
-        if (flare)
-            allowance_return(controller, flare);
-        flare_destroy(flare);
-        replay->status = covey_error_set(replay->error, COVEY_EIO,
-                                         "the journal's row of flare %s is damaged", row->id);
-        return false;
-    }
+    struct flare *flare = admit(controller, row);
+    if (!flare)
+        return leave_out(controller, row->id, NULL);
     replay->flare = flare;
     flare_slim(flare);
     enum covey_status status =
         store_events(controller->store, row->id, 1, apply_to_flare, replay, replay->error);
-    if (!status && (replay->status || !flare->view->options)) {
-        replay->status = covey_error_set(replay->error, COVEY_EIO,
-                                         "the journal's events of flare %s are damaged", row->id);
-        return false;
+    bool damaged = !status && (replay->status || !flare->view->options);
+    if (damaged) {
+        replay->status = COVEY_OK;
+        return leave_out(controller, row->id, flare);
     }
     if (!status)
         status = place_again(controller, flare, replay->error);

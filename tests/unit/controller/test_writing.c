@@ -4,6 +4,8 @@
 #include "tests/harness/harness.h"
 #include "tests/unit/controller/core.h"
 
+#include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,10 +160,42 @@ static void submit__many_in_a_window__written_together(void)
     core_stop(&core);
 }
 
+/* Rows are numbered from 1. */
+static void damage(const char *sql)
+{
+    char path[300];
+    sqlite3 *database;
+    (void)snprintf(path, sizeof path, "%s/journal.db", core.folder);
+    TEST_REQUIRE(sqlite3_open(path, &database) == SQLITE_OK);
+    TEST_REQUIRE(sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK);
+    TEST_EQUAL(sqlite3_changes(database), 1);
+    (void)sqlite3_close(database);
+}
+
+/* One whose row, and one whose event, cannot be read are left out; the third is there. */
+static void replay__damaged_rows__only_they_are_left_out(void)
+{
+    char ids[3][ULID_BYTES];
+    start();
+    for (unsigned i = 0; i < 3; i++)
+        TEST_EQUAL(core_submit(&core, 4, 0, ids[i]), COVEY_OK);
+    controller_turn(core.controller);
+    damage("UPDATE flares SET request=x'ff' WHERE number=1");
+    damage("UPDATE events SET body=x'ff' WHERE key=(2<<24|1)");
+    core_restart(&core);
+    TEST_EQUAL(core_state(&core, ids[2]), FLARE_QUEUED);
+    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
+    controller_turn(core.controller);
+    TEST_EQUAL(core_state(&core, ids[2]), FLARE_PREPARING);
+    core_stop(&core);
+}
+
 static const struct test_case writing[] = {TEST_CASE(submit__before_the_turn__nobody_is_told),
                                            TEST_CASE(submit__disk_full__refused_and_forgotten),
                                            TEST_CASE(placed__disk_full__nodes_are_told_later),
                                            TEST_CASE(submit__many_in_a_window__written_together),
+                                           TEST_CASE(replay__damaged_rows__only_they_are_left_out),
                                            {0}};
 
 const struct test_suite test_suites[] = {{"writing", writing, NULL, NULL}, {0}};
