@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include "base/log_file.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -65,6 +66,24 @@ void covey_log_keep_error(int fd)
     kept_error_fd = fd;
 }
 
+/* Looking at the file's length costs a call; one in so many records does. */
+#define LOOK_EVERY 64
+
+static uint64_t most_bytes; /* 0: any */
+static atomic_uint records;
+
+void covey_log_keep_below(uint64_t limit_bytes)
+{
+    most_bytes = limit_bytes;
+}
+
+static void bound_file(void)
+{
+    if (most_bytes &&
+        atomic_fetch_add_explicit(&records, 1, memory_order_relaxed) % LOOK_EVERY == 0)
+        covey_log_file_bound(log_fd, most_bytes);
+}
+
 static size_t write_prefix(char *line, size_t size, enum covey_log_level level)
 {
     struct timespec now;
@@ -100,6 +119,7 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     if (write(log_fd, line, length) < 0) {
         /* nowhere left to say it */
     }
+    bound_file();
     errno = saved;
 }
 

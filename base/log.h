@@ -23,6 +23,11 @@ void covey_log_init(const char *program);
 /* Where records go; standard error at first. Call before threads start. */
 void covey_log_set_fd(int fd);
 
+/* Keeps the log, where it is a file that is appended to, below about this length, and one older
+ * file as long beside it (base/log_file.h). One process of those that share a file. Call before
+ * threads start. */
+void covey_log_keep_below(uint64_t limit_bytes);
+
 /* Sets the level; anything above it is dropped. */
 void covey_log_set_level(enum covey_log_level level);
 

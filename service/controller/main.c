@@ -222,6 +222,7 @@ int main(int argc, char **argv)
     struct covey_error error = {0};
     covey_start();
     covey_log_init("coveyd");
+    covey_log_keep_below(8 << 20);
     if (settings_load(argc, argv, &daemon.settings, &error) != COVEY_OK ||
         covey_fault_init(&error) != COVEY_OK) {
         log_error("%s", error.message);

@@ -5,9 +5,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int saved_stderr = -1;
@@ -200,7 +202,44 @@ static void allow__a_flood__lets_a_burst_through_and_counts_the_rest(void)
     TEST_EQUAL(unsaid, 0);
 }
 
+static uint64_t length_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+}
+
+/* Another process that has the file open goes on in it. */
+static void keep_below__file_grows__older_records_go(void)
+{
+    char path[256];
+    char older[300];
+    (void)snprintf(path, sizeof path, "%s/rotated.log", test_folder());
+    (void)snprintf(older, sizeof older, "%s.1", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int other = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    TEST_REQUIRE(fd >= 0 && other >= 0);
+    covey_log_set_fd(fd);
+    covey_log_keep_below(10000);
+    for (unsigned i = 0; i < 2000; i++)
+        log_info("record number=%u", i);
+    log_info("the last");
+    TEST_TRUE(length_of(path) < 10000 + 65 * 100);
+    TEST_TRUE(length_of(older) > 10000 && length_of(older) < 10000 + 65 * 100);
+    TEST_EQUAL(write(other, "other\n", 6), 6);
+    struct covey_buffer text = {0};
+    TEST_EQUAL(covey_file_read(path, 1 << 20, &text, NULL), COVEY_OK);
+    TEST_TRUE(text.length_bytes > 16 &&
+              memcmp((char *)text.data + text.length_bytes - 15, "the last\nother\n", 15) == 0);
+    TEST_TRUE(memchr(text.data, 0, text.length_bytes) == NULL);
+    covey_buffer_free(&text);
+    covey_log_keep_below(0);
+    covey_log_set_fd(STDERR_FILENO);
+    covey_close(&fd);
+    covey_close(&other);
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(keep_below__file_grows__older_records_go),
     TEST_CASE(keep_error__errors_and_others__holds_the_last_error),
     TEST_CASE(allow__a_flood__lets_a_burst_through_and_counts_the_rest),
     TEST_CASE(log__record__has_stamp_level_program_and_text),
