@@ -13,9 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LEAST_STACK_BYTES (512U * 1024)
-#define LEAST_FILES       32U
-#define LEAST_FILE_BYTES  (16U << 20)
+#define LEAST_STACK_KIB 512U
+#define LEAST_FILES     32U
+#define LEAST_FILE_KIB  16384U
 
 static enum covey_status denied(const char *call, struct covey_error *error)
 {
@@ -61,21 +61,21 @@ static bool has_limit(int which, rlim_t wanted, rlim_t *left)
 enum covey_status covey_surroundings_check(struct covey_error *error)
 {
     rlim_t left = 0;
-    if (!has_limit(RLIMIT_STACK, LEAST_STACK_BYTES, &left))
+    if (!has_limit(RLIMIT_STACK, (rlim_t)LEAST_STACK_KIB * 1024, &left))
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "the stack limit is %llu KiB, Covey needs %u: raise it (ulimit -s)",
-                               (unsigned long long)left / 1024, LEAST_STACK_BYTES / 1024);
+                               (unsigned long long)left / 1024, LEAST_STACK_KIB);
     if (!has_limit(RLIMIT_NOFILE, LEAST_FILES, &left))
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "the limit of open files is %llu, Covey needs %u: raise it "
                                "(ulimit -n)",
                                (unsigned long long)left, LEAST_FILES);
     struct rlimit file;
-    if (getrlimit(RLIMIT_FSIZE, &file) == 0 && file.rlim_cur < LEAST_FILE_BYTES)
+    if (getrlimit(RLIMIT_FSIZE, &file) == 0 && file.rlim_cur / 1024 < LEAST_FILE_KIB)
         return covey_error_set(error, COVEY_EPRECONDITION,
                                "files may have %llu KiB, Covey needs %u: raise the limit "
                                "(ulimit -f)",
-                               (unsigned long long)file.rlim_cur / 1024, LEAST_FILE_BYTES / 1024);
+                               (unsigned long long)file.rlim_cur / 1024, LEAST_FILE_KIB);
     return check_calls(error);
 }
 

@@ -117,7 +117,7 @@ static size_t cut(char *text, size_t size_bytes)
 {
     const char *end = size_bytes < MARK_FROM_BYTES ? "" : mark;
     size_t length_bytes = back_off(text, size_bytes - 1 - strlen(end));
-    memcpy(text + length_bytes, end, strlen(end));
+    memcpy(text + length_bytes, end, strlen(end) + 1);
     return length_bytes + strlen(end);
 }
 

@@ -107,7 +107,7 @@ void rpc_call_detach(struct rpc_call *call)
     covey_list_remove(&call->connection_link);
     if (call->connection && covey_list_empty(&call->connection->calls))
         call->connection->idle_since_ns = covey_now_ns();
-    if (call->stream_id && call->connection->session)
+    if (call->connection && call->stream_id && call->connection->session)
         nghttp2_session_set_stream_user_data(call->connection->session, call->stream_id, NULL);
     call->stream_id = 0;
 }

@@ -239,11 +239,11 @@ enum covey_status sched_forecast(struct sched *sched, const struct sched_request
                                  const char *flare, int64_t now_ns, struct sched_forecast *forecast,
                                  struct covey_error *error)
 {
-    struct sched_outlook *outlook;
+    struct sched_outlook *outlook = NULL;
     bool done = false;
     *forecast = (struct sched_forecast){.start_ns = COVEY_NEVER_NS};
     enum covey_status status = sched_outlook_begin(sched, request, flare, now_ns, &outlook, error);
-    while (!status && !done)
+    while (!status && outlook && !done)
         status = sched_outlook_step(outlook, &done, error);
     sched_outlook_end(outlook, status ? NULL : forecast);
     if (!status && forecast->placement)

@@ -38,12 +38,12 @@ unsigned cli_terminal_width(void)
 static enum covey_status add_page(struct cli_flares *flares, struct covey_flare_list *take_page,
                                   uint32_t limit)
 {
-    struct covey_flare_list **pages =
-        covey_reallocarray(flares->pages, flares->page_count + 1, sizeof *pages);
+    struct covey_flare_list **pages = covey_reallocarray(flares->pages, flares->page_count + 1,
+                                                         sizeof(struct covey_flare_list *));
     if (pages)
         flares->pages = pages;
     const struct covey_flare **rows = covey_reallocarray(
-        flares->rows, flares->count + take_page->count + 1, sizeof *flares->rows);
+        flares->rows, flares->count + take_page->count + 1, sizeof(struct covey_flare *));
     if (rows)
         flares->rows = rows;
     if (!pages || !rows) {
@@ -154,7 +154,7 @@ void cli_flares_sort(struct cli_flares *flares, int key)
 {
     enum key by = (enum key)key;
     if (flares->count)
-        qsort_r(flares->rows, flares->count, sizeof *flares->rows, compare, &by);
+        qsort_r(flares->rows, flares->count, sizeof(struct covey_flare *), compare, &by);
 }
 
 /* ---- the table ---- */

@@ -91,7 +91,9 @@ static int start_and_attach(struct run *run, struct covey_client *client)
     cli_parameters_apply(&run->parameters, &request);
     run->attach.code = &code;
     run->attach.json = run->common.json;
-    return cli_attach(client, &request, &run->attach);
+    int exit_status = cli_attach(client, &request, &run->attach);
+    run->attach.code = NULL;
+    return exit_status;
 }
 
 int cli_run(int argc, char **argv)

@@ -123,9 +123,9 @@ const char *cli_rough_text(char text[CLI_TEXT_BYTES], int64_t duration_ns)
         snprintf(text, CLI_TEXT_BYTES, "1 s");
     else if (seconds < 120)
         snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " s", seconds);
-    else if (seconds < 2 * 3600)
+    else if (seconds < INT64_C(7200))
         snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " min", (seconds + 30) / 60);
-    else if (seconds < 48 * 3600)
+    else if (seconds < INT64_C(172800))
         snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " h", (seconds + 1800) / 3600);
     else
         snprintf(text, CLI_TEXT_BYTES, "%" PRId64 " d", (seconds + 43200) / 86400);

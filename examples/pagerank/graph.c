@@ -141,7 +141,7 @@ static bool read_end(struct reader *reader, size_t total)
 
 static bool read_all(struct reader *reader, size_t rank, size_t size, struct graph *graph)
 {
-    size_t total;
+    size_t total = 0;
     if (!read_header(reader, graph, &total))
         return false;
     graph->first = graph->nodes * rank / size;

@@ -121,8 +121,8 @@ static enum covey_status read_given(struct controller *controller, const struct 
         return COVEY_OK;
     message_free(*given);
     *given = NULL;
-    return covey_error_set(error, COVEY_EIO, "the parameters of flare %s cannot be read",
-                           flare->id);
+    (void)covey_error_set(error, COVEY_EIO, "the parameters of flare %s cannot be read", flare->id);
+    return COVEY_EIO;
 }
 
 static void fill_parameters(const struct share *share, Covey__V1__FlareRequest *given,

@@ -133,8 +133,9 @@ void tail_release(struct logs *logs, struct flare_log *log, int64_t now_ns)
 
 void tail_clear(struct logs *logs, struct flare_log *log)
 {
-    while (!covey_list_empty(&log->tail))
-        drop(logs, log, tail_piece_of(log->tail.next));
+    covey_list_for_each_safe (link, after, &log->tail) {
+        drop(logs, log, tail_piece_of(link));
+    }
     covey_list_remove(&log->waiting_link);
 }
 
