@@ -203,13 +203,12 @@ static void on_grace_over(uv_timer_t *timer)
 {
     struct node_flare *flare = timer->data;
     bool logs_only = all_workers_ended(flare) && !flare->log_cut;
-    if (logs_only && !flare->agent->attach.registered) {
-        set_stop_timer(flare, STOP_SLACK_MS);
-    } else if (logs_only && flare->log_progress == flare->log_was) {
-        flare->log_cut = true;
-        send_stop(flare, 0, true);
-        set_stop_timer(flare, STOP_SLACK_MS);
-    } else if (logs_only) {
+    bool stuck = flare->agent->attach.registered && flare->log_progress == flare->log_was;
+    if (logs_only) {
+        if (stuck) {
+            flare->log_cut = true;
+            send_stop(flare, 0, true);
+        }
         set_stop_timer(flare, STOP_SLACK_MS);
     } else {
         log_debug("the grace is over flare=%s", flare->text->flare_id);

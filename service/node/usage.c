@@ -23,18 +23,33 @@ static bool read_text(uint32_t pid, const char *file, char *text, size_t size_by
     return got > 0;
 }
 
+/* Numbers among words that are parted by spaces, after the first ones. */
+static bool take_numbers(const char *text, size_t skipped, uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < skipped + count; i++) {
+        char *end;
+        text += strspn(text, " ");
+        if (i >= skipped) {
+            numbers[i - skipped] = strtoull(text, &end, 10);
+            if (end == text)
+                return false;
+        }
+        text += strcspn(text, " ");
+    }
+    return true;
+}
+
 /* Cpu time of the process and of the children that it has waited for; proc(5), from field 3 on: the
  * name before it may hold anything. */
 static bool read_cpu(uint32_t pid, uint64_t *cpu_ns)
 {
     char text[1024];
-    unsigned long ticks[4];
+    uint64_t ticks[4];
     const char *rest = read_text(pid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
-    if (!rest || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
-                        &ticks[0], &ticks[1], &ticks[2], &ticks[3]) != 4)
+    if (!rest || !take_numbers(rest + 1, 11, ticks, 4))
         return false;
     uint64_t per_tick_ns = (uint64_t)(1000000000 / sysconf(_SC_CLK_TCK));
-    *cpu_ns = ((uint64_t)ticks[0] + ticks[1] + ticks[2] + ticks[3]) * per_tick_ns;
+    *cpu_ns = (ticks[0] + ticks[1] + ticks[2] + ticks[3]) * per_tick_ns;
     return true;
 }
 
@@ -42,12 +57,10 @@ static bool read_cpu(uint32_t pid, uint64_t *cpu_ns)
 static bool read_memory(uint32_t pid, uint64_t *memory_bytes)
 {
     char text[256];
-    unsigned long resident;
-    unsigned long shared;
-    if (!read_text(pid, "statm", text, sizeof text) ||
-        sscanf(text, "%*u %lu %lu", &resident, &shared) != 2)
+    uint64_t pages_of[2]; /* resident, shared */
+    if (!read_text(pid, "statm", text, sizeof text) || !take_numbers(text, 1, pages_of, 2))
         return false;
-    uint64_t pages = resident > shared ? resident - shared : 0;
+    uint64_t pages = pages_of[0] > pages_of[1] ? pages_of[0] - pages_of[1] : 0;
     *memory_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
     return true;
 }

@@ -117,9 +117,9 @@ void backlog_rewind(struct backlog *backlog)
 
 void backlog_take(struct backlog *backlog, uint64_t offset)
 {
-    while (backlog->pieces.next != backlog->next) {
-        struct piece *oldest = piece_of(backlog->pieces.next);
-        if (backlog->taken + cost_of(oldest) > offset)
+    covey_list_for_each_safe (link, after, &backlog->pieces) {
+        struct piece *oldest = piece_of(link);
+        if (link == backlog->next || backlog->taken + cost_of(oldest) > offset)
             return;
         backlog->taken += cost_of(oldest);
         covey_list_remove(&oldest->node);

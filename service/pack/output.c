@@ -55,7 +55,7 @@ void pack_output_close(struct pack *pack, struct pack_output *output)
 static size_t read_once(struct pack *pack, struct pack_output *output, size_t limit_bytes)
 {
     uint8_t bytes[LOCAL_LOG_TEXT_BYTES];
-    size_t room = backlog_room(&pack->backlog) - 2 * LOCAL_LOG_OVERHEAD_BYTES;
+    size_t room = backlog_room(&pack->backlog) - (size_t)2 * LOCAL_LOG_OVERHEAD_BYTES;
     size_t held = lines_begin(&output->lines, bytes);
     size_t most = (room < sizeof(bytes) ? room : sizeof(bytes)) - held;
     ssize_t got;

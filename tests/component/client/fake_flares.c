@@ -217,7 +217,8 @@ static void on_list_flares(struct rpc_call *call, const ProtobufCMessage *messag
     char token[32];
     size_t from = *request->page_token ? strtoul(request->page_token, NULL, 10) : flare_count;
     (void)data;
-    while (from > 0 && strncmp(flares[from - 1].id, request->id_prefix, strlen(request->id_prefix)))
+    while (from > 0 &&
+           strncmp(flares[from - 1].id, request->id_prefix, strlen(request->id_prefix)) != 0)
         from--;
     while (from > 0 && request->n_states && has_ended(&flares[from - 1]) &&
            request->states[0] < COVEY__V1__FLARE_STATE__FLARE_STATE_SUCCEEDED)
@@ -417,7 +418,7 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message, void
             wanted |= request->ranks[i] == rank;
         if (!wanted)
             continue;
-        send_text(call, request, 3 * rank, 1, "hello ");
+        send_text(call, request, (uint64_t)3 * rank, 1, "hello ");
         if (called(flare->name, "flaky") && !flare->lost_logs && rank == 1) {
             flare->lost_logs = true;
             rpc_call_finish(call, RPC_UNAVAILABLE, "the connection is lost: a trial");

@@ -15,12 +15,14 @@ static struct agent *node;
 static size_t resident_bytes(void)
 {
     char path[64];
-    unsigned long pages = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/statm", cluster.pid);
+    char text[128] = "";
     FILE *file = fopen(path, "r");
-    TEST_REQUIRE(file != NULL && fscanf(file, "%*u %lu", &pages) == 1);
+    TEST_REQUIRE(file != NULL && fgets(text, sizeof text, file) != NULL);
     (void)fclose(file);
-    return pages * 4096;
+    const char *resident = strchr(text, ' ');
+    TEST_REQUIRE(resident != NULL);
+    return strtoul(resident, NULL, 10) * 4096;
 }
 
 static void start(void)
@@ -82,10 +84,14 @@ static void parameters__of_what_waits__are_in_the_journal_alone(void)
     submit(0, ids[0]); /* runs, and fills the node */
     expect_parameters(ids[0], 0);
     size_t before = resident_bytes();
-    for (uint8_t i = 1; i < FLARES; i++)
-        submit(i, ids[i]);
+    for (unsigned i = 1; i < FLARES; i++)
+        submit((uint8_t)i, ids[i]);
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed for a while */
     TEST_TRUE(resident_bytes() < before + ((size_t)48 << 20)); /* of 117 MiB */
-    for (uint8_t i = FLARES - 1; i > 1; i--)
+#else
+    (void)before;
+#endif
+    for (unsigned i = FLARES - 1; i > 1; i--)
         end(ids[i]);
     end(ids[0]);
     expect_parameters(ids[1], 1);

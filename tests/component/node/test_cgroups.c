@@ -74,6 +74,12 @@ static bool is_empty(struct fixture *fixture, void *data)
     return processes_marked(data, NULL, 0) == 0;
 }
 
+static bool has_only_host(struct fixture *fixture, void *data)
+{
+    (void)fixture;
+    return processes_marked(data, NULL, 0) == 1 && processes_find(data, "covey-host", 0) > 0;
+}
+
 static void restart__descendants_of_a_running_pack__go_with_their_flare(void)
 {
     char folder[512];
@@ -105,7 +111,9 @@ static void restart__pack_was_killed_too__what_it_left_goes(void)
     kill_agent(fixture);
     TEST_EQUAL(kill(pack, SIGKILL), 0);
     fixture_start_node(fixture, 0, arguments, NULL);
-    TEST_TRUE(fixture_until(fixture, is_empty, (void *)(uintptr_t)plan.id, 30 * S));
+    /* The host is all that is left, and waits for the controller's word. */
+    TEST_TRUE(fixture_until(fixture, has_only_host, (void *)(uintptr_t)plan.id, 30 * S));
+    end_flare(fixture, &plan);
     read_folder(fixture, folder);
     TEST_TRUE(count_groups(folder) <= 2);
     fixture_destroy(fixture);

@@ -73,7 +73,7 @@ static void send_broken(uint32_t body, const char *flare_id)
     size_t length = strlen(flare_id);
     bytes[0] = 1 << 3 | 2;
     bytes[1] = (uint8_t)length;
-    memcpy(bytes + 2, flare_id, length);
+    memcpy(bytes + 2, flare_id, length + 1);
     bytes[length + 2] = 2 << 3 | 2; /* longer than what is left */
     bytes[length + 3] = 99;
     fixture_send_raw(fixture, 0, body, bytes, length + 4);
@@ -117,11 +117,11 @@ static const char *stop_with(const struct flare_plan *plan, const char *reason)
     size_t length = strlen(reason);
     bytes[0] = 1 << 3 | 2;
     bytes[1] = (uint8_t)id;
-    memcpy(bytes + 2, plan->id, id);
+    memcpy(bytes + 2, plan->id, id + 1);
     bytes[id + 2] = 3 << 3 | 2;
     bytes[id + 3] = (uint8_t)(0x80 | (length & 0x7f));
     bytes[id + 4] = (uint8_t)(length >> 7);
-    memcpy(bytes + id + 5, reason, length);
+    memcpy(bytes + id + 5, reason, length + 1);
     TEST_REQUIRE(fixture_run(fixture, plan));
     TEST_TRUE(fixture_wait_started(fixture, plan->id, 1, LONG));
     fixture_send_raw(fixture, 0, COVEY__V1__ATTACH_RESPONSE__BODY_STOP, bytes, id + 5 + length);
@@ -136,7 +136,7 @@ static void stop__any_reason__is_told_as_text(void)
 {
     char reason[301] = "";
     for (size_t i = 0; i < 100; i++)
-        strcpy(reason + 3 * i, "\xe2\x82\xac");
+        memcpy(reason + 3 * i, "\xe2\x82\xac", 4);
     for (size_t shift = 0; shift < 3; shift++) {
         char id[16];
         snprintf(id, sizeof(id), "EUROS%zu", shift);

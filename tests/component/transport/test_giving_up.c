@@ -278,7 +278,7 @@ static void one_deadline(struct covey_ctx *ctx, void *data)
         wait_for_flag(0);
         int64_t start_ns = covey_now_ns();
         for (int i = 0; i < MANY; i++) {
-            while (covey_now_ns() < start_ns + (i + 1) * 600 * COVEY_NS_PER_MS)
+            while (covey_now_ns() < start_ns + (int64_t)(i + 1) * 600 * COVEY_NS_PER_MS)
                 sched_yield();
             WORLD_OK(covey_send(comm, &i, sizeof(i), 0, i));
             atomic_fetch_add(sent, 1);

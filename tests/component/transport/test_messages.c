@@ -162,7 +162,7 @@ static void reverse(struct covey_ctx *ctx, void *data)
         right &= value == i;
     }
     WORLD_CHECK(right);
-    WORLD_CHECK(steps(comm) < 20u * VERY_MANY);
+    WORLD_CHECK(steps(comm) < (uint64_t)20 * VERY_MANY);
     static struct covey_request *requests[VERY_MANY];
     static int values[VERY_MANY];
     for (int i = 0; i < VERY_MANY; i++)
@@ -173,7 +173,7 @@ static void reverse(struct covey_ctx *ctx, void *data)
     for (int i = 0; i < VERY_MANY; i++)
         right &= values[i] == i;
     WORLD_CHECK(right);
-    WORLD_CHECK(steps(comm) < 40u * VERY_MANY);
+    WORLD_CHECK(steps(comm) < (uint64_t)40 * VERY_MANY);
 }
 
 static void recv__very_many_in_reverse__costs_a_few_steps_each(void)

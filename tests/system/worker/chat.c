@@ -155,11 +155,14 @@ static bool open_ledger(struct chat *chat)
 {
     size_t length;
     const char *parameter = covey_param(chat->ctx, &length);
-    char path[256];
+    char path[256] = "";
     char text[300] = "";
     memcpy(text, parameter, length < sizeof text ? length : sizeof text - 1);
-    if (sscanf(text, "%255s %u", path, &chat->messages) != 2)
+    const char *number = strchr(text, ' ');
+    if (!number || number - text >= (ptrdiff_t)sizeof path)
         return false;
+    memcpy(path, text, (size_t)(number - text));
+    chat->messages = (uint32_t)strtoul(number, NULL, 10);
     int file = open(path, O_RDWR | O_CLOEXEC);
     void *map = file < 0
                     ? MAP_FAILED

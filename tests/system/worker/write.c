@@ -126,14 +126,15 @@ static int act(const char *verb, long number)
 int covey_work(struct covey_ctx *ctx)
 {
     char words[64] = "";
-    char verb[32] = "";
-    long number = 0;
     size_t length;
     const void *parameter = covey_param(ctx, &length);
     if (length < sizeof(words))
         memcpy(words, parameter, length);
-    (void)sscanf(words, "%31s %ld", verb, &number);
-    return act(verb, number);
+    char *space = strchr(words, ' ');
+    long number = space ? strtol(space, NULL, 10) : 0;
+    if (space)
+        *space = '\0';
+    return act(words, number);
 }
 
 #ifdef WRITE_PROGRAM

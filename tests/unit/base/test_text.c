@@ -74,7 +74,7 @@ static void mend__every_byte_of_no_character__becomes_a_question_mark(void)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[32];
-        strcpy(text, rows[i].bytes);
+        memcpy(text, rows[i].bytes, strlen(rows[i].bytes) + 1);
         TEST_EQUAL(covey_text_mend(text, strlen(text)), rows[i].bad);
         TEST_EQUAL_STRING(text, rows[i].mended);
     }
@@ -96,8 +96,9 @@ static void print__every_size__is_cut_between_characters_and_says_so(void)
     char whole[400];
     size_t length = 0;
     for (size_t i = 0; i < 60; i++) {
-        strcpy(whole + length, i % 3 == 0 ? EURO : i % 3 == 1 ? BIRD : "\xc3\xbc");
-        length += strlen(whole + length);
+        const char *next = i % 3 == 0 ? EURO : i % 3 == 1 ? BIRD : "\xc3\xbc";
+        memcpy(whole + length, next, strlen(next) + 1);
+        length += strlen(next);
     }
     for (size_t size = 1; size < length + 8; size++) {
         char text[400];
@@ -129,7 +130,7 @@ static void error_set__long_text_of_a_user__stays_valid(void)
     for (size_t shift = 0; shift < 4; shift++) {
         memset(reason, 'x', shift);
         for (size_t at = shift; at + 4 < sizeof reason; at += 4)
-            strcpy(reason + at, BIRD);
+            memcpy(reason + at, BIRD, sizeof BIRD);
         struct covey_error error;
         (void)covey_error_set(&error, COVEY_EINVAL, "cancelled: %s", reason);
         TEST_TRUE(covey_text_valid(error.message, strlen(error.message)));

@@ -402,7 +402,7 @@ static void log__repeated_after_a_restart__kept_once(void)
     TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
     for (uint64_t i = 2; i < 5; i++)
         say_log(&a, i);
-    TEST_EQUAL(a.log_taken, 5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
+    TEST_EQUAL(a.log_taken, (uint64_t)5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
     TEST_EQUAL(log_pieces(), 5);
     core_stop(&core);
 }
@@ -413,7 +413,7 @@ static void log__of_a_flare_that_is_not_known__taken(void)
     start();
     (void)snprintf(id, sizeof id, "%s", "00000000000000000000000000");
     say_log(&a, 4);
-    TEST_EQUAL(a.log_taken, 5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
+    TEST_EQUAL(a.log_taken, (uint64_t)5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
     core_stop(&core);
 }
 

@@ -437,7 +437,7 @@ static void events__random_cpus__none_twice_and_all_come_back(void)
                 taken |= 1U << held[k].cpus[c];
             }
         }
-        TEST_TRUE(milli <= 1000 * CPUS);
+        TEST_TRUE(milli <= UINT64_C(1000) * CPUS);
     }
     for (uint32_t i = 0; i < FLARES; i++) {
         char name[16];

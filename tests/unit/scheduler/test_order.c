@@ -97,7 +97,7 @@ static void forecast__in_a_long_queue__only_of_the_first(void)
     fill(1, 700);
     TEST_EQUAL(sched_forecast(sched, NULL, "t3", 800, &forecast, NULL), COVEY_OK);
     TEST_EQUAL(forecast.start_ns, 801 + 3 * 100);
-    TEST_TRUE(forecast.placement != NULL);
+    TEST_REQUIRE(forecast.placement != NULL);
     TEST_EQUAL(forecast.placement->packs[0].node, 0);
     sched_forecast_clear(&forecast);
     TEST_EQUAL(sched_forecast(sched, NULL, "t699", 800, &forecast, NULL), COVEY_OK);

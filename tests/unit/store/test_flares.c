@@ -162,7 +162,7 @@ static void expire__by_time_count_and_bytes__the_longest_ended_go(void)
     store = rows_open(folder);
     const struct store_kept three = store_kept(store);
     TEST_EQUAL(three.flares, 3);
-    TEST_TRUE(three.bytes > 3 * 256 && three.bytes < four.bytes);
+    TEST_TRUE(three.bytes > UINT64_C(768) && three.bytes < four.bytes);
     TEST_EQUAL(expire(store, 0, 3, three.bytes - 1, 10), 1);
     TEST_TRUE(!is_there(store, "C") && is_there(store, "B"));
     TEST_EQUAL(expire(store, 0, 0, three.bytes, 1), 1); /* no more than asked for at once */

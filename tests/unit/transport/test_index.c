@@ -48,7 +48,7 @@ static void find__very_many_keys__takes_a_few_steps_each(void)
     }
     TEST_TRUE(right);
     TEST_EQUAL(index.keys, 0);
-    TEST_TRUE(index.steps < 8u * MANY);
+    TEST_TRUE(index.steps < UINT64_C(8) * MANY);
     index_close(&index);
 }
 
