@@ -19,7 +19,8 @@
 
 /* What a reading needs at least: the beginning of a line that is held, and the two pieces it
  * makes at most. */
-#define LEAST_ROOM_BYTES (LINES_HELD_BYTES + LEAST_READ_BYTES + 2 * LOCAL_LOG_OVERHEAD_BYTES)
+#define LEAST_ROOM_BYTES                                                                           \
+    (LINES_HELD_BYTES + LEAST_READ_BYTES + (size_t)2 * LOCAL_LOG_OVERHEAD_BYTES)
 
 void pack_log_say(struct pack *pack)
 {
