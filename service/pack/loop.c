@@ -81,8 +81,9 @@ static void pass_time(struct pack *pack, int64_t now_ns)
         return;
     }
     pack_tell_started(pack);
-    pack_log_say(pack);
     pack_stop_progress(pack, now_ns);
+    /* After it: what it has read at the end must be said before there is room for more. */
+    pack_log_say(pack);
 }
 
 /* A source may be closed by the event of another one that was reported in the same turn. */

@@ -195,7 +195,11 @@ void pack_outputs_cut(struct pack *pack)
     struct pack_output *output;
     bool unread = false;
     for (uint32_t cursor = 0; (output = next_open(pack, &cursor));) {
-        unread = unread || output->left_bytes > 0 || output->lines.held_bytes > 0;
+        /* The agent reads on in what is memory, from the beginning of the line that is held. */
+        if (output->is_memory)
+            (void)lseek(output->source.fd, -(off_t)output->lines.held_bytes, SEEK_CUR);
+        else
+            unread = unread || output->left_bytes > 0 || output->lines.held_bytes > 0;
         output->lines.held_bytes = 0;
         pack_output_close(pack, output);
     }
