@@ -141,7 +141,7 @@ class Loading(SystemTest):
         done = self.talk("process", lines=50000)
         self.assertNotIn("cut off", done.err)
         self.assertEqual([line for line in done.out.splitlines() if "constructor" in line],
-                         [f"[0] constructor {i}" for i in range(1, 50001)])
+                         [f"[0] constructor {i}" for i in range(50000, 0, -1)])
 
     def test_who_ends_while_it_is_loaded_is_heard(self):
         for kind in ("process", "thread"):

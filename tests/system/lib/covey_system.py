@@ -310,7 +310,7 @@ class Cluster(Sandbox):
             except self.api.error:
                 return False
             return states == ["UP"] * count
-        wait_for(up, f"{count} nodes up", 10)
+        wait_for(up, f"{count} nodes up", 60)
 
     def kill(self, process):
         """kill -9, and the wall clock just before it."""
