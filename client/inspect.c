@@ -142,16 +142,34 @@ static void look(const struct image *image, const Elf64_Ehdr *header, struct fin
     }
 }
 
+static bool is_script(const struct image *image)
+{
+    const char *mark = at(image, 0, 2);
+    return mark && mark[0] == '#' && mark[1] == '!';
+}
+
+static enum covey_status take_program(const char *file, unsigned mode, enum covey_code_kind *kind,
+                                      struct covey_error *error)
+{
+    if (!(mode & 0111))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "%s is not executable: set its permission with chmod +x", file);
+    *kind = COVEY_CODE_EXECUTABLE;
+    return COVEY_OK;
+}
+
 static enum covey_status judge(const struct image *image, const char *file, unsigned mode,
                                enum covey_code_kind *kind, struct covey_error *error)
 {
     Elf64_Ehdr header;
     struct findings findings = {0};
     const void *bytes = at(image, 0, sizeof header);
+    if (is_script(image))
+        return take_program(file, mode, kind, error);
     if (!at(image, 0, SELFMAG) || memcmp(image->bytes, ELFMAG, SELFMAG) != 0)
         return covey_error_set(error, COVEY_EINVAL,
-                               "%s is no ELF file: give a shared object that exports covey_work(), "
-                               "or a program that calls covey_attach()",
+                               "%s is neither an ELF file nor a script that starts with #!: give a "
+                               "shared object that exports covey_work(), a program or a script",
                                file);
     if (!bytes)
         return covey_error_set(error, COVEY_EINVAL, "%s is cut short: build it again", file);
@@ -174,11 +192,7 @@ static enum covey_status judge(const struct image *image, const char *file, unsi
                                "%s exports no covey_work(): define int covey_work(struct covey_ctx "
                                "*ctx) in it, with default visibility",
                                file);
-    if (!(mode & 0111))
-        return covey_error_set(error, COVEY_EINVAL,
-                               "%s is not executable: set its permission with chmod +x", file);
-    *kind = COVEY_CODE_EXECUTABLE;
-    return COVEY_OK;
+    return take_program(file, mode, kind, error);
 }
 
 enum covey_status client_code_open(const char *file, int *fd, uint64_t *length_bytes,

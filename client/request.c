@@ -2,8 +2,13 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/text.h"
 
+#include <limits.h>
 #include <protobuf-c/protobuf-c.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* protobuf-c does not know const; packing writes nothing. */
 static char *text_of(const char *text)
@@ -175,6 +180,21 @@ Covey__V1__ListFlaresRequest *client_request_list(struct client_arena *arena,
     return made;
 }
 
+/* The file's absolute path; "" where it has none that a message can carry. */
+static char *path_of(struct client_arena *arena, const char *file)
+{
+    char here[PATH_MAX];
+    char path[2 * PATH_MAX];
+    while (strncmp(file, "./", 2) == 0)
+        file += 2;
+    bool known = *file == '/' || (getcwd(here, sizeof here) && *here == '/');
+    int length = snprintf(path, sizeof path, "%s%s%s", *file == '/' ? "" : here,
+                          *file == '/' ? "" : "/", file);
+    if (!known || length >= PATH_MAX || !covey_text_valid(path, (size_t)length))
+        return text_of(NULL);
+    return (char *)client_arena_text(arena, path);
+}
+
 Covey__V1__Definition *client_request_definition(struct client_arena *arena,
                                                  const struct covey_deployment *deployment,
                                                  enum covey_code_kind kind, const char *sha256)
@@ -186,6 +206,7 @@ Covey__V1__Definition *client_request_definition(struct client_arena *arena,
     made->name = (char *)client_arena_text(arena, deployment->name);
     made->code_kind = (Covey__V1__CodeKind)kind;
     made->code_sha256 = (char *)client_arena_text(arena, sha256);
+    made->code_path = path_of(arena, deployment->file);
     made->worker_kind = (Covey__V1__WorkerKind)deployment->worker_kind;
     made->arguments =
         client_arena_alloc(arena, deployment->argument_count, sizeof *made->arguments);

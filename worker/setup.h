@@ -25,6 +25,14 @@
 #define WORKER_FD_VARIABLE   "COVEY_WORKER_FD"
 #define WORKER_RANK_VARIABLE "COVEY_RANK"
 
+/* For programs that ask the environment: workers of the flare, the worker's number among those of
+ * its node, the number of its node, and how many nodes the flare has. The first and the last two
+ * are the same for a pack. */
+#define WORKER_SIZE_VARIABLE       "COVEY_SIZE"
+#define WORKER_LOCAL_RANK_VARIABLE "COVEY_LOCAL_RANK"
+#define WORKER_NODE_RANK_VARIABLE  "COVEY_NODE_RANK"
+#define WORKER_NODES_VARIABLE      "COVEY_NODES"
+
 struct worker_setup {
     uint32_t magic;
     uint32_t version;

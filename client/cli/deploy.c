@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "client/cli/cli.h"
 #include "client/cli/request.h"
+#include "client/cli/search.h"
 #include "client/cli/simple.h"
 
 #include <ctype.h>
@@ -82,7 +83,14 @@ static void name_of_file(const char *file, char name[CLI_NAME_BYTES])
 
 enum covey_status cli_code_check(struct cli_code *code, struct covey_error *error)
 {
+    code->found = cli_search_path(code->file);
+    if (code->found)
+        code->file = code->found;
     enum covey_status status = covey_code_inspect(code->file, &code->kind, error);
+    if (status == COVEY_ENOTFOUND && !strchr(code->file, '/'))
+        status = covey_error_set(error, status,
+                                 "cannot read %s: no such file here, and no such program in PATH",
+                                 code->file);
     if (status)
         return status;
     if (code->argument_count && code->kind != COVEY_CODE_EXECUTABLE)
@@ -119,6 +127,7 @@ struct covey_deployment cli_code_deployment(const struct cli_code *code)
 void cli_code_free(struct cli_code *code)
 {
     free(code->environment);
+    free(code->found);
 }
 
 bool cli_code_take_argument(struct cli_code *code, struct argp_state *state, const char *argument)
@@ -167,8 +176,9 @@ int cli_deploy(int argc, char **argv)
     static const struct argp argp = {
         .parser = parse_deploy,
         .args_doc = "FILE [ARGUMENT...]",
-        .doc = "Stores FILE, a shared object that exports covey_work() or a program with its "
-               "ARGUMENTs, under a name. The options of how a flare is run become defaults.",
+        .doc = "Stores FILE, a shared object that exports covey_work(), or a program or script "
+               "with its ARGUMENTs, under a name. The options of how a flare is run become "
+               "defaults.",
         .children = children,
     };
     struct deploy deploy = {0};

@@ -20,6 +20,7 @@ struct cli_code {
     struct covey_pair *environment;
     size_t environment_count;
     /* Filled in by cli_code_check. */
+    char *found; /* the file, where it was found in PATH */
     enum covey_code_kind kind;
     char made_name[CLI_NAME_BYTES];
 };

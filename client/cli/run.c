@@ -106,10 +106,10 @@ int cli_run(int argc, char **argv)
         .parser = parse_option,
         .args_doc = "FILE [ARGUMENT...]",
         .doc =
-            "Runs FILE, a shared object that exports covey_work() or a program with its "
+            "Runs FILE, a shared object that exports covey_work(), or a program or script with its "
             "ARGUMENTs, as one flare: starts the workers together, shows what they write, prints "
-            "their results; nothing stays deployed. Without a controller it starts a private one "
-            "with 2 "
+            "their results; nothing stays deployed. A name without a slash of which there is no "
+            "file here is looked for in PATH. Without a controller it starts a private one with 2 "
             "nodes, and leaves nothing of it behind. Ctrl-C cancels the flare.",
         .children = children,
     };

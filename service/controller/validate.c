@@ -232,6 +232,8 @@ enum covey_status validate_definition(const struct controller *controller,
     if (!store_is_sha256(definition->code_sha256))
         return covey_error_set(error, COVEY_EINVAL,
                                "code_sha256 must be 64 lowercase hexadecimal digits");
+    if (*definition->code_path && *definition->code_path != '/')
+        return covey_error_set(error, COVEY_EINVAL, "code_path must be an absolute path, or empty");
     enum covey_status status =
         check_size(&definition->base, DEFINITION_MAX_BYTES,
                    "with its arguments and environment the definition is", error);

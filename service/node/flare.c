@@ -99,6 +99,7 @@ static void describe_options(Covey__V1__LocalFlare *text, const Covey__V1__Prepa
     text->workers_total = prepare->workers_total;
     text->flare_id = prepare->flare_id;
     text->definition = prepare->definition->name;
+    text->code_path = prepare->definition->code_path;
     text->code_kind = prepare->definition->code_kind;
     text->worker_kind = prepare->definition->worker_kind;
     if (text->worker_kind == COVEY__V1__WORKER_KIND__WORKER_KIND_UNSPECIFIED)

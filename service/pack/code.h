@@ -4,6 +4,8 @@
 
 #include "covey/worker.h"
 
+#include <stdbool.h>
+
 typedef int (*code_entry)(struct covey_ctx *ctx);
 
 /*
@@ -14,5 +16,8 @@ enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error
 
 /* Checks that the file is a program for this machine, or a script, and executable. */
 enum covey_status code_check_program(int fd, struct covey_error *error) COVEY_MUST_USE;
+
+/* Whether the file at the path, if there is one, has the same content. */
+bool code_is_at(const char *path, int fd);
 
 #endif

@@ -105,6 +105,7 @@ struct pack {
     Covey__V1__LocalPack here;
     struct arena *arena;
     code_entry entry;
+    bool in_place;             /* the code's content is at the path that it was deployed from */
     struct worker_setup setup; /* what is the same for all */
     uint64_t *parameter_bytes;
     size_t parameter_count;
@@ -195,6 +196,13 @@ void pack_control_drain(struct pack *pack, struct pack_source *source);
 
 /* Answers PackPrepare. After a failure the pack is finished. */
 void pack_prepare(struct pack *pack, struct local_record *record);
+
+/* ---- environment.c: what workers find in their environment ---- */
+
+/* What is the same for all workers of the pack: the flare's variables, and Covey's own. */
+enum covey_status pack_set_environment(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+/* What is a worker's own, in its process. False: no memory. */
+bool pack_set_worker_environment(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
 
 /* ---- bind.c ---- */
 

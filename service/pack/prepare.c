@@ -97,12 +97,7 @@ static enum covey_status read_flare(struct pack *pack, const Covey__V1__PackPrep
         return covey_error_set(error, status, "the environment has no room for the flare's id");
     (void)snprintf(pack->socket_name, sizeof(pack->socket_name), "%s.pack-%u",
                    pack->flare->flare_id, here->id);
-    /* The strings stay where they are as long as the process. */
-    for (size_t i = 0; i < pack->flare->n_environment; i++) {
-        if (putenv(pack->flare->environment[i]) != 0)
-            return covey_error_set_errno(error, errno, "cannot set the environment");
-    }
-    return COVEY_OK;
+    return pack_set_environment(pack, error);
 }
 
 static enum covey_status map_arena(struct pack *pack, struct covey_error *error)
@@ -124,8 +119,10 @@ static enum covey_status load_code(struct pack *pack, struct covey_error *error)
 {
     if (covey_fault(COVEY_FAULT_PACK_LOAD))
         return covey_error_set(error, COVEY_EIO, "fault pack_load");
-    if (pack->flare->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT)
+    if (pack->flare->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT) {
+        pack->in_place = code_is_at(pack->flare->code_path, pack->fds[PACK_FD_CODE]);
         return code_check_program(pack->fds[PACK_FD_CODE], error);
+    }
     pack->own[0].rank = pack->own[1].rank = pack->here.first_rank;
     pack_own_redirect(pack);
     enum covey_status status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);

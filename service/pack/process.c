@@ -142,6 +142,25 @@ static void tell_started(uint32_t rank)
         _exit(125);
 }
 
+/* From where it was deployed, as a shell would, where the same is there; else the copy, which a
+ * script's interpreter finds by its descriptor. */
+static void execute(const struct pack *pack, char **arguments)
+{
+    char *path = pack->flare->code_path;
+    const char *name = strrchr(path, '/');
+    if (pack->in_place) {
+        (void)fcntl(CHILD_CODE, F_SETFD, FD_CLOEXEC);
+        arguments[0] = path;
+        (void)execve(path, arguments, environ);
+        (void)fcntl(CHILD_CODE, F_SETFD, 0);
+    }
+    arguments[0] = name ? (char *)(uintptr_t)name + 1 : pack->flare->definition;
+    (void)fexecve(CHILD_CODE, arguments, environ);
+    if (errno == ENOENT)
+        fail_child("its interpreter, or the loader that it names, is not on this node");
+    fail_child("the program cannot be executed");
+}
+
 /* The program runs only once the gate is open: no worker starts before all can. */
 static void run_program(const struct pack *pack, uint32_t index)
 {
@@ -151,7 +170,6 @@ static void run_program(const struct pack *pack, uint32_t index)
     char number[16];
     if (!arguments)
         fail_child("memory");
-    arguments[0] = pack->flare->definition;
     for (size_t i = 0; i < count; i++)
         arguments[i + 1] = pack->flare->arguments[i];
     (void)snprintf(number, sizeof(number), "%d", CHILD_CONTROL);
@@ -161,13 +179,11 @@ static void run_program(const struct pack *pack, uint32_t index)
         _exit(125);
     tell_started(setup.rank);
     covey_close_range(CHILD_ARENA, CHILD_PARAMETERS);
-    (void)fexecve(CHILD_CODE, arguments, environ);
-    fail_child("the program cannot be executed");
+    execute(pack, arguments);
 }
 
 static void run_child(const struct pack *pack, uint32_t index, const struct channels *channels)
 {
-    char number[16];
     (void)setpgid(0, 0);
     covey_log_keep_error(-1);
     reset_signals();
@@ -176,8 +192,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
     pack_title_process(pack, pack->here.first_rank + index);
     if (pack_bind(pack, index) != COVEY_OK)
         fail_child("its cpus");
-    (void)snprintf(number, sizeof(number), "%u", pack->here.first_rank + index);
-    if (setenv(WORKER_RANK_VARIABLE, number, 1) != 0)
+    if (!pack_set_worker_environment(pack, index))
         fail_child("environment");
     if (pack->entry)
         run_function(pack, index);

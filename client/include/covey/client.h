@@ -130,8 +130,8 @@ COVEY_API void covey_operation_resume(struct covey_operation *operation);
 
 /*
  * Looks at a file as a node will: its kind. ENOTFOUND, EACCES; EINVAL, with the remedy, where it is
- * no ELF file, is for another machine, is a shared object without covey_work(), or a program
- * without permission to execute.
+ * neither an ELF file nor a script, is for another machine, is a shared object without
+ * covey_work(), or a program without permission to execute.
  */
 COVEY_API enum covey_status covey_code_inspect(const char *file, enum covey_code_kind *kind,
                                                struct covey_error *error) COVEY_MUST_USE;

@@ -146,7 +146,7 @@ struct covey_definition_list {
 /* What to deploy: code in a file, and its configuration. */
 struct covey_deployment {
     const char *name;
-    const char *file;
+    const char *file; /* as open(2) takes it; a node that has the same there runs it from there */
     enum covey_code_kind code_kind; /* unspecified: covey_code_inspect says it */
     enum covey_worker_kind worker_kind;
     const char *const *arguments;

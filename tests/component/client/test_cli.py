@@ -302,7 +302,7 @@ class BadInput(unittest.TestCase):
             image[change[0]:change[0] + len(change[1])] = change[1]
             with open(place.path(name), "wb") as file:
                 file.write(image)
-        for name, content in {"empty.so": b"", "text.so": b"#!/bin/sh\n", "short.so": b"\x7fELF\2\1\1", "nolines": b""}.items():
+        for name, content in {"empty.so": b"", "text.so": b"text\n", "script": b"#!/bin/sh\n", "short.so": b"\x7fELF\2\1\1", "nolines": b""}.items():
             with open(place.path(name), "wb") as file:
                 file.write(content)
 
@@ -316,10 +316,12 @@ class BadInput(unittest.TestCase):
         (["run", "-n", "many", "hello.so"], 2, r'not "many"'),
         (["run", "-n", "99999999999", "hello.so"], 2, r'not "99999999999"'),
         (["run", "-n", "100000", "hello.so"], 2, r"100000 workers are too many for this machine alone: at most 2046"),
-        (["run", "missing.so"], 2, r"cannot read missing.so: No such file"),
+        (["run", "missing.so"], 2, r"cannot read missing.so: no such file here, and no such program in PATH"),
+        (["run", "./missing.so"], 2, r"cannot read ./missing.so: No such file"),
         (["run", "."], 2, r"\. is no regular file"),
         (["run", "empty.so"], 2, r"empty.so is empty"),
-        (["run", "text.so"], 2, r"text.so is no ELF file: give a shared object that exports covey_work\(\)"),
+        (["run", "text.so"], 2, r"text.so is neither an ELF file nor a script that starts with #!: give a shared object"),
+        (["run", "script"], 2, r"script is not executable: set its permission with chmod \+x"),
         (["run", "short.so"], 2, r"short.so is cut short"),
         (["run", "foreign.so"], 2, r"foreign.so is for another machine \(aarch64, 64 bits\): build it for x86_64"),
         (["run", "narrow.so"], 2, r"narrow.so is for another machine \(x86_64, 32 bits\)"),

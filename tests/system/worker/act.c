@@ -261,15 +261,27 @@ static int act_cpus(const struct call *call)
     return barrier(call);
 }
 
+/* environment: all of it, a variable a line. */
+static int act_environment(const struct call *call)
+{
+    (void)call;
+    for (char **entry = environ; *entry; entry++)
+        printf("%s\n", *entry);
+    return 0;
+}
+
 static const struct {
     const char *verb;
     int (*act)(const struct call *call);
 } acts[] = {
-    {"echo", act_echo},         {"result", act_result},     {"where", act_where},
-    {"lines", act_lines},       {"return", act_return},     {"exit", act_exit},
-    {"raise", act_raise},       {"mismatch", act_mismatch}, {"until", act_until},
-    {"spin", act_spin},         {"stubborn", act_stubborn}, {"orphan", act_orphan},
-    {"exchange", act_exchange}, {"cpus", act_cpus},         {"mesh", act_mesh},
+    {"echo", act_echo},         {"result", act_result},
+    {"where", act_where},       {"lines", act_lines},
+    {"return", act_return},     {"exit", act_exit},
+    {"raise", act_raise},       {"mismatch", act_mismatch},
+    {"until", act_until},       {"spin", act_spin},
+    {"stubborn", act_stubborn}, {"orphan", act_orphan},
+    {"exchange", act_exchange}, {"cpus", act_cpus},
+    {"mesh", act_mesh},         {"environment", act_environment},
 };
 
 int covey_work(struct covey_ctx *ctx)

@@ -50,6 +50,15 @@ static enum covey_status inspect(const void *bytes, size_t length, mode_t mode,
     return status;
 }
 
+static void code_inspect__script__is_executable(void)
+{
+    enum covey_code_kind kind;
+    TEST_EQUAL(inspect("#!/bin/sh\n", 10, 0755, &kind), COVEY_OK);
+    TEST_EQUAL(kind, COVEY_CODE_EXECUTABLE);
+    TEST_EQUAL(inspect("#!/bin/sh\n", 10, 0644, &kind), COVEY_EINVAL);
+    TEST_EQUAL(inspect("#", 1, 0755, &kind), COVEY_EINVAL);
+}
+
 static void code_inspect__program__is_executable(void)
 {
     enum covey_code_kind kind;
@@ -94,6 +103,7 @@ static void code_inspect__random_numbers_in_its_tables__is_answered(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(code_inspect__program__is_executable),
+    TEST_CASE(code_inspect__script__is_executable),
     TEST_CASE(code_inspect__cut_anywhere_in_its_headers__is_answered),
     TEST_CASE(code_inspect__random_numbers_in_its_tables__is_answered),
     {0},

@@ -6,6 +6,10 @@
  * exiting with) 0; another value ends it with that status, or with 255 where its low eight bits are
  * none.
  *
+ * Environment: COVEY_SIZE, COVEY_RANK, COVEY_LOCAL_RANK (among the workers of its node),
+ * COVEY_NODES and COVEY_NODE_RANK say where a worker is, also to one that calls nothing of this.
+ * Workers that are threads share one environment, which has neither rank.
+ *
  * Output: standard output and error go to the flare's log, by line. A write waits while nobody
  * takes it. Workers that are threads share their pack's two streams; both are flushed when one
  * returns.
