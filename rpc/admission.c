@@ -1,7 +1,8 @@
 /*
- * Who may come in, and have another call. Room that is short is taken from connections by which
- * nobody known has called, the oldest first; then from idle ones of whoever has most of them. What
- * is trusted (by the credentials of a unix socket) has places of its own, and does not give way.
+ * Who may come in, and have another call. Room that is short is taken from connections that are
+ * over and wait for their peer's end; from those by which nobody known has called, the oldest
+ * first; then from idle ones of whoever has most of them. What is trusted (by the credentials of a
+ * unix socket) has places of its own, and does not give way.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -13,10 +14,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NEEDED "its place was needed for another"
+
+/* The oldest of those that are over; account NULL: anybody's. NULL: there is none. */
+static struct rpc_connection *find_parting(const struct rpc_server *server,
+                                           const struct rpc_account *account)
+{
+    covey_list_for_each (link, &server->parting) {
+        struct rpc_connection *connection =
+            covey_container_of(link, struct rpc_connection, owner_link);
+        if (!account || connection->account == account)
+            return connection;
+    }
+    return NULL;
+}
+
+static bool drop_parting(const struct rpc_server *server, const struct rpc_account *account)
+{
+    struct rpc_connection *parting = find_parting(server, account);
+    if (parting)
+        rpc_connection_drop(parting, NEEDED);
+    return parting != NULL;
+}
+
 bool rpc_server_has_room(const struct rpc_server *server)
 {
     const struct rpc_limits *limits = &server->options.limits;
-    return server->connection_count < (size_t)limits->connections + limits->connections_reserved;
+    return server->connection_count < (size_t)limits->connections + limits->connections_reserved ||
+           drop_parting(server, NULL);
 }
 
 static bool gives_way_before(const struct rpc_connection *a, const struct rpc_connection *b)
@@ -50,11 +75,12 @@ bool rpc_server_make_room(struct rpc_server *server, struct rpc_connection *conn
     const struct rpc_server_options *options = &server->options;
     connection->is_trusted =
         options->is_trusted && options->is_trusted(&connection->peer, options->data);
-    if (server->connection_count <= options->limits.connections || connection->is_trusted)
+    if (server->connection_count <= options->limits.connections || connection->is_trusted ||
+        drop_parting(server, NULL))
         return true;
     struct rpc_connection *victim = find_victim(server, connection);
     if (victim)
-        rpc_connection_lose(victim, "its place was needed for another");
+        rpc_connection_drop(victim, NEEDED);
     return victim != NULL;
 }
 
@@ -75,7 +101,8 @@ static bool own_connection(struct rpc_call *call, struct rpc_account *account)
     size_t most = call->limits->connections_each;
     if (connection->account)
         return true;
-    if (account->connections >= most && !connection->is_trusted)
+    if (account->connections >= most && !connection->is_trusted &&
+        !drop_parting(call->server, account))
         return refuse(call, account, "connections", most);
     connection->account = rpc_account_ref(account);
     account->connections++;

@@ -607,6 +607,7 @@ void rpc_limits_init(struct rpc_limits *limits)
         .keepalive_ns = 10 * COVEY_NS_PER_S,
         .keepalive_timeout_ns = 10 * COVEY_NS_PER_S,
         .handshake_timeout_ns = 5 * COVEY_NS_PER_S,
+        .parting_timeout_ns = COVEY_NS_PER_S,
         .stranger_timeout_ns = 5 * COVEY_NS_PER_S,
         .request_timeout_ns = 30 * COVEY_NS_PER_S,
         .stall_timeout_ns = 300 * COVEY_NS_PER_S,

@@ -123,8 +123,13 @@ static void on_lost(struct rpc_connection *connection, const char *reason)
     try_next(channel);
 }
 
+static void on_gone(struct rpc_connection *connection)
+{
+    (void)connection;
+}
+
 static const struct rpc_connection_events connection_events = {on_ready, on_request, on_goaway,
-                                                               on_lost};
+                                                               on_lost, on_gone};
 
 static enum covey_status connect_to(struct rpc_channel *channel, const struct sockaddr *address)
 {

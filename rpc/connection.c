@@ -24,6 +24,7 @@
 #define CONTROL_PER_SECOND 200
 
 static void set_timer(struct rpc_connection *connection, int64_t delay_ns);
+static void start_timer(struct rpc_connection *connection, int64_t delay_ns, uv_timer_cb callback);
 
 static struct rpc_call *call_of(nghttp2_session *session, int32_t stream_id)
 {
@@ -380,8 +381,15 @@ static void on_closed(void *owner)
     rpc_connection_unref(connection);
 }
 
-static const struct rpc_transport_events transport_events = {on_open, on_bytes, on_drained,
-                                                             on_failed, on_closed};
+static void part(struct rpc_connection *connection);
+
+static void on_parted(void *owner)
+{
+    part(owner);
+}
+
+static const struct rpc_transport_events transport_events = {on_open,   on_bytes,  on_drained,
+                                                             on_failed, on_parted, on_closed};
 
 struct rpc_connection *rpc_connection_create(struct rpc_turn *turn, bool is_server, bool is_unix,
                                              const struct rpc_limits *limits,
@@ -458,6 +466,31 @@ static void on_timer_closed(uv_handle_t *handle)
     rpc_connection_unref(covey_container_of((uv_timer_t *)handle, struct rpc_connection, timer));
 }
 
+/* Lets go of the socket. */
+static void part(struct rpc_connection *connection)
+{
+    connection->parting = false;
+    if (connection->account)
+        connection->account->connections--;
+    rpc_account_unref(connection->account);
+    connection->account = NULL;
+    connection->events->on_gone(connection);
+    rpc_transport_close(connection->transport);
+    uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
+}
+
+static void on_parting_over(uv_timer_t *timer)
+{
+    part(covey_container_of(timer, struct rpc_connection, timer));
+}
+
+/* A server's last words are for its client to read. A client's are for the server to take: what
+ * comes back is of no use to anybody. */
+static bool is_worth_waiting(const struct rpc_connection *connection)
+{
+    return connection->is_server || !rpc_transport_arrived(connection->transport);
+}
+
 void rpc_connection_lose(struct rpc_connection *connection, const char *reason)
 {
     if (connection->lost)
@@ -469,14 +502,23 @@ void rpc_connection_lose(struct rpc_connection *connection, const char *reason)
     }
     rpc_connection_ref(connection);
     connection->events->on_lost(connection, reason);
-    if (connection->account)
-        connection->account->connections--;
-    rpc_account_unref(connection->account);
-    connection->account = NULL;
     nghttp2_session_del(connection->session);
     connection->session = NULL;
-    rpc_transport_close(connection->transport);
-    uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
+    covey_buffer_free(&connection->output);
+    connection->parting = is_worth_waiting(connection) && rpc_transport_part(connection->transport);
+    if (connection->parting)
+        start_timer(connection, connection->limits->parting_timeout_ns, on_parting_over);
+    else
+        part(connection);
+    rpc_connection_unref(connection);
+}
+
+void rpc_connection_drop(struct rpc_connection *connection, const char *reason)
+{
+    rpc_connection_ref(connection);
+    rpc_connection_lose(connection, reason);
+    if (connection->parting)
+        part(connection);
     rpc_connection_unref(connection);
 }
 
@@ -556,13 +598,17 @@ static void on_timer(uv_timer_t *timer)
     set_timer(connection, connection->limits->keepalive_timeout_ns);
 }
 
+static void start_timer(struct rpc_connection *connection, int64_t delay_ns, uv_timer_cb callback)
+{
+    uint64_t delay_ms = (uint64_t)((delay_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);
+    uv_timer_start(&connection->timer, callback, delay_ms, 0);
+}
+
 static void set_timer(struct rpc_connection *connection, int64_t delay_ns)
 {
     uv_timer_stop(&connection->timer);
-    if (delay_ns < 0)
-        return;
-    uint64_t delay_ms = (uint64_t)((delay_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);
-    uv_timer_start(&connection->timer, on_timer, delay_ms, 0);
+    if (delay_ns >= 0)
+        start_timer(connection, delay_ns, on_timer);
 }
 
 void rpc_connection_drain(struct rpc_connection *connection)

@@ -27,8 +27,10 @@ struct rpc_connection_events {
     struct rpc_call *(*on_request)(struct rpc_connection *connection, int32_t stream_id);
     /* No new calls may start here: the peer said GOAWAY. */
     void (*on_goaway)(struct rpc_connection *connection);
-    /* It is over; its calls have been told. The owner forgets it; references keep the memory. */
+    /* It is over; its calls have been told. Its socket may be there a little longer. */
     void (*on_lost)(struct rpc_connection *connection, const char *reason);
+    /* After on_lost: the socket goes. The owner forgets it; references keep the memory. */
+    void (*on_gone)(struct rpc_connection *connection);
 };
 
 struct rpc_connection {
@@ -63,6 +65,7 @@ struct rpc_connection {
     bool shutting_down; /* server: the notice is out, the last GOAWAY is not */
     bool broken;        /* nghttp2 was out of memory: lost at the next flush */
     bool lost;
+    bool parting; /* lost, and waits for the peer to end too */
 };
 
 /* Makes a connection around a transport still to be started. NULL: out of memory. */
@@ -83,8 +86,13 @@ void rpc_connection_check(struct rpc_connection *connection, int result);
 /* Writes what nghttp2 has; from the turn only. */
 void rpc_connection_flush(struct rpc_connection *connection);
 
-/* Ends it now: calls are told, on_lost comes, the transport closes. */
+/* Ends it: calls are told and on_lost comes now; on_gone when the peer has ended too, or at most
+ * parting_timeout_ns later. */
 void rpc_connection_lose(struct rpc_connection *connection, const char *reason);
+
+/* As rpc_connection_lose, but on_gone comes now, for one that is lost already too: its place is
+ * needed. */
+void rpc_connection_drop(struct rpc_connection *connection, const char *reason);
 
 /* Says GOAWAY; open calls go on, and the connection ends with the last of them. */
 void rpc_connection_drain(struct rpc_connection *connection);

@@ -186,6 +186,7 @@ struct rpc_limits {
     int64_t keepalive_ns;         /* idle time before a PING; default 10 s; negative: none */
     int64_t keepalive_timeout_ns; /* for its answer; default 10 s */
     int64_t handshake_timeout_ns; /* connect, TLS, preface, SETTINGS; default 5 s */
+    int64_t parting_timeout_ns;   /* after our last word, for the peer to end too; default 1 s */
     int64_t stranger_timeout_ns;  /* from a request's first header to its whole first message, until
                                      it is known whose it is; default 5 s */
     int64_t request_timeout_ns;   /* the same from then on; default 30 s */

@@ -43,11 +43,18 @@ static void on_lost(struct rpc_connection *connection, const char *reason)
     struct rpc_server *server = connection->owner;
     log_debug("connection closed peer=\"%s\" reason=\"%s\"", connection->peer.address, reason);
     covey_list_remove(&connection->owner_link);
+    covey_list_push_back(&server->parting, &connection->owner_link);
+}
+
+static void on_gone(struct rpc_connection *connection)
+{
+    struct rpc_server *server = connection->owner;
+    covey_list_remove(&connection->owner_link);
     server->connection_count--;
 }
 
 static const struct rpc_connection_events connection_events = {on_ready, on_request, on_goaway,
-                                                               on_lost};
+                                                               on_lost, on_gone};
 
 static enum covey_status identify_unix(struct rpc_connection *connection)
 {
@@ -108,7 +115,7 @@ void rpc_server_accept(struct rpc_listener *listener)
         return;
     }
     if (!rpc_server_make_room(server, connection)) {
-        rpc_connection_lose(connection, "too many connections are in use");
+        rpc_connection_drop(connection, "too many connections are in use");
         return;
     }
     struct rpc_tls_session *tls = NULL;
@@ -162,6 +169,7 @@ enum covey_status rpc_server_create(uv_loop_t *loop, const struct rpc_server_opt
     made->options = *options;
     covey_list_init(&made->listeners);
     covey_list_init(&made->connections);
+    covey_list_init(&made->parting);
     rpc_turn_init(&made->turn, loop, on_turn_closed);
     uv_timer_init(loop, &made->grace);
     made->strangers = rpc_account_create("strangers", SIZE_MAX);
@@ -219,23 +227,29 @@ void rpc_server_set_serving(struct rpc_server *server, const char *service, bool
     rpc_health_set(server->health, service, serving);
 }
 
-static void lose_all(struct rpc_server *server, const char *reason)
+static void drop_all(struct covey_list *connections)
 {
-    covey_list_for_each_safe (link, after, &server->connections) {
-        rpc_connection_lose(covey_container_of(link, struct rpc_connection, owner_link), reason);
+    covey_list_for_each_safe (link, after, connections) {
+        rpc_connection_drop(covey_container_of(link, struct rpc_connection, owner_link),
+                            "the server is stopping");
     }
+}
+
+static void end_grace(struct rpc_server *server)
+{
+    drop_all(&server->connections);
+    drop_all(&server->parting);
 }
 
 static void on_grace_over(uv_timer_t *timer)
 {
-    struct rpc_server *server = covey_container_of(timer, struct rpc_server, grace);
-    lose_all(server, "the server is stopping");
+    end_grace(covey_container_of(timer, struct rpc_server, grace));
 }
 
 static void shorten_grace(struct rpc_server *server, int64_t grace_ns)
 {
     if (grace_ns <= 0) {
-        lose_all(server, "the server is stopping");
+        end_grace(server);
         return;
     }
     uint64_t grace_ms = (uint64_t)((grace_ns + COVEY_NS_PER_MS - 1) / COVEY_NS_PER_MS);

@@ -51,9 +51,10 @@ struct rpc_server {
     size_t service_count;
     struct covey_list listeners;
     struct covey_list connections; /* by owner_link, the oldest first */
-    size_t connection_count;
-    uint64_t last_number;          /* of a connection */
-    struct covey_map accounts;     /* of struct rpc_account, by name */
+    struct covey_list parting; /* by owner_link: lost, their sockets still there; oldest first */
+    size_t connection_count;   /* of both */
+    uint64_t last_number;      /* of a connection */
+    struct covey_map accounts; /* of struct rpc_account, by name */
     struct rpc_account *strangers; /* calls of nobody known have one place in the round */
     struct rpc_health *health;
     struct rpc_reflection *reflection;

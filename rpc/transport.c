@@ -7,13 +7,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 /* An empty buffer larger than this is not kept for the next bytes. */
 #define KEEP_BUFFER_BYTES ((size_t)16 << 10)
+
+/* A peer that sends more than this after our last word is not waiting for it. */
+#define PARTING_BYTES ((size_t)4 << 20)
 
 struct rpc_transport {
     union {
@@ -34,8 +39,12 @@ struct rpc_transport {
     bool writing;
     bool resting; /* from reading */
     bool open;
+    bool started;
     bool recognised; /* the peer speaks TLS, too */
     bool failed;
+    bool gone; /* the peer has ended, or the socket is broken */
+    bool parting;
+    size_t parting_bytes; /* that came since */
     bool closing;
 };
 
@@ -63,12 +72,24 @@ uv_stream_t *rpc_transport_stream(struct rpc_transport *transport)
     return &transport->handle.stream;
 }
 
+/* Nothing is read or written for the owner any more. */
+static bool is_over(const struct rpc_transport *transport)
+{
+    return transport->failed || transport->parting || transport->closing;
+}
+
 static void fail(struct rpc_transport *transport, const char *reason)
 {
-    if (transport->failed || transport->closing)
+    if (is_over(transport))
         return;
     transport->failed = true;
     transport->events->on_failed(transport->owner, reason);
+}
+
+static void fail_socket(struct rpc_transport *transport, const char *reason)
+{
+    transport->gone = true;
+    fail(transport, reason);
 }
 
 /* What OpenSSL is given at once it keeps room for, as long as the connection lasts. */
@@ -110,7 +131,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
 {
     struct rpc_transport *transport = covey_container_of(poll, struct rpc_transport, writable);
     (void)events;
-    if (transport->closing || transport->failed)
+    if (is_over(transport))
         return;
     size_t sent = 0;
     if (status < 0 || send_now(transport, &transport->pending, &sent) != COVEY_OK)
@@ -129,7 +150,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     return;
 broken:
     uv_poll_stop(&transport->writable);
-    fail(transport, "the connection broke");
+    fail_socket(transport, "the connection broke");
 }
 
 /* The stream's own descriptor is libuv's; a duplicate can be watched beside it. */
@@ -193,11 +214,11 @@ static void rest(struct rpc_transport *transport, size_t length_bytes)
 
 void rpc_transport_read_on(struct rpc_transport *transport)
 {
-    if (!transport->resting || transport->closing || transport->failed)
+    if (!transport->resting || is_over(transport))
         return;
     transport->resting = false;
     if (uv_read_start(&transport->handle.stream, on_alloc, on_read) != 0)
-        fail(transport, "the connection broke");
+        fail_socket(transport, "the connection broke");
 }
 
 /* One side speaks TLS and the other does not: both are told what the matter is. */
@@ -237,7 +258,7 @@ static void deliver_tls(struct rpc_transport *transport, size_t raw_bytes)
         transport->open = true;
         transport->events->on_open(transport->owner);
     }
-    while (!transport->closing && !transport->failed) {
+    while (!is_over(transport)) {
         size_t plain_bytes = 0;
         const char *reason = NULL;
         if (!rpc_tls_read(transport->tls, transport->read_bytes, RPC_TRANSPORT_READ_BYTES,
@@ -249,8 +270,18 @@ static void deliver_tls(struct rpc_transport *transport, size_t raw_bytes)
         rest(transport, raw_bytes);
         transport->events->on_bytes(transport->owner, transport->read_bytes, plain_bytes);
     }
-    if (!transport->closing && !transport->failed && send_records(transport) != COVEY_OK)
-        fail(transport, "the connection broke");
+    if (!is_over(transport) && send_records(transport) != COVEY_OK)
+        fail_socket(transport, "the connection broke");
+}
+
+static void read_away(struct rpc_transport *transport, ssize_t length)
+{
+    if (length > 0)
+        transport->parting_bytes += (size_t)length;
+    if (length >= 0 && transport->parting_bytes < PARTING_BYTES)
+        return;
+    (void)uv_read_stop(&transport->handle.stream);
+    transport->events->on_parted(transport->owner);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
@@ -258,11 +289,15 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     (void)buffer;
     struct rpc_transport *transport =
         covey_container_of(stream, struct rpc_transport, handle.stream);
-    if (length == 0 || transport->closing || transport->failed)
+    if (transport->parting && !transport->closing) {
+        read_away(transport, length);
+        return;
+    }
+    if (length == 0 || is_over(transport))
         return;
     if (length < 0) {
-        fail(transport,
-             length == UV_EOF ? "the peer closed the connection" : uv_strerror((int)length));
+        fail_socket(transport,
+                    length == UV_EOF ? "the peer closed the connection" : uv_strerror((int)length));
         return;
     }
     if (transport->tls) {
@@ -282,6 +317,7 @@ enum covey_status rpc_transport_start(struct rpc_transport *transport,
     int failed = uv_read_start(&transport->handle.stream, on_alloc, on_read);
     if (failed)
         return covey_status_from_errno(-failed);
+    transport->started = true;
     if (!transport->tls) {
         transport->open = true;
         transport->events->on_open(transport->owner);
@@ -298,12 +334,12 @@ static void on_connected(uv_connect_t *request, int status)
     if (transport->closing)
         return;
     if (status < 0) {
-        fail(transport, uv_strerror(status));
+        fail_socket(transport, uv_strerror(status));
         return;
     }
     struct rpc_tls_session *tls = transport->tls;
     if (rpc_transport_start(transport, tls) != COVEY_OK)
-        fail(transport, "the connection broke");
+        fail_socket(transport, "the connection broke");
 }
 
 enum covey_status rpc_transport_connect(struct rpc_transport *transport,
@@ -328,7 +364,7 @@ bool rpc_transport_drained(const struct rpc_transport *transport)
 
 enum covey_status rpc_transport_write(struct rpc_transport *transport, struct covey_buffer *buffer)
 {
-    if (transport->failed || transport->closing)
+    if (is_over(transport))
         return COVEY_EUNAVAILABLE;
     if (!transport->tls)
         return send_raw(transport, buffer);
@@ -358,15 +394,39 @@ static void on_writable_closed(uv_handle_t *handle)
     uv_close((uv_handle_t *)&transport->handle.stream, on_stream_closed);
 }
 
+/* A courtesy: the peer also sees the socket close. */
+static void say_goodbye(struct rpc_transport *transport)
+{
+    if (!transport->tls || !transport->open || is_over(transport) || transport->writing)
+        return;
+    rpc_tls_shutdown(transport->tls);
+    (void)send_records(transport);
+}
+
+bool rpc_transport_arrived(const struct rpc_transport *transport)
+{
+    int left_bytes = 0;
+    return transport->gone || !transport->started ||
+           ioctl(rpc_transport_fd(transport), SIOCOUTQ, &left_bytes) != 0 || left_bytes == 0;
+}
+
+bool rpc_transport_part(struct rpc_transport *transport)
+{
+    if (!transport->started || transport->gone || transport->parting || transport->closing)
+        return false;
+    say_goodbye(transport);
+    transport->parting = true;
+    return !transport->writing && shutdown(rpc_transport_fd(transport), SHUT_WR) == 0 &&
+           (!transport->resting ||
+            uv_read_start(&transport->handle.stream, on_alloc, on_read) == 0);
+}
+
 void rpc_transport_close(struct rpc_transport *transport)
 {
     if (transport->closing)
         return;
+    say_goodbye(transport);
     transport->closing = true;
-    if (transport->tls && transport->open && !transport->failed && !transport->writing) {
-        rpc_tls_shutdown(transport->tls);
-        (void)send_records(transport); /* a courtesy: the peer also sees the socket close */
-    }
     if (transport->writable_fd >= 0)
         uv_close((uv_handle_t *)&transport->writable, on_writable_closed);
     else

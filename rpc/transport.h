@@ -26,6 +26,8 @@ struct rpc_transport_events {
     /* The other end closed, or the stream failed, for the reason given. Nothing follows but
      * on_closed, once the owner has called rpc_transport_close. */
     void (*on_failed)(void *owner, const char *reason);
+    /* After rpc_transport_part: there is nothing left to wait for. */
+    void (*on_parted)(void *owner);
     /* After rpc_transport_close: the handle is gone and the transport freed. */
     void (*on_closed)(void *owner);
 };
@@ -62,6 +64,19 @@ enum covey_status rpc_transport_write(struct rpc_transport *transport,
 /* Reads on, where reading has rested since the last on_bytes: nobody who sends much is read twice
  * before others were read once. */
 void rpc_transport_read_on(struct rpc_transport *transport);
+
+/* What was written has all been taken by the peer, as far as the kernel knows: a close takes
+ * nothing of it back. */
+bool rpc_transport_arrived(const struct rpc_transport *transport);
+
+/*
+ * Says that nothing more will come, and reads away what the peer still sends until it has ended
+ * too, or has sent too much; on_parted follows, and nothing else. A socket that is closed with
+ * bytes in it that nobody read, or to which more come, is reset, and a reset can take from the peer
+ * what was sent to it. False: the peer has ended, or could not be told, and there is nothing to
+ * wait for. rpc_transport_close is called in either case, at any time.
+ */
+bool rpc_transport_part(struct rpc_transport *transport) COVEY_MUST_USE;
 
 /* Closes; on_closed follows from the loop. */
 void rpc_transport_close(struct rpc_transport *transport);

@@ -52,6 +52,7 @@ covey_script_test(component rpc.bad_server ${rpc_test_proto_dir}/test_bad_server
 covey_script_test(component rpc.conformance ${rpc_test_proto_dir}/test_conformance.py)
 covey_script_test(component rpc.h2spec ${rpc_test_proto_dir}/test_h2spec.py TIMEOUT 600)
 covey_script_test(component rpc.floods ${rpc_test_proto_dir}/test_floods.py)
+covey_script_test(component rpc.partings ${rpc_test_proto_dir}/test_partings.py)
 
 foreach(name decode server)
   covey_script_test(fuzz rpc.${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/rpc/run_fuzz.py ARGS ${name} 20 TIMEOUT 300)

@@ -1,7 +1,8 @@
 /*
  * covey.test.Echo as a program, for outside clients: echo_server ADDRESS DESCRIPTOR_SET
  * [CERTIFICATE KEY]. Prints the bound address, serves until standard input ends, then drains for
- * up to two seconds.
+ * up to two seconds. ECHO_CALLERS in the environment: calls are on the account of their "x-caller",
+ * else each connection has its own.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -51,19 +52,35 @@ static void take_number(const char *name, int64_t unit, int64_t *number)
         *number = strtoll(text, NULL, 10) * unit;
 }
 
+/* A caller is who its "x-caller" says. */
+static bool authorize(struct rpc_call *call, const struct rpc_peer *peer, const char *full_method,
+                      struct rpc_identity *identity, void *data)
+{
+    (void)peer;
+    (void)full_method;
+    (void)data;
+    const char *caller = rpc_call_metadata(call, "x-caller");
+    snprintf(identity->name, sizeof identity->name, "%s", caller ? caller : "nobody");
+    return true;
+}
+
 /* Limits small enough to be reached by a test. */
 static void take_limits(struct rpc_limits *limits)
 {
     int64_t connections = limits->connections;
+    int64_t connections_each = limits->connections_each;
     int64_t held_bytes = (int64_t)limits->held_bytes;
     take_number("ECHO_CONNECTIONS", 1, &connections);
     take_number("ECHO_HELD_MIB", 1 << 20, &held_bytes);
+    take_number("ECHO_CONNECTIONS_EACH", 1, &connections_each);
+    take_number("ECHO_PARTING_MS", COVEY_NS_PER_MS, &limits->parting_timeout_ns);
     take_number("ECHO_HANDSHAKE_MS", COVEY_NS_PER_MS, &limits->handshake_timeout_ns);
     take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_ns);
     take_number("ECHO_KEEPALIVE_MS", COVEY_NS_PER_MS, &limits->keepalive_timeout_ns);
     take_number("ECHO_STALL_MS", COVEY_NS_PER_MS, &limits->stall_timeout_ns);
     take_number("ECHO_REQUEST_MS", COVEY_NS_PER_MS, &limits->request_timeout_ns);
     limits->connections = (uint32_t)connections;
+    limits->connections_each = (uint32_t)connections_each;
     limits->held_bytes = (size_t)held_bytes;
 }
 
@@ -72,6 +89,8 @@ static enum covey_status start(struct program *program, int argc, char **argv,
 {
     struct rpc_server_options options = {.reflection = true};
     char bound[256];
+    if (getenv("ECHO_CALLERS"))
+        options.authorize = authorize;
     rpc_limits_init(&options.limits);
     take_limits(&options.limits);
     enum covey_status status = covey_file_read(argv[2], 1 << 20, &program->descriptor_set, error);
