@@ -3,6 +3,7 @@
 #include "service/node/orphans.h"
 
 #include "base/error.h"
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +20,6 @@
 /* How long a shutdown waits for workers that handle SIGTERM, and then for the controller. */
 #define SHUTDOWN_GRACE_NS (500 * COVEY_NS_PER_MS)
 #define SHUTDOWN_MS       2500
-#define LOCK_WAIT_NS      (1 * COVEY_NS_PER_S)
-#define LOCK_NAP_NS       (10 * COVEY_NS_PER_MS)
 
 bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp)
 {
@@ -33,23 +31,13 @@ bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp)
     return true;
 }
 
-/* One agent a state folder; the lock goes with the process and with what it had forked, but not
- * executed yet, when it was killed: a successor that comes at once waits for that. */
 static enum covey_status take_lock(struct node *agent, struct covey_error *error)
 {
-    char path[300];
-    (void)snprintf(path, sizeof(path), "%s/lock", agent->options.state_dir);
-    agent->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (agent->lock_fd < 0)
-        return covey_error_set_errno(error, errno, "cannot open %s", path);
-    int64_t deadline_ns = covey_now_ns() + LOCK_WAIT_NS;
-    do {
-        if (flock(agent->lock_fd, LOCK_EX | LOCK_NB) == 0)
-            return COVEY_OK;
-        (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_NAP_NS}, NULL);
-    } while (covey_now_ns() < deadline_ns);
-    return covey_error_set(error, COVEY_EEXISTS, "another covey-node uses the state folder %s",
-                           agent->options.state_dir);
+    const char *folder = agent->options.state_dir;
+    enum covey_status status = covey_folder_lock(folder, &agent->lock_fd, error);
+    if (status != COVEY_EEXISTS)
+        return status;
+    return covey_error_set(error, status, "another covey-node uses the state folder %s", folder);
 }
 
 /* The machine's boot and this state folder: after a reboot nothing of a flare can be here. */

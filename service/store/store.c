@@ -1,5 +1,6 @@
 /* Opening and closing: the folder, its lock, the database and its statements. */
 #include "base/error.h"
+#include "base/folder_lock.h"
 #include "base/io.h"
 #include "base/memory.h"
 #include "service/store/internal.h"
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static const char *const statement_texts[] = {
@@ -19,22 +19,13 @@ static const char *const statement_texts[] = {
 
 static enum covey_status lock_folder(struct store *store, struct covey_error *error)
 {
-    char *path = covey_asprintf("%s/lock", store->folder);
-    if (!path)
-        return covey_error_set(error, COVEY_ENOMEM, "no memory to open the store");
-    enum covey_status status = COVEY_OK;
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        status = covey_error_set_errno(error, errno, "cannot open %s", path);
-    else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        status = errno == EWOULDBLOCK
-                     ? covey_error_set(error, COVEY_EEXISTS,
-                                       "another controller uses the state folder %s: stop it, or "
-                                       "give another --state-dir",
-                                       store->folder)
-                     : covey_error_set_errno(error, errno, "cannot lock %s", path);
-    free(path);
-    return status;
+    enum covey_status status = covey_folder_lock(store->folder, &store->lock_fd, error);
+    if (status != COVEY_EEXISTS)
+        return status;
+    return covey_error_set(error, status,
+                           "another controller uses the state folder %s: stop it, or give another "
+                           "--state-dir",
+                           store->folder);
 }
 
 static enum covey_status make_folders(const char *folder, struct covey_error *error)

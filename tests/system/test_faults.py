@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """kill -9 of each kind of process in the middle of a flare: who is told, how soon, how it ends, and that nothing is left."""
+import contextlib
+import fcntl
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import FAILED, OK, SLOWNESS, UNPLACEABLE, Process, SystemTest, example, only, wait_for, worker
+from covey_system import FAILED, OK, SLOWNESS, UNPLACEABLE, Process, SystemTest, example, files_below, only, wait_for, worker
 
 ACT = worker("act.so")
 WORKERS = 16
@@ -155,6 +158,21 @@ class Restarts(SystemTest):
         controller = self.cluster.controller()
         self.cluster.kill(controller)
         self.cluster.respawn(controller)
+        self.assert_goes_on()
+
+    def test_before_those_that_were_killed_are_gone(self):
+        """Their locks are held for a while yet, as by a thread that is not back from the disk."""
+        killed = [self.cluster.controller(), *self.cluster.agents()]
+        for process in killed:
+            self.cluster.kill(process)
+        locks = [path for path in files_below(self.cluster.state) if os.path.basename(path) == "lock"]
+        self.assertEqual(len(locks), len(killed))
+        with contextlib.ExitStack() as held:
+            for path in locks:
+                fcntl.flock(held.enter_context(open(path, "rb")), fcntl.LOCK_EX)
+            again = [self.cluster.respawn(process) for process in killed]
+            time.sleep(0.5)  # time enough to give up at once, which none may do
+            self.assertEqual([process.poll() for process in again], [None] * len(killed))
         self.assert_goes_on()
 
     def test_controller_before_its_agents_are_back(self):

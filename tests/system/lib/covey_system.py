@@ -68,7 +68,8 @@ def wait_for(condition, what, seconds=10):
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds * SLOWNESS} s in vain: {what}")
+            raise AssertionError("\n".join([f"waited {seconds * SLOWNESS} s in vain: {what}",
+                                            *(sandbox.describe() for sandbox in Sandbox.open)]))
         time.sleep(0.005)
 
 
@@ -156,7 +157,10 @@ def log_lines(objects):
 class Sandbox:
     """Private folders, and the environment in which covey uses only them."""
 
+    open = []
+
     def __init__(self, **environment):
+        Sandbox.open.append(self)
         # Short: the path of a unix socket has at most 107 bytes.
         self.folder = tempfile.mkdtemp(prefix="cvy-", dir="/tmp")
         self.state = os.path.join(self.folder, "state")
@@ -224,6 +228,8 @@ class Sandbox:
 
     def close(self):
         """Ends every process of the sandbox and removes its folders."""
+        if self in Sandbox.open:
+            Sandbox.open.remove(self)
         for process in self.started:
             if process.poll() is None:
                 process.kill()
@@ -305,6 +311,8 @@ class Cluster(Sandbox):
     def wait_nodes(self, count=2):
         """Waits until that many nodes are there and up, whoever was restarted meanwhile."""
         def up():
+            ended = [again.args for again in self.respawned if (again.poll() or 0) > 0]
+            assert not ended, f"started again, and ended: {ended}\n{self.describe()}"
             try:
                 states = [node["state"] for node in self.api.nodes()]
             except self.api.error:
