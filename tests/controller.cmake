@@ -19,7 +19,11 @@ endforeach()
 # It writes some hundred MiB, which a busy disk takes its time for.
 covey_unit_test(store log THREADS TIMEOUT 600 SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/store/rows.c DEPENDS covey_store)
 covey_unit_test(common config DEPENDS covey_config)
-foreach(object admission allowance listing placing policy reports restarts writing)
+foreach(object admission allowance listing placing policy restarts writing)
   covey_unit_test(controller ${object} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c DEPENDS covey_controller)
 endforeach()
-covey_unit_test(controller core SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c DEPENDS covey_controller)
+foreach(object core reports)
+  covey_unit_test(controller ${object}
+    SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/pair.c
+    DEPENDS covey_controller)
+endforeach()

@@ -7,7 +7,7 @@
 #include "service/controller/logs.h"
 #include "service/controller/node_states.h"
 #include "tests/harness/harness.h"
-#include "tests/unit/controller/core.h"
+#include "tests/unit/controller/pair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,69 +16,14 @@
 #define S  COVEY_NS_PER_S
 #define MS COVEY_NS_PER_MS
 
-static struct core core;
-static struct core_link a;
-static struct core_link b;
-static char id[ULID_BYTES];
-
-/* Two nodes of two slots. */
-static void start(void)
-{
-    core_start(&core);
-    memset(&a, 0, sizeof a);
-    memset(&b, 0, sizeof b);
-    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
-    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
-}
-
-static void heartbeat(struct core_link *link)
-{
-    Covey__V1__Heartbeat heartbeat = COVEY__V1__HEARTBEAT__INIT;
-    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
-    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT;
-    message.heartbeat = &heartbeat;
-    TEST_EQUAL(core_say(&core, link, &message, false), COVEY_OK);
-}
-
-/* Time passes in steps in which the nodes that are connected are heard. */
-static void live(int64_t duration_ns)
-{
-    for (; duration_ns > 0; duration_ns -= 250 * MS) {
-        if (a.node)
-            heartbeat(&a);
-        if (b.node)
-            heartbeat(&b);
-        core_pass(&core, duration_ns < 250 * MS ? duration_ns : 250 * MS);
-    }
-}
-
-/* A flare of four on both nodes. */
-static void submit(int64_t limit_ns)
-{
-    TEST_REQUIRE(core_submit(&core, 4, limit_ns, id) == COVEY_OK);
-    controller_turn(core.controller);
-    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
-}
-
-static void run(int64_t limit_ns)
-{
-    submit(limit_ns);
-    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
-    TEST_EQUAL(a.starts, 0);
-    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
-    TEST_EQUAL(a.starts, 1);
-    TEST_EQUAL(b.starts, 1);
-    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
-}
-
 static void prepare__node_silent__undone_and_placed_again(void)
 {
-    start();
-    submit(0);
+    pair_start();
+    pair_submit(0);
     TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
-    live(5 * S - 1 * MS);
+    pair_live(5 * S - 1 * MS);
     TEST_EQUAL(a.stops, 0);
-    live(1 * MS);
+    pair_live(1 * MS);
     TEST_EQUAL(a.stops, 1);
     TEST_EQUAL(b.stops, 1);
     TEST_EQUAL(a.starts + b.starts, 0);
@@ -110,8 +55,8 @@ static void say_failed(struct core_link *link)
  */
 static void answers__of_an_earlier_attempt__end_no_later_one(void)
 {
-    start();
-    submit(0);
+    pair_start();
+    pair_submit(0);
     controller_detach(core.controller, a.node, "test");
     controller_write(core.controller);
     TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
@@ -136,16 +81,16 @@ static void answers__of_an_earlier_attempt__end_no_later_one(void)
 static void node__silent__lost_then_down_and_freed_once(void)
 {
     char other[ULID_BYTES];
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     struct core_link c = {.epoch = 0};
     TEST_REQUIRE(core_attach(&core, &c, "c", 2, NULL, 0) == COVEY_OK);
     TEST_REQUIRE(core_submit(&core, 2, 0, other) == COVEY_OK);
     controller_turn(core.controller);
     TEST_EQUAL(c.prepares, 1);
     for (int i = 0; i < 6; i++) {
-        heartbeat(&a);
-        heartbeat(&c);
+        pair_beat(&a);
+        pair_beat(&c);
         core_pass(&core, 250 * MS);
         TEST_TRUE(!b.closed);
     }
@@ -155,8 +100,8 @@ static void node__silent__lost_then_down_and_freed_once(void)
     TEST_EQUAL(core_slots_used(&core, "b"), 2); /* its claims are kept meanwhile */
     for (int i = 0; i < 40; i++) {
         TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
-        heartbeat(&a);
-        heartbeat(&c);
+        pair_beat(&a);
+        pair_beat(&c);
         core_pass(&core, 250 * MS);
         if (i == 10) /* within its own time for preparing */
             TEST_EQUAL(core_prepared(&core, &c, other, 0, 2), COVEY_OK);
@@ -167,8 +112,8 @@ static void node__silent__lost_then_down_and_freed_once(void)
     TEST_EQUAL(core_slots_used(&core, "c"), 2);
     TEST_EQUAL(a.peers, 2);
     for (int i = 0; i < 8; i++) {
-        heartbeat(&a);
-        heartbeat(&c);
+        pair_beat(&a);
+        pair_beat(&c);
         core_pass(&core, 250 * MS);
     }
     TEST_EQUAL(a.stops, 1);
@@ -189,23 +134,23 @@ static void node__silent__lost_then_down_and_freed_once(void)
 
 static void worker__fails__others_stopped_after_the_grace(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(core_worker_ended(&core, &b, id, 3, 11), COVEY_OK);
     controller_turn(core.controller);
     TEST_EQUAL(a.peers, 1); /* at once */
     TEST_EQUAL(a.stops, 0);
     /* What fails afterwards is not the reason. */
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 6), COVEY_OK);
-    live(2 * S - 1 * MS);
+    pair_live(2 * S - 1 * MS);
     TEST_EQUAL(a.stops, 0);
-    live(1 * MS);
+    pair_live(1 * MS);
     TEST_EQUAL(a.stops, 1);
     TEST_EQUAL(b.stops, 1);
     TEST_EQUAL(a.stop_grace_ns, 1 * S);
     TEST_TRUE(strstr(a.last_reason, "rank 3") != NULL);
     /* A node that says nothing is told again, with no more grace. */
-    live(3 * S);
+    pair_live(3 * S);
     TEST_EQUAL(a.stops, 2);
     TEST_EQUAL(a.stop_grace_ns, 0);
     TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
@@ -222,8 +167,8 @@ static void worker__fails__others_stopped_after_the_grace(void)
 
 static void workers__all_end_after_a_failure__no_grace_is_waited(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 9), COVEY_OK);
     TEST_EQUAL(core_worker_ended(&core, &a, id, 1, 0), COVEY_OK);
     TEST_EQUAL(core_worker_ended(&core, &b, id, 2, 0), COVEY_OK);
@@ -236,18 +181,18 @@ static void workers__all_end_after_a_failure__no_grace_is_waited(void)
 
 static void time_limit__over_a_restart__counts_from_start(void)
 {
-    start();
-    run(10 * S);
-    live(6 * S);
+    pair_start();
+    pair_run(10 * S);
+    pair_live(6 * S);
     core_restart(&core);
     char *running[] = {id};
     TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
     TEST_REQUIRE(core_attach(&core, &b, "b", 2, running, 1) == COVEY_OK);
     TEST_EQUAL(a.unknown + b.unknown, 0);
     TEST_EQUAL(core_slots_used(&core, "a"), 2);
-    live(4 * S - 250 * MS);
+    pair_live(4 * S - 250 * MS);
     TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
-    live(250 * MS);
+    pair_live(250 * MS);
     TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
     TEST_EQUAL(a.stops, 1);
     core_restart(&core);
@@ -272,7 +217,7 @@ static void arm(const char *fault)
 
 static void prepare_or_start__fails_in_the_controller__tried_again(void)
 {
-    start();
+    pair_start();
     arm("controller_prepare:1:fail,controller_start:1:fail");
     TEST_REQUIRE(core_submit(&core, 4, 0, id) == COVEY_OK);
     controller_turn(core.controller); /* the first attempt ends before PREPARE */
@@ -295,8 +240,8 @@ static void prepare_or_start__fails_in_the_controller__tried_again(void)
 static void journal__full_at_the_outcome__ends_and_is_written_later(void)
 {
     char next[ULID_BYTES];
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     arm("controller_ending:1:fail");
     for (uint32_t rank = 0; rank < 4; rank++)
         TEST_EQUAL(core_worker_ended(&core, rank < 2 ? &a : &b, id, rank, 0), COVEY_OK);
@@ -309,7 +254,7 @@ static void journal__full_at_the_outcome__ends_and_is_written_later(void)
     bool ended;
     TEST_EQUAL(controller_find(core.controller, &core.caller, id, &ended, NULL), COVEY_OK);
     TEST_TRUE(!ended);
-    live(1 * S);
+    pair_live(1 * S);
     TEST_EQUAL(a.acknowledged, a.sequence);
     TEST_EQUAL(controller_find(core.controller, &core.caller, id, &ended, NULL), COVEY_OK);
     TEST_TRUE(ended);
@@ -321,7 +266,7 @@ static void journal__full_at_the_outcome__ends_and_is_written_later(void)
 
 static void submit__without_memory__refused_and_nothing_kept(void)
 {
-    start();
+    pair_start();
     unsigned refusals = 0;
     for (int64_t allowed = 0;; allowed++) {
         covey_memory_fail_after(allowed);
@@ -342,7 +287,7 @@ static void submit__without_memory__refused_and_nothing_kept(void)
 
 static void send__stream_broken__node_is_lost(void)
 {
-    start();
+    pair_start();
     a.fail_send = COVEY_EPRECONDITION;
     TEST_REQUIRE(core_submit(&core, 4, 0, id) == COVEY_OK);
     controller_turn(core.controller);
@@ -357,8 +302,8 @@ static void send__stream_broken__node_is_lost(void)
 
 static void attach__same_node_again__older_stream_is_closed(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     char *running[] = {id};
     struct core_link again = {.epoch = 0};
     uint64_t epoch = a.epoch;
@@ -372,8 +317,8 @@ static void attach__same_node_again__older_stream_is_closed(void)
 static void drain__program_ends__agents_sent_away_and_nothing_accepted(void)
 {
     char next[ULID_BYTES];
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     controller_drain(core.controller);
     TEST_TRUE(a.closed && b.closed);
     TEST_EQUAL(core_submit(&core, 1, 0, next), COVEY_EUNAVAILABLE);
@@ -385,8 +330,8 @@ static void drain__program_ends__agents_sent_away_and_nothing_accepted(void)
 
 static void flare__of_another_tenant__is_not_seen(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     struct controller_identity other = {"uid:2", false};
     flare_message *flare;
     TEST_EQUAL(controller_get(core.controller, &other, id, true, &flare, &core.error),
@@ -415,14 +360,14 @@ static void succeed(void)
 {
     char forty[40] = "";
     struct iovec part = {forty, sizeof forty};
-    run(0);
+    pair_run(0);
     TEST_EQUAL(store_log_write(core.store, id, 0, &part, 1, NULL), COVEY_OK);
     for (uint32_t rank = 0; rank < 4; rank++)
         TEST_EQUAL(core_worker_ended(&core, rank < 2 ? &a : &b, id, rank, 0), COVEY_OK);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
     TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
     TEST_EQUAL(core_state(&core, id), FLARE_SUCCEEDED);
-    live(10 * MS);
+    pair_live(10 * MS);
     a.starts = b.starts = 0;
 }
 
@@ -456,10 +401,10 @@ static void retention__by_age_and_size__oldest_go_first(void)
     TEST_EQUAL(store_kept(core.store).bytes, one.bytes);
     succeed();
     memcpy(second, id, sizeof second);
-    live(1 * S);
+    pair_live(1 * S);
     TEST_TRUE(is_known(first) && is_known(second));
     succeed();
-    live(1 * S);
+    pair_live(1 * S);
     TEST_TRUE(!is_known(first) && is_known(second) && is_known(id));
     TEST_EQUAL(store_log_size(core.store, first), 0);
     TEST_EQUAL(store_log_size(core.store, second), 40);
@@ -485,7 +430,7 @@ static void retention__by_count__keeps_pace(void)
     core.options.limits.keep_count = 10;
     restart_with_nodes();
     for (unsigned turn = 0; turn < 3; turn++)
-        live(20 * MS);
+        pair_live(20 * MS);
     TEST_EQUAL(store_kept(core.store).flares, 10);
     TEST_TRUE(!is_known(first) && is_known(id));
     core_stop(&core);

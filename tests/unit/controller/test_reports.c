@@ -5,7 +5,7 @@
 #include "service/controller/logs.h"
 #include "service/controller/node_states.h"
 #include "tests/harness/harness.h"
-#include "tests/unit/controller/core.h"
+#include "tests/unit/controller/pair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,61 +13,6 @@
 
 #define S  COVEY_NS_PER_S
 #define MS COVEY_NS_PER_MS
-
-static struct core core;
-static struct core_link a;
-static struct core_link b;
-static char id[ULID_BYTES];
-
-/* Two nodes of two slots. */
-static void start(void)
-{
-    core_start(&core);
-    memset(&a, 0, sizeof a);
-    memset(&b, 0, sizeof b);
-    TEST_REQUIRE(core_attach(&core, &a, "a", 2, NULL, 0) == COVEY_OK);
-    TEST_REQUIRE(core_attach(&core, &b, "b", 2, NULL, 0) == COVEY_OK);
-}
-
-static void heartbeat(struct core_link *link)
-{
-    Covey__V1__Heartbeat heartbeat = COVEY__V1__HEARTBEAT__INIT;
-    Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
-    message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_HEARTBEAT;
-    message.heartbeat = &heartbeat;
-    TEST_EQUAL(core_say(&core, link, &message, false), COVEY_OK);
-}
-
-/* Time passes in steps in which the nodes that are connected are heard. */
-static void live(int64_t duration_ns)
-{
-    for (; duration_ns > 0; duration_ns -= 250 * MS) {
-        if (a.node)
-            heartbeat(&a);
-        if (b.node)
-            heartbeat(&b);
-        core_pass(&core, duration_ns < 250 * MS ? duration_ns : 250 * MS);
-    }
-}
-
-/* A flare of four on both nodes. */
-static void submit(int64_t limit_ns)
-{
-    TEST_REQUIRE(core_submit(&core, 4, limit_ns, id) == COVEY_OK);
-    controller_turn(core.controller);
-    TEST_EQUAL(core_state(&core, id), FLARE_PREPARING);
-}
-
-static void run(int64_t limit_ns)
-{
-    submit(limit_ns);
-    TEST_EQUAL(core_prepared(&core, &a, id, 0, 2), COVEY_OK);
-    TEST_EQUAL(a.starts, 0);
-    TEST_EQUAL(core_prepared(&core, &b, id, 2, 2), COVEY_OK);
-    TEST_EQUAL(a.starts, 1);
-    TEST_EQUAL(b.starts, 1);
-    TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
-}
 
 static enum covey_status say_result(uint32_t rank, uint64_t offset, size_t length)
 {
@@ -105,8 +50,8 @@ static bool count_refusals(const struct store_event *event, void *data)
 static unsigned refusals_told(void)
 {
     unsigned count = 0;
-    live(250 * MS); /* it is written by then */
-    live(1 * MS);
+    pair_live(250 * MS); /* it is written by then */
+    pair_live(1 * MS);
     TEST_EQUAL(store_events(core.store, id, 0, count_refusals, &count, NULL), COVEY_OK);
     return count;
 }
@@ -114,8 +59,8 @@ static unsigned refusals_told(void)
 /* A flare that cannot go on without the report is undone and tried again. */
 static void report__of_preparation_that_cannot_be__attempt_is_undone(void)
 {
-    start();
-    submit(0);
+    pair_start();
+    pair_submit(0);
     TEST_EQUAL(core_prepared(&core, &a, id, 1, 2), COVEY_OK);
     TEST_EQUAL(a.stops, 1);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
@@ -136,8 +81,8 @@ static void report__of_preparation_that_cannot_be__attempt_is_undone(void)
 static void report__of_another_nodes_rank__flare_fails_and_the_stream_goes_on(void)
 {
     char other[ULID_BYTES];
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     struct core_link c = {.epoch = 0};
     TEST_REQUIRE(core_attach(&core, &c, "c", 2, NULL, 0) == COVEY_OK);
     TEST_EQUAL(core_worker_ended(&core, &a, id, 2, 9), COVEY_OK);
@@ -150,7 +95,7 @@ static void report__of_another_nodes_rank__flare_fails_and_the_stream_goes_on(vo
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 9), COVEY_OK);
     TEST_EQUAL(core_worker_ended(&core, &a, id, UINT32_MAX, 9), COVEY_OK);
     TEST_EQUAL(a.refused, 2);
-    live(3 * S);
+    pair_live(3 * S);
     TEST_EQUAL(a.acknowledged, a.sequence);
     TEST_EQUAL(core_gone(&core, &a, id), COVEY_OK);
     TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
@@ -165,8 +110,8 @@ static void report__of_another_nodes_rank__flare_fails_and_the_stream_goes_on(vo
 
 static void report__that_is_not_waited_for__is_marked_once(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     for (int i = 0; i < 3; i++)
         TEST_EQUAL(say_result(3, 0, 1), COVEY_OK);
     TEST_EQUAL(a.refused, 3);
@@ -179,8 +124,8 @@ static void report__that_is_not_waited_for__is_marked_once(void)
 static void report__without_a_body__keeps_the_order(void)
 {
     Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(core_say(&core, &a, &message, true), COVEY_OK);
     TEST_EQUAL(a.refused, 0);
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK);
@@ -213,8 +158,8 @@ static enum covey_status say_bytes(uint32_t body, uint64_t epoch)
 
 static void report__that_cannot_be_read__costs_itself_and_its_flare(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(say_bytes(COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, a.epoch), COVEY_OK);
     TEST_EQUAL(a.refused, 1);
     TEST_EQUAL(a.refused_sequence, a.sequence);
@@ -224,7 +169,7 @@ static void report__that_cannot_be_read__costs_itself_and_its_flare(void)
     TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
     check_failed_with("(host_ended): it is malformed");
     /* This one says all that it has to say with its flare's id. */
-    live(3 * S);
+    pair_live(3 * S);
     TEST_EQUAL(say_bytes(COVEY__V1__ATTACH_REQUEST__BODY_FLARE_GONE, a.epoch), COVEY_OK);
     TEST_EQUAL(core_gone(&core, &b, id), COVEY_OK);
     TEST_EQUAL(core_state(&core, id), FLARE_FAILED);
@@ -240,8 +185,8 @@ static void result__over_a_limit_that_was_lowered__flare_fails_with_it(void)
     Covey__V1__Worker worker = COVEY__V1__WORKER__INIT;
     Covey__V1__WorkerEnded ended = COVEY__V1__WORKER_ENDED__INIT;
     Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     worker.rank = 1;
     worker.state = COVEY__V1__WORKER_STATE__WORKER_STATE_DONE;
     worker.result_bytes = core.options.limits.max_result_bytes + 1;
@@ -262,49 +207,49 @@ static void result__over_a_limit_that_was_lowered__flare_fails_with_it(void)
 /* Every time lost before it has stayed: its grace is the first one's. */
 static void node__comes_and_goes__grace_goes_on(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     for (int i = 0; i < 9; i++) {
         controller_detach(core.controller, a.node, "test");
         a.node = NULL;
-        live(750 * MS);
+        pair_live(750 * MS);
         TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
         char *running[] = {id};
         TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
-        live(250 * MS);
+        pair_live(250 * MS);
     }
-    live(1200 * MS); /* it is not lost while it is there */
+    pair_live(1200 * MS); /* it is not lost while it is there */
     TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
     controller_detach(core.controller, a.node, "test");
     a.node = NULL;
-    live(250 * MS);
+    pair_live(250 * MS);
     TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
     core_stop(&core);
 }
 
 static void node__back_and_stays__has_a_whole_grace_again(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     char *running[] = {id};
     controller_detach(core.controller, a.node, "test");
     a.node = NULL;
-    live(9 * S);
+    pair_live(9 * S);
     TEST_REQUIRE(core_attach(&core, &a, "a", 2, running, 1) == COVEY_OK);
-    live(1500 * MS);
+    pair_live(1500 * MS);
     controller_detach(core.controller, a.node, "test");
     a.node = NULL;
-    live(9 * S);
+    pair_live(9 * S);
     TEST_EQUAL(core_state(&core, id), FLARE_RUNNING);
-    live(1250 * MS);
+    pair_live(1250 * MS);
     TEST_EQUAL(core_state(&core, id), FLARE_ENDING);
     core_stop(&core);
 }
 
 static void report__stale_epoch_or_gap__refused(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     a.epoch--;
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_EPRECONDITION);
     a.epoch++;
@@ -317,8 +262,8 @@ static void report__stale_epoch_or_gap__refused(void)
 
 static void report__twice__counts_once(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK);
     a.sequence--;
     TEST_EQUAL(core_worker_ended(&core, &a, id, 0, 0), COVEY_OK);
@@ -332,8 +277,8 @@ static void report__twice__counts_once(void)
 
 static void result__over_the_limit__flare_fails(void)
 {
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     TEST_EQUAL(say_result(0, core.options.limits.max_result_bytes - 1, 2), COVEY_OK);
     flare_message *flare = core_flare(&core, id);
     TEST_EQUAL(flare->state, FLARE_ENDING);
@@ -376,8 +321,8 @@ static void log__repeated_after_a_reconnect__kept_once(void)
 {
     char *running[] = {id};
     const uint64_t step = 2 + LOCAL_LOG_OVERHEAD_BYTES;
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     for (uint64_t i = 0; i < 3; i++)
         say_log(&a, i);
     TEST_EQUAL(a.log_taken, 3 * step);
@@ -394,8 +339,8 @@ static void log__repeated_after_a_reconnect__kept_once(void)
 static void log__repeated_after_a_restart__kept_once(void)
 {
     char *running[] = {id};
-    start();
-    run(0);
+    pair_start();
+    pair_run(0);
     for (uint64_t i = 0; i < 3; i++)
         say_log(&a, i);
     core_restart(&core);
@@ -410,7 +355,7 @@ static void log__repeated_after_a_restart__kept_once(void)
 /* Its agent must not keep it for ever. */
 static void log__of_a_flare_that_is_not_known__taken(void)
 {
-    start();
+    pair_start();
     (void)snprintf(id, sizeof id, "%s", "00000000000000000000000000");
     say_log(&a, 4);
     TEST_EQUAL(a.log_taken, (uint64_t)5 * (2 + LOCAL_LOG_OVERHEAD_BYTES));
