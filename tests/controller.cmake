@@ -22,7 +22,7 @@ covey_unit_test(common config DEPENDS covey_config)
 foreach(object admission allowance listing placing policy restarts writing)
   covey_unit_test(controller ${object} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c DEPENDS covey_controller)
 endforeach()
-foreach(object core reports)
+foreach(object core reports return)
   covey_unit_test(controller ${object}
     SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/core.c ${CMAKE_CURRENT_SOURCE_DIR}/unit/controller/pair.c
     DEPENDS covey_controller)

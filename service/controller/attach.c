@@ -148,6 +148,9 @@ static enum covey_status admit(struct controller *controller, struct controller_
     status = node_update_sched(controller, node, error);
     if (!status)
         status = node_transition(controller, node, event, error);
+    /* Where there is no room to write it down the node is there all the same, and comes again. */
+    if (status == COVEY_ENOSPACE && node->down_at_ns != COVEY_NEVER_NS)
+        node->down_at_ns = covey_deadline_ns(now_of(controller), controller->limits.node_grace_ns);
     if (status)
         goto free_unknown;
     /* A grace that runs goes on until the node has stayed: one that comes and goes is not back. */

@@ -23,8 +23,9 @@ struct controller_node {
     Covey__V1__Capacity *capacity;
     enum node_state state;
     uint64_t epoch;
-    uint64_t sequence;     /* of the last report of this registration */
-    uint64_t acknowledged; /* of this registration */
+    uint64_t sequence;      /* of the last report of this registration */
+    uint64_t acknowledged;  /* of this registration */
+    uint64_t repeats_until; /* reports that it has still to repeat; 0: it has not */
     uint32_t sched_id;
     bool in_sched;
     int64_t heard_ns;
@@ -56,6 +57,7 @@ struct share {
     struct controller_node *node;
     enum share_state state;
     bool stop_sent; /* then FlareGone is its answer, and nothing else ends it */
+    bool missing;   /* the agent has it no more, and may still say how it ended */
     bool refusal_told;
     uint32_t first_rank;
     uint32_t workers;
@@ -481,6 +483,9 @@ void node_refuse_report(struct controller *controller, struct controller_node *n
 enum covey_status node_reconcile(struct controller *controller, struct controller_node *node,
                                  const Covey__V1__Register *registration, char **unknown,
                                  size_t *unknown_count);
+/* After a report: where it was the last that the agent had to repeat, what is missing is settled.
+ */
+void node_repeated(struct controller *controller, struct controller_node *node);
 /* After Registered was sent: repeats what the agent may have missed. */
 void node_resume(struct controller *controller, struct controller_node *node);
 

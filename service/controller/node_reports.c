@@ -462,8 +462,10 @@ enum covey_status controller_receive(struct controller *controller, struct contr
     status = dispatch(controller, node, message, &why);
     if (is_refusal(status)) {
         node_refuse_report(controller, node, &envelope, why.message);
-        return COVEY_OK;
+        status = COVEY_OK;
     }
+    if (!status)
+        node_repeated(controller, node);
     if (status && error)
         *error = why;
     return status;
@@ -477,9 +479,11 @@ enum covey_status controller_receive_bad(struct controller *controller,
     struct envelope envelope;
     envelope_read(bytes, length_bytes, &envelope);
     enum covey_status status = take_envelope(controller, node, &envelope, error);
-    if (!status)
-        node_refuse_report(controller, node, &envelope,
-                           why == COVEY_ELIMIT ? "it takes more memory than it may"
-                                               : "it is malformed");
-    return status;
+    if (status)
+        return status;
+    node_refuse_report(controller, node, &envelope,
+                       why == COVEY_ELIMIT ? "it takes more memory than it may"
+                                           : "it is malformed");
+    node_repeated(controller, node);
+    return COVEY_OK;
 }

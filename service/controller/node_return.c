@@ -14,13 +14,28 @@ static const Covey__V1__RunningFlare *reported(const Covey__V1__Register *regist
     return NULL;
 }
 
-/* A share that the agent has no more. One of an attempt that is undone is told to stop all the
- * same: what the agent has still to say of it comes before its answer. */
+static bool has_ended(const struct share *share)
+{
+    for (uint32_t i = 0; i < share->workers; i++) {
+        const worker_message *worker = flare_worker(share->flare, share->first_rank + i);
+        if (!worker || !worker_has_ended(worker))
+            return false;
+    }
+    return true;
+}
+
+/* A share that the agent has no more, and of which it has nothing more to say. One of an attempt
+ * that is undone is told to stop all the same: what the agent has still to say of it comes before
+ * its answer. */
 static void miss(struct controller *controller, struct share *share)
 {
     struct flare *flare = share->flare;
     if (flare->state == FLARE_PREPARING)
         return;
+    if (has_ended(share)) {
+        ending_share_gone(controller, share);
+        return;
+    }
     char text[256];
     (void)covey_text_print(text, sizeof text, "node %s came back without it", share->node->name);
     failure_message failure = COVEY__V1__FAILURE__INIT;
@@ -62,9 +77,13 @@ enum covey_status node_reconcile(struct controller *controller, struct controlle
                                  size_t *unknown_count)
 {
     *unknown_count = 0;
+    node->repeats_until = registration->last_report;
     covey_list_for_each_safe (link, after, &node->shares) {
         struct share *share = covey_container_of(link, struct share, node_link);
         const Covey__V1__RunningFlare *running = reported(registration, share->flare->id);
+        share->missing = !running && node->repeats_until > 0;
+        if (share->missing)
+            continue;
         if (!running) {
             miss(controller, share);
             continue;
@@ -84,6 +103,19 @@ enum covey_status node_reconcile(struct controller *controller, struct controlle
         unknown[(*unknown_count)++] = id;
     }
     return COVEY_OK;
+}
+
+void node_repeated(struct controller *controller, struct controller_node *node)
+{
+    if (node->repeats_until == 0 || node->sequence < node->repeats_until)
+        return;
+    node->repeats_until = 0;
+    covey_list_for_each_safe (link, after, &node->shares) {
+        struct share *share = covey_container_of(link, struct share, node_link);
+        if (share->missing)
+            miss(controller, share);
+        share->missing = false;
+    }
 }
 
 static bool knows_addresses(const struct flare *flare)

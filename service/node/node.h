@@ -296,6 +296,8 @@ void flare_log_taken(struct node *agent, const Covey__V1__LogTaken *taken);
 
 /* From the first unacknowledged one again. */
 void outbox_rewind(struct outbox *outbox);
+/* The sequence of the newest report that waits for its acknowledgement; 0: none does. */
+uint64_t outbox_last(const struct outbox *outbox);
 /* Sends as much as the stream takes. */
 void outbox_pump(struct node *agent);
 

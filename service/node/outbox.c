@@ -88,6 +88,11 @@ void outbox_add(struct node *agent, const Covey__V1__AttachRequest *request, int
     outbox_pump(agent);
 }
 
+uint64_t outbox_last(const struct outbox *outbox)
+{
+    return covey_list_empty(&outbox->reports) ? 0 : outbox->sequence;
+}
+
 /* The flare whose last report this is, or NULL. */
 static const char *flare_that_leaves(const Covey__V1__AttachRequest *message)
 {

@@ -166,6 +166,7 @@ bool register_send(struct node *agent)
     registration.data_address = agent->options.data_address;
     registration.version = version;
     registration.identity = agent->identity;
+    registration.last_report = outbox_last(&agent->outbox);
     registration.capacity = &capacity;
     enum covey_status status = COVEY_ENOMEM;
     if (fill_capacity(&scratch, agent, &capacity) && fill_flares(&scratch, agent, &registration))

@@ -345,6 +345,8 @@ static void send_register(struct agent *agent)
         list[i] = &running[i];
     }
     registration.n_flares = agent->flare_count;
+    if (agent->report_count)
+        registration.last_report = agent->reports[agent->report_count - 1]->sequence;
     registration.flares = list;
     Covey__V1__AttachRequest message = COVEY__V1__ATTACH_REQUEST__INIT;
     message.body_case = COVEY__V1__ATTACH_REQUEST__BODY_REGISTER;

@@ -144,6 +144,7 @@ enum covey_status core_attach_as(struct core *core, struct core_link *link, cons
     char identity[64];
     (void)snprintf(identity, sizeof identity, "machine of %s", name);
     uint64_t sequence = link->sequence;
+    registration.last_report = link->repeats ? sequence + link->repeats : 0;
     *link = (struct core_link){.link = {on_send, on_close}, .sequence = sequence};
     registration.name = (char *)(uintptr_t)name;
     registration.identity = identity;

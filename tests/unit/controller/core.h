@@ -13,6 +13,7 @@ struct core_link {
     struct controller_node *node;
     uint64_t epoch;
     uint64_t sequence;
+    uint64_t repeats; /* reports that it says, as it attaches, that it will repeat */
     uint64_t acknowledged;
     uint64_t log_taken;
     unsigned prepares, starts, stops, peers, refused;
