@@ -5,11 +5,18 @@
 #include "covey/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 /* Makes a sealed memfd (close-on-exec) of the parts one after the other. Errors: those of errno. */
 enum covey_status memfd_create_sealed(const char *name, const struct iovec *parts, size_t count,
                                       int *fd) COVEY_MUST_USE;
+
+/* Makes a memfd (close-on-exec) of the first bytes of a file, to which more can be written, until
+ * memfd_seal, which closes it where it fails. Errors: those of errno. */
+enum covey_status memfd_begin(const char *name, int from, uint64_t length_bytes,
+                              int *fd) COVEY_MUST_USE;
+enum covey_status memfd_seal(int *fd) COVEY_MUST_USE;
 
 /* Makes a sealed memfd of what a file holds, which can be executed wherever the file lies. Errors:
  * those of errno. */

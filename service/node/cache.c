@@ -34,6 +34,7 @@ struct entry {
     uint64_t size_bytes;
     struct timespec used_at;
     bool verified;
+    int memory_fd; /* of one that the disk had no room for, else -1 */
     char sha256[CACHE_DIGEST_CHARACTERS + 1];
 };
 
@@ -41,6 +42,7 @@ struct cache_writer {
     struct cache *cache;
     EVP_MD_CTX *digest;
     int fd;
+    bool in_memory;
     uint64_t size_bytes;
     char sha256[CACHE_DIGEST_CHARACTERS + 1];
     char temporary[48];
@@ -59,8 +61,9 @@ uint64_t cache_bytes(const struct cache *cache)
 
 static void forget(struct cache *cache, struct entry *entry, bool remove)
 {
-    if (remove)
+    if (remove && entry->memory_fd < 0)
         (void)unlinkat(cache->folder, entry->sha256, 0);
+    covey_close(&entry->memory_fd);
     covey_list_remove(&entry->node);
     (void)covey_map_remove(&cache->entries, entry->sha256);
     cache->total_bytes -= entry->size_bytes;
@@ -87,6 +90,7 @@ static enum covey_status remember(struct cache *cache, const char *sha256, const
     struct entry *entry = covey_calloc(1, sizeof(*entry));
     if (!entry)
         return COVEY_ENOMEM;
+    entry->memory_fd = -1;
     (void)snprintf(entry->sha256, sizeof(entry->sha256), "%s", sha256);
     enum covey_status status = covey_map_set(&cache->entries, sha256, entry);
     if (status) {
@@ -214,12 +218,25 @@ static bool file_matches(int fd, const char *sha256)
     return good;
 }
 
+static void touch(struct cache *cache, struct entry *entry)
+{
+    covey_list_remove(&entry->node);
+    covey_list_push_back(&cache->used, &entry->node);
+}
+
 enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd)
 {
     struct entry *entry = covey_map_get(&cache->entries, sha256);
     *fd = -1;
     if (!entry)
         return COVEY_ENOTFOUND;
+    if (entry->memory_fd >= 0) {
+        char path[32];
+        touch(cache, entry);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", entry->memory_fd);
+        *fd = open(path, O_RDONLY | O_CLOEXEC); /* with a position of its own */
+        return *fd < 0 ? covey_status_from_errno(errno) : COVEY_OK;
+    }
     int opened = openat(cache->folder, sha256, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (opened < 0 || (!entry->verified && !file_matches(opened, sha256))) {
         covey_close(&opened);
@@ -227,8 +244,7 @@ enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd)
         return COVEY_ENOTFOUND;
     }
     entry->verified = true;
-    covey_list_remove(&entry->node);
-    covey_list_push_back(&cache->used, &entry->node);
+    touch(cache, entry);
     (void)futimens(opened, NULL);
     struct statvfs where;
     if (fstatvfs(opened, &where) == 0 && where.f_flag & ST_NOEXEC) {
@@ -239,6 +255,32 @@ enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd)
     }
     *fd = opened;
     return COVEY_OK;
+}
+
+/* The disk has no room: the code goes on in memory. After the rename the file's name is gone. */
+static enum covey_status go_on_in_memory(struct cache_writer *writer)
+{
+    int fd;
+    enum covey_status status = memfd_begin("covey-code", writer->fd, writer->size_bytes, &fd);
+    if (status)
+        return status;
+    if (writer->fd >= 0)
+        (void)unlinkat(writer->cache->folder, writer->temporary, 0);
+    covey_close(&writer->fd);
+    writer->fd = fd;
+    writer->in_memory = true;
+    return COVEY_OK;
+}
+
+static enum covey_status open_temporary(struct cache_writer *writer)
+{
+    /* Readable, since it may have to be copied. */
+    writer->fd = openat(writer->cache->folder, writer->temporary,
+                        O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0500);
+    if (writer->fd >= 0)
+        return COVEY_OK;
+    enum covey_status status = covey_status_from_errno(errno);
+    return status == COVEY_ENOSPACE ? go_on_in_memory(writer) : status;
 }
 
 enum covey_status cache_write_begin(struct cache *cache, const char *sha256,
@@ -258,12 +300,8 @@ enum covey_status cache_write_begin(struct cache *cache, const char *sha256,
     enum covey_status status = COVEY_OK;
     if (!writer->digest || EVP_DigestInit_ex(writer->digest, EVP_sha256(), NULL) != 1)
         status = COVEY_ENOMEM;
-    if (!status) {
-        writer->fd = openat(cache->folder, writer->temporary,
-                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0500);
-        if (writer->fd < 0)
-            status = covey_status_from_errno(errno);
-    }
+    if (!status)
+        status = open_temporary(writer);
     if (status) {
         cache_write_abort(writer);
         return status;
@@ -272,15 +310,39 @@ enum covey_status cache_write_begin(struct cache *cache, const char *sha256,
     return COVEY_OK;
 }
 
+static enum covey_status append(struct cache_writer *writer, const void *bytes, size_t length_bytes)
+{
+    enum covey_status status = covey_write_full(writer->fd, bytes, length_bytes);
+    if (status != COVEY_ENOSPACE || writer->in_memory)
+        return status;
+    status = go_on_in_memory(writer);
+    return status ? status : covey_write_full(writer->fd, bytes, length_bytes);
+}
+
 enum covey_status cache_write(struct cache_writer *writer, const void *bytes, size_t length_bytes)
 {
     if (length_bytes > writer->cache->limit_bytes - writer->size_bytes)
         return COVEY_ELIMIT;
-    enum covey_status status = covey_write_full(writer->fd, bytes, length_bytes);
+    enum covey_status status = append(writer, bytes, length_bytes);
     if (!status && EVP_DigestUpdate(writer->digest, bytes, length_bytes) != 1)
         status = COVEY_ENOMEM;
     writer->size_bytes += length_bytes;
     return status;
+}
+
+/* Gives the file its name, or seals what is in memory. */
+static enum covey_status settle(struct cache_writer *writer)
+{
+    const struct cache *cache = writer->cache;
+    enum covey_status status = COVEY_OK;
+    if (!writer->in_memory &&
+        (fsync(writer->fd) < 0 ||
+         renameat(cache->folder, writer->temporary, cache->folder, writer->sha256) < 0 ||
+         fsync(cache->folder) < 0))
+        status = covey_status_from_errno(errno);
+    if (status == COVEY_ENOSPACE)
+        status = go_on_in_memory(writer);
+    return !status && writer->in_memory ? memfd_seal(&writer->fd) : status;
 }
 
 enum covey_status cache_write_end(struct cache_writer *writer)
@@ -288,17 +350,18 @@ enum covey_status cache_write_end(struct cache_writer *writer)
     struct cache *cache = writer->cache;
     struct stat facts = {0};
     struct entry *entry;
-    enum covey_status status = COVEY_OK;
-    if (!digest_matches(writer->digest, writer->sha256))
-        status = COVEY_EPROTO;
-    else if (fsync(writer->fd) < 0 || fstat(writer->fd, &facts) < 0 ||
-             renameat(cache->folder, writer->temporary, cache->folder, writer->sha256) < 0 ||
-             fsync(cache->folder) < 0)
+    enum covey_status status =
+        digest_matches(writer->digest, writer->sha256) ? settle(writer) : COVEY_EPROTO;
+    if (!status && fstat(writer->fd, &facts) < 0)
         status = covey_status_from_errno(errno);
     if (!status)
         status = remember(cache, writer->sha256, &facts, &entry);
     if (!status) {
         entry->verified = true;
+        if (writer->in_memory) {
+            entry->memory_fd = writer->fd;
+            writer->fd = -1;
+        }
         shrink(cache, entry);
     }
     cache_write_abort(writer);
@@ -310,7 +373,7 @@ void cache_write_abort(struct cache_writer *writer)
     if (!writer)
         return;
     /* After the rename the name is gone: harmless. */
-    if (writer->fd >= 0)
+    if (writer->fd >= 0 && !writer->in_memory)
         (void)unlinkat(writer->cache->folder, writer->temporary, 0);
     covey_close(&writer->fd);
     EVP_MD_CTX_free(writer->digest);

@@ -1,8 +1,9 @@
 /*
  * The code cache: files named by their SHA-256 in one folder, up to a bound; the least recently
  * used go first. A file gets its name only when it is complete, on the disk and its digest is
- * right; what is found at a start is checked again before its first use. One thread; blocks on the
- * disk.
+ * right; what is found at a start is checked again before its first use. Code for which the disk
+ * has no room is kept in memory, within the same bound, until the agent ends. One thread; blocks on
+ * the disk.
  */
 #ifndef SERVICE_NODE_CACHE_H
 #define SERVICE_NODE_CACHE_H
@@ -30,7 +31,7 @@ void cache_close(struct cache *cache);
  */
 enum covey_status cache_get(struct cache *cache, const char *sha256, int *fd) COVEY_MUST_USE;
 
-/* Starts to write a blob. ENOSPACE, EIO; EINVAL where the digest is no digest. */
+/* Starts to write a blob. EIO, ENOMEM; EINVAL where the digest is no digest. */
 enum covey_status cache_write_begin(struct cache *cache, const char *sha256,
                                     struct cache_writer **writer) COVEY_MUST_USE;
 /* ELIMIT where the blob alone is over the bound. */
