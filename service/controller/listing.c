@@ -188,6 +188,8 @@ static bool look_at(const struct store_flare *row, void *data)
     if (listing->rows++ == STEP_ROWS || (live && listing->live == STEP_LIVE))
         return false;
     (void)snprintf(listing->after, sizeof listing->after, "%s", row->id);
+    if (*listing->tenant && strcmp(row->tenant, listing->tenant) != 0)
+        return true;
     if (!has_state(listing->request, live ? live->state : row->state))
         return true;
     if (!live) {

@@ -38,12 +38,15 @@ static enum covey_status end_flare(struct store *store, const char *flare,
     store_bind_u64(end, 2, event->state);
     store_bind_u64(end, 3, (uint64_t)event->at_ns);
     store_bind_u64(end, 4, store_spool_bytes(store, flare));
+    enum covey_status counted = COVEY_OK;
     if (sqlite3_step(end) == SQLITE_ROW) {
-        store->change.flares++;
-        store->change.bytes += store_column_u64(end, 0);
+        counted = store_kept_add(store, store_column_text(end, 2), store_column_u64(end, 0),
+                                 event->at_ns);
         store->spent[store->spent_count++] = store_column_u64(end, 1);
     }
     enum covey_status status = store_run(store, end, "end a flare", error);
+    if (!status && counted)
+        status = covey_error_set(error, counted, "no memory to count what is kept");
     if (!status && store->spent_count == STORE_SPENT)
         status = store_inputs_clean(store, error);
     return status;

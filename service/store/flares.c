@@ -1,6 +1,8 @@
 /* Rows of flares. */
 #include "service/store/internal.h"
 
+#include <string.h>
+
 /* After a roll-back some are of flares that live, for which the statement looks, and some that are
  * not named any more stay until the store is opened again. */
 enum covey_status store_inputs_clean(struct store *store, struct covey_error *error)
@@ -111,13 +113,50 @@ enum covey_status store_flares_live(struct store *store, store_flare_fn each, vo
     return walk(store, store_statement(store, STORE_FLARES_LIVE), each, data, error);
 }
 
+struct whole {
+    store_flare_fn each;
+    void *data;
+    bool go_on;
+};
+
+static bool pass_whole(const struct store_flare *flare, void *data)
+{
+    struct whole *whole = data;
+    whole->go_on = whole->each(flare, whole->data);
+    return false;
+}
+
+/* Ids and tenants are read from their index alone. */
+static enum covey_status walk_of(struct store *store, const char *tenant, const char *before,
+                                 store_flare_fn each, void *data, struct covey_error *error)
+{
+    sqlite3_stmt *select = store_statement(store, STORE_IDS_BEFORE);
+    struct whole whole = {each, data, true};
+    enum covey_status status = COVEY_OK;
+    int result = SQLITE_DONE;
+    store_bind_text(select, 1, before);
+    while (!status && whole.go_on && (result = sqlite3_step(select)) == SQLITE_ROW) {
+        const struct store_flare others = {.id = store_column_text(select, 0),
+                                           .tenant = store_column_text(select, 1),
+                                           .idempotency_key = ""};
+        if (strcmp(others.tenant, tenant) == 0)
+            status = store_flare_get(store, others.id, pass_whole, &whole, error);
+        else
+            whole.go_on = each(&others, data);
+    }
+    if (!status && whole.go_on && result != SQLITE_DONE)
+        status = store_fail(store, result, "read flares", error);
+    (void)sqlite3_reset(select);
+    return status;
+}
+
 enum covey_status store_flares_before(struct store *store, const char *tenant, const char *before,
                                       store_flare_fn each, void *data, struct covey_error *error)
 {
-    sqlite3_stmt *select =
-        store_statement(store, tenant ? STORE_FLARES_BEFORE_OF : STORE_FLARES_BEFORE);
-    store_bind_text(select, 1, *before ? before : "~"); /* which sorts after every id */
+    const char *from = *before ? before : "~"; /* which sorts after every id */
     if (tenant)
-        store_bind_text(select, 2, tenant);
+        return walk_of(store, tenant, from, each, data, error);
+    sqlite3_stmt *select = store_statement(store, STORE_FLARES_BEFORE);
+    store_bind_text(select, 1, from);
     return walk(store, select, each, data, error);
 }

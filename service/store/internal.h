@@ -2,6 +2,7 @@
 #ifndef SERVICE_STORE_INTERNAL_H
 #define SERVICE_STORE_INTERNAL_H
 
+#include "base/map.h"
 #include "service/store/store.h"
 
 #include <sqlite3.h>
@@ -26,7 +27,7 @@
     X(FLARE_END, "UPDATE flares SET state=?2, ended_ns=?3, kept_bytes=?4+256+length(request)+"     \
                  "length(definition)+(SELECT coalesce(sum(32+length(body)+length(delta)),0) "      \
                  "FROM events WHERE key BETWEEN number<<24 AND number<<24|16777215) WHERE id=?1 "  \
-                 "RETURNING kept_bytes,number")                                                    \
+                 "RETURNING kept_bytes,number,tenant")                                             \
     X(EVENT_ADD, "INSERT INTO events(key,at_ns,state,terminal,body,delta) "                        \
                  "SELECT number<<24|?2,?3,?4,?5,?6,?7 FROM flares WHERE id=?1")                    \
     X(EVENTS, "SELECT key&16777215,at_ns,state,terminal,body,delta FROM events WHERE key "         \
@@ -38,10 +39,11 @@
       "length(parameters) FROM flares JOIN inputs ON flare=number WHERE ended_ns=0 "               \
       "ORDER BY number")                                                                           \
     X(FLARES_BEFORE, STORE_FLARE_COLUMNS "WHERE id<?1 ORDER BY id DESC")                           \
-    X(FLARES_BEFORE_OF, STORE_FLARE_COLUMNS "WHERE tenant=?2 AND id<?1 ORDER BY id DESC")          \
-    X(FLARES_ENDED,                                                                                \
-      "SELECT id,ended_ns,kept_bytes FROM flares WHERE ended_ns>0 ORDER BY ended_ns")              \
-    X(FLARES_KEPT, "SELECT count(*),coalesce(sum(kept_bytes),0) FROM flares WHERE ended_ns>0")     \
+    X(IDS_BEFORE, "SELECT id,tenant FROM flares WHERE id<?1 ORDER BY id DESC")                     \
+    X(FLARES_ENDED, "SELECT id,ended_ns,kept_bytes FROM flares WHERE tenant=?1 AND ended_ns>0 "    \
+                    "ORDER BY ended_ns")                                                           \
+    X(FLARES_KEPT, "SELECT tenant,count(*),sum(kept_bytes),min(ended_ns) FROM flares "             \
+                   "WHERE ended_ns>0 GROUP BY tenant")                                             \
     X(FLARE_REMOVE, "DELETE FROM flares WHERE id=?1")                                              \
     X(EVENTS_REMOVE, "DELETE FROM events WHERE key BETWEEN " STORE_NUMBER "<<24 AND " STORE_NUMBER \
                      "<<24|16777215")                                                              \
@@ -114,15 +116,26 @@ struct store_log {
     bool begin_again;       /* and begins it again */
 };
 
+/* What is kept of a tenant's ended flares. */
+struct store_tenant {
+    struct store_tenant *next_changed;
+    bool is_changed;
+    struct store_kept kept;   /* as of the last commit */
+    struct store_kept change; /* what the write that is open makes of it */
+    int64_t oldest_ns;        /* none of them ended before */
+    char name[];
+};
+
 struct store {
     char *folder;
     char *path; /* of the journal */
     int lock_fd;
     sqlite3 *database;
     sqlite3_stmt *statements[STORE_STATEMENTS];
-    struct store_kept kept;      /* as of the last commit */
-    struct store_kept change;    /* what the write that is open makes of it */
-    uint64_t spent[STORE_SPENT]; /* numbers of ended flares whose inputs are to go */
+    struct store_kept kept;       /* of all tenants, as of the last commit */
+    struct covey_map tenants;     /* struct store_tenant, by name */
+    struct store_tenant *changed; /* by the write that is open */
+    uint64_t spent[STORE_SPENT];  /* numbers of ended flares whose inputs are to go */
     size_t spent_count;
     bool batch; /* a write of many calls is open */
     bool dirty;
@@ -186,8 +199,17 @@ void store_log_bound(struct store *store);
  */
 enum covey_status store_blobs_check(struct store *store, struct covey_error *error);
 
-/* expire.c: counts what there is; inputs of flares that had ended go. */
+/* kept.c */
+
+/* Counts what there is; inputs of flares that had ended go. */
 enum covey_status store_kept_load(struct store *store, struct covey_error *error) COVEY_MUST_USE;
+void store_kept_clear(struct store *store);
+/* Within a write: a flare of a tenant has ended, or one is removed. ENOMEM. */
+enum covey_status store_kept_add(struct store *store, const char *tenant, uint64_t bytes,
+                                 int64_t ended_ns) COVEY_MUST_USE;
+void store_kept_remove(struct store *store, struct store_tenant *tenant, uint64_t bytes);
+/* The write is over; what it changed counts where it was committed. */
+void store_kept_settle(struct store *store, bool committed);
 
 /* flares.c: removes inputs of flares that have ended, within a write. */
 enum covey_status store_inputs_clean(struct store *store, struct covey_error *error);

@@ -105,7 +105,6 @@ enum covey_status store_run(struct store *store, sqlite3_stmt *statement, const 
 
 static enum covey_status begin(struct store *store, struct covey_error *error)
 {
-    store->change = (struct store_kept){0, 0};
     return store_run(store, store_statement(store, STORE_BEGIN), "write", error);
 }
 
@@ -117,12 +116,10 @@ static enum covey_status end(struct store *store, enum covey_status status,
     /* A full disk may have rolled back by itself. */
     if (status && !sqlite3_get_autocommit(store->database))
         (void)sqlite3_step(store_statement(store, STORE_ROLLBACK));
-    if (status)
-        return status;
-    store->kept.flares += store->change.flares;
-    store->kept.bytes += store->change.bytes;
-    store_log_bound(store);
-    return COVEY_OK;
+    store_kept_settle(store, status == COVEY_OK);
+    if (!status)
+        store_log_bound(store);
+    return status;
 }
 
 enum covey_status store_begin(struct store *store, struct covey_error *error)

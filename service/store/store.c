@@ -115,6 +115,7 @@ void store_close(struct store *store)
         covey_close(&store->new_files[i]);
     for (int i = 0; i < STORE_STATEMENTS; i++)
         (void)sqlite3_finalize(store->statements[i]);
+    store_kept_clear(store);
     store_log_close(store);
     (void)sqlite3_close(store->database);
     covey_close(&store->lock_fd);

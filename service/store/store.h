@@ -139,7 +139,9 @@ enum covey_status store_parameters(struct store *store, const char *id, store_by
 enum covey_status store_flares_live(struct store *store, store_flare_fn each, void *data,
                                     struct covey_error *error) COVEY_MUST_USE;
 
-/* Flares with ids below before ("": all), newest first, of one tenant (NULL: of all). */
+/* Flares with ids below before ("": all), newest first. With a tenant only its own are whole: of
+ * others there is nothing but the id and the tenant, so that a walk past many of them can be ended.
+ */
 enum covey_status store_flares_before(struct store *store, const char *tenant, const char *before,
                                       store_flare_fn each, void *data,
                                       struct covey_error *error) COVEY_MUST_USE;
@@ -154,8 +156,9 @@ struct store_keep {
     uint64_t bytes;
 };
 
-/* Forgets at most max_flares ended flares that are more than may stay, the longest ended first, and
- * gives some of the room that they leave back to the disk. */
+/* Forgets at most max_flares ended flares that are more than may stay, the longest ended first, of
+ * the tenant that has most, and parameters that are of no use any more, and gives some of the room
+ * that they leave back to the disk. */
 enum covey_status store_expire(struct store *store, const struct store_keep *keep,
                                uint32_t max_flares, uint32_t *removed,
                                struct covey_error *error) COVEY_MUST_USE;

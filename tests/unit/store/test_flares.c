@@ -26,9 +26,44 @@ static void flare_add__opened_again__is_there(void)
     unsigned all = 0;
     TEST_EQUAL(store_flares_before(store, NULL, "", rows_count, &all, NULL), COVEY_OK);
     TEST_EQUAL(all, 2);
-    all = 0;
-    TEST_EQUAL(store_flares_before(store, "uid:2", "", rows_count, &all, NULL), COVEY_OK);
-    TEST_EQUAL(all, 0);
+    store_close(store);
+}
+
+static enum covey_status add_of(struct store *store, const char *tenant, const char *id)
+{
+    struct store_flare flare = rows_flare(id, "");
+    const struct store_event event = rows_event(1, false);
+    flare.tenant = tenant;
+    return store_flare_add(store, &flare, &event, NULL);
+}
+
+struct seen {
+    char ids[16]; /* of one letter each; those of others in lower case */
+    size_t count;
+    size_t most;
+};
+
+static bool note_flare(const struct store_flare *flare, void *data)
+{
+    struct seen *seen = data;
+    bool own = strcmp(flare->tenant, "uid:2") == 0;
+    TEST_EQUAL(flare->request.length_bytes, own ? 7 : 0);
+    seen->ids[seen->count++] = (char)(own ? flare->id[0] : flare->id[0] + 'a' - 'A');
+    return seen->count < seen->most;
+}
+
+static void flares_before__of_a_tenant__others_are_passed_over_one_by_one(void)
+{
+    struct store *store = rows_open(rows_folder());
+    static const char *const ids[] = {"A", "B", "C", "D", "E"};
+    for (unsigned i = 0; i < 5; i++)
+        TEST_EQUAL(add_of(store, i % 2 ? "uid:2" : "uid:1", ids[i]), COVEY_OK);
+    struct seen seen = {.most = 10};
+    TEST_EQUAL(store_flares_before(store, "uid:2", "", note_flare, &seen, NULL), COVEY_OK);
+    TEST_EQUAL_STRING(seen.ids, "eDcBa");
+    seen = (struct seen){.most = 2};
+    TEST_EQUAL(store_flares_before(store, "uid:2", "E", note_flare, &seen, NULL), COVEY_OK);
+    TEST_EQUAL_STRING(seen.ids, "Dc");
     store_close(store);
 }
 
@@ -172,6 +207,72 @@ static void expire__by_time_count_and_bytes__the_longest_ended_go(void)
     store_close(store);
 }
 
+static unsigned count_there(struct store *store, char tenant, unsigned count)
+{
+    unsigned there = 0;
+    for (unsigned i = 0; i < count; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%c%u", tenant, i);
+        there += is_there(store, id);
+    }
+    return there;
+}
+
+/* Of flares 0 to count - 1 of a tenant, which is named by a letter, each ends a second later. */
+static void end_many(struct store *store, char tenant, unsigned count)
+{
+    char name[] = {tenant, '\0'};
+    for (unsigned i = 0; i < count; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%c%u", tenant, i);
+        TEST_EQUAL(add_of(store, name, id), COVEY_OK);
+        end_at(store, id, 1 + (int64_t)i);
+    }
+}
+
+/* Until nothing is to go; in how many steps. */
+static unsigned expire_all(struct store *store, int64_t after_ns, uint64_t flares, uint64_t bytes)
+{
+    unsigned steps = 0;
+    while (expire(store, after_ns, flares, bytes, 4) > 0)
+        steps++;
+    return steps;
+}
+
+/* The few of a and b, which ended first, stay beside the many of c; what is more than the limit is
+ * taken from who has most. */
+static void expire__many_of_one_tenant__those_of_others_stay(void)
+{
+    const char *folder = rows_folder();
+    struct store *store = rows_open(folder);
+    end_many(store, 'a', 3);
+    end_many(store, 'b', 12);
+    end_many(store, 'c', 40);
+    store_close(store);
+    store = rows_open(folder); /* it is counted from the journal, too */
+    TEST_EQUAL(expire_all(store, 0, 30, UINT64_MAX), 7);
+    TEST_EQUAL(store_kept(store).flares, 30);
+    TEST_EQUAL(count_there(store, 'a', 3), 3);
+    TEST_EQUAL(count_there(store, 'b', 12), 12);
+    TEST_EQUAL(count_there(store, 'c', 40), 15);
+    TEST_TRUE(!is_there(store, "c24") && is_there(store, "c25"));
+    /* A step takes four, so the two with most come within four of each other. */
+    (void)expire_all(store, 0, 15, UINT64_MAX);
+    TEST_EQUAL(store_kept(store).flares, 15);
+    TEST_EQUAL(count_there(store, 'a', 3), 3);
+    TEST_TRUE(count_there(store, 'b', 12) >= 4 && count_there(store, 'c', 40) >= 4);
+    uint64_t bytes = store_kept(store).bytes;
+    end_many(store, 'd', 20);
+    (void)expire_all(store, 0, UINT64_MAX, bytes);
+    TEST_TRUE(store_kept(store).bytes <= bytes);
+    TEST_EQUAL(count_there(store, 'a', 3), 3);
+    /* Those that are too old go, whosever they are. */
+    (void)expire_all(store, INT64_MAX, UINT64_MAX, UINT64_MAX);
+    TEST_EQUAL(store_kept(store).flares, 0);
+    TEST_EQUAL(store_kept(store).bytes, 0);
+    store_close(store);
+}
+
 /* Fills the "disk" of a child process: its files may not grow past a limit. */
 static int fill(const char *folder)
 {
@@ -235,6 +336,8 @@ static const struct test_case flares[] = {
     TEST_CASE(flare_add__same_key_or_sequence__refused),
     TEST_CASE(expire__ended__all_of_it_goes),
     TEST_CASE(expire__by_time_count_and_bytes__the_longest_ended_go),
+    TEST_CASE(expire__many_of_one_tenant__those_of_others_stay),
+    TEST_CASE(flares_before__of_a_tenant__others_are_passed_over_one_by_one),
     TEST_CASE(flare_add__disk_full__nothing_half_accepted),
     {0}};
 

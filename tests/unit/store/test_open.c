@@ -107,6 +107,29 @@ static void store_open__schema_2__keeps_its_flares(void)
     store_close(store);
 }
 
+/* Version 3 had indexes of its own. */
+static void store_open__schema_3__counts_by_tenant(void)
+{
+    const char *folder = rows_folder();
+    struct store *store = rows_open(folder);
+    TEST_EQUAL(rows_add(store, "A", ""), COVEY_OK);
+    TEST_EQUAL(rows_append(store, "A", 2, true), COVEY_OK);
+    const struct store_kept before = store_kept(store);
+    store_close(store);
+    rows_sql(folder,
+             "DROP INDEX flares_by_end; DROP INDEX flares_by_id;"
+             "CREATE UNIQUE INDEX flares_by_id ON flares(id);"
+             "CREATE INDEX flares_by_tenant ON flares(tenant, id);"
+             "CREATE INDEX flares_by_end ON flares(ended_ns, kept_bytes) WHERE ended_ns > 0;"
+             "PRAGMA user_version = 3");
+    store = rows_open(folder);
+    TEST_EQUAL(store_kept(store).flares, 1);
+    TEST_EQUAL(store_kept(store).bytes, before.bytes);
+    TEST_EQUAL(rows_events(store, "A"), 2);
+    TEST_EQUAL(rows_add(store, "A", ""), COVEY_EEXISTS);
+    store_close(store);
+}
+
 static void store_open__damaged__says_so(void)
 {
     const char *folder = rows_folder();
@@ -127,6 +150,7 @@ static const struct test_case opening[] = {TEST_CASE(store_open__twice__refused)
                                            TEST_CASE(store_open__older_schema__is_migrated),
                                            TEST_CASE(store_open__schema_1__keeps_its_nodes),
                                            TEST_CASE(store_open__schema_2__keeps_its_flares),
+                                           TEST_CASE(store_open__schema_3__counts_by_tenant),
                                            TEST_CASE(store_open__damaged__says_so),
                                            {0}};
 
