@@ -33,9 +33,11 @@ void retention_run(struct controller *controller)
     uint32_t blobs = 0;
     int64_t now_ns = now_of(controller);
     enum covey_status status = store_expire(controller->store, &keep, STEP_FLARES, &flares, &error);
-    if (!status && controller->retention_ns <= now_ns)
+    if (!status && controller->retention_ns <= now_ns) {
+        store_reserve_keep(controller->store);
         status = store_blobs_expire(controller->store, wall_of(controller) - limits->keep_blobs_ns,
                                     &blobs, &error);
+    }
     if (status)
         log_error("old flares and blobs are not removed: %s", error.message);
     else if (blobs)

@@ -182,6 +182,11 @@ enum covey_status store_migrate(struct store *store, struct covey_error *error);
 /* Takes a descriptor that the next group commit syncs and closes. */
 void store_sync_file(struct store *store, int take_fd);
 
+/* reserve.c: room that is only used to start on a full disk */
+
+/* Gives the room back to the disk; false where there was none. */
+bool store_reserve_use(struct store *store);
+
 /* checkpoint.c */
 
 /* Begins to note each commit's length of the log. ENOMEM. */

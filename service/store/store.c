@@ -73,6 +73,36 @@ static enum covey_status open_database(struct store *store, struct covey_error *
     return status;
 }
 
+static void close_database(struct store *store)
+{
+    for (int i = 0; i < STORE_STATEMENTS; i++) {
+        (void)sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    store_kept_clear(store);
+    store_log_close(store);
+    (void)sqlite3_close(store->database);
+    store->database = NULL;
+}
+
+static enum covey_status open_journal(struct store *store, struct covey_error *error)
+{
+    enum covey_status status = open_database(store, error);
+    return status ? status : store_kept_load(store, error);
+}
+
+/* SQLite makes a small file anew whenever it opens a log: on a full disk there is a reserve. */
+static enum covey_status open_with_reserve(struct store *store, struct covey_error *error)
+{
+    enum covey_status status = open_journal(store, error);
+    if (status == COVEY_ENOSPACE && store_reserve_use(store)) {
+        close_database(store);
+        status = open_journal(store, error);
+    }
+    store_reserve_keep(store);
+    return status;
+}
+
 enum covey_status store_open(const char *folder, struct store **store, struct covey_error *error)
 {
     *store = NULL;
@@ -90,9 +120,7 @@ enum covey_status store_open(const char *folder, struct store **store, struct co
     if (!status)
         status = make_folders(folder, error);
     if (!status)
-        status = open_database(made, error);
-    if (!status)
-        status = store_kept_load(made, error);
+        status = open_with_reserve(made, error);
     if (!status)
         status = store_blobs_check(made, error);
     if (status) {
@@ -113,11 +141,7 @@ void store_close(struct store *store)
     }
     for (size_t i = 0; i < store->new_file_count; i++)
         covey_close(&store->new_files[i]);
-    for (int i = 0; i < STORE_STATEMENTS; i++)
-        (void)sqlite3_finalize(store->statements[i]);
-    store_kept_clear(store);
-    store_log_close(store);
-    (void)sqlite3_close(store->database);
+    close_database(store);
     covey_close(&store->lock_fd);
     free(store->path);
     free(store->folder);

@@ -38,6 +38,10 @@ void store_close(struct store *store);
 
 const char *store_folder(const struct store *store);
 
+/* Sets some of the disk aside, where it is not and there is as much, so that the store can be
+ * opened again when the disk is full. To be called now and then. */
+void store_reserve_keep(struct store *store);
+
 /* ---- group commit ---- */
 
 /* Something was written that store_sync has not made safe. */
