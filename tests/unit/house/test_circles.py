@@ -28,7 +28,6 @@ ALLOWED = {
     "bench": [7],
     "client/cli": [25],
     "rpc": [8, 4],
-    "scheduler": [5],
     "service/controller": [9, 6],
     "service/host": [4],
     "service/node": [13],

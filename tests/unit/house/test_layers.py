@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The rules of the house that a compiler does not check.
 
-Which folder may include which (docs/architecture.md, "Layers"), which may use which outside library, what a
-public header may include, how long a file may be, that text is cut between characters, that no file names a path of somebody's machine, and that the
+Which folder may include which (docs/architecture.md, "Layers"), in which order sub-folders stand ("Order inside a folder" there),
+that objects do not include each other in a ring, which folder may use which outside library, what a public header may include, how long a file may be, that text is cut between characters, that no file names a path of somebody's machine, and that the
 workers' library links nothing of the control plane. Each rule is also tried on a made-up tree that breaks it.
 """
 import os
@@ -37,6 +37,27 @@ LIBRARIES = {
     "sqlite": r"sqlite3\.h", "protobuf-c": r"protobuf-c/", "ucx": r"uc[pst]/|uct/", "rdma": r"infiniband/|rdma/",
     "seccomp": r"seccomp\.h", "cap": r"sys/capability\.h", "hwloc": r"hwloc\.h|hwloc/", "cyaml": r"cyaml/",
     "microhttpd": r"microhttpd\.h", "mpi": r"mpi\.h", "cunit": r"CUnit/",
+}
+
+# The order of sub-folders is written where people read it, and only there: a row for each folder, levels from the bottom up.
+ORDER_PAGE = "docs/architecture.md"
+ORDER_ROW = re.compile(r"^\| `([a-z/_-]+)/` \| (`[a-z_-]+/`(?:(?:, then |, )`[a-z_-]+/`)*) \|", re.MULTILINE)
+
+# Objects (a header with its source) that include each other in a ring, from before that was checked. May only shrink.
+OLD_RINGS = {
+    ("rpc/call", "rpc/connection", "rpc/turn"),
+    ("rpc/health", "rpc/listener", "rpc/reflection", "rpc/server"),
+    ("service/common/config", "service/common/config_internal"),
+    ("service/controller/api", "service/controller/api_internal"),
+    ("service/controller/controller", "service/controller/internal"),
+    ("service/controller/log_tail", "service/controller/logs", "service/controller/logs_internal"),
+    ("service/node/node", "service/node/orphans", "service/node/relay"),
+    ("service/store/internal", "service/store/store"),
+    ("transport/core/agree", "transport/core/comm", "transport/core/engine", "transport/core/flow", "transport/core/transfer"),
+    ("transport/core/arena", "transport/core/layout"),
+    ("transport/core/host_port", "transport/core/host_port_parts"),
+    ("transport/net/internal", "transport/net/net"),
+    ("transport/net/router", "transport/net/router_internal"),
 }
 
 # What comes with the C library and the kernel. A header that is in neither table fails: a new dependency is a decision.
@@ -90,6 +111,25 @@ def tree_files(top):
 def layer_of(path):
     matching = [layer for layer in LAYERS if path.startswith(layer + "/")]
     return max(matching, key=len) if matching else None
+
+
+def stem_of(path):
+    return os.path.splitext(path)[0]
+
+
+def rings_of(uses):
+    """Sets of names that reach each other. uses: {name: names}."""
+    def reach(start):
+        met, left = set(), [start]
+        while left:
+            for name in uses.get(left.pop(), ()):
+                if name not in met:
+                    met.add(name)
+                    left.append(name)
+        return met
+    reached = {name: reach(name) for name in uses}
+    return {tuple(sorted(other for other in reached[name] if name in reached.get(other, ())))
+            for name in uses if name in reached[name]}
 
 
 def library_of(name):
@@ -159,6 +199,42 @@ class Tree:
                     problems.append(f"{path}: {problem}")
         return problems
 
+    def sub_folder_orders(self):
+        """{folder: {sub-folder: level}}, from the page that says so."""
+        if ORDER_PAGE not in self.files:
+            return {}
+        return {folder: {name.strip("`/"): level for level, names in enumerate(row.split(", then "))
+                         for name in names.split(", ")}
+                for folder, row in ORDER_ROW.findall(self.text(ORDER_PAGE))}
+
+    def order_problems(self):
+        problems = []
+        for folder, levels in self.sub_folder_orders().items():
+            for path in self.sources:
+                parts = path[len(folder) + 1:].split("/")
+                if not path.startswith(folder + "/") or len(parts) < 2 or parts[0] == "include":
+                    continue
+                if parts[0] not in levels:
+                    problems.append(f"{path}: {ORDER_PAGE} does not say where {parts[0]}/ stands in {folder}/")
+                    continue
+                used = {name[len(folder) + 1:].split("/")[0] for _, name in INCLUDE.findall(self.text(path))
+                        if name.startswith(folder + "/") and name.count("/") > folder.count("/") + 1}
+                for other in sorted(used - {parts[0]}):
+                    if levels.get(other, len(levels)) >= levels[parts[0]]:
+                        problems.append(f"{path}: {parts[0]}/ may not use {other}/, which does not stand below it")
+        return problems
+
+    def rings(self):
+        """Objects of a header and its source that include each other in a ring."""
+        uses = {}
+        for path in self.sources:
+            if path.startswith("tests/"):
+                continue
+            names = [self.public.get(name, name) for _, name in INCLUDE.findall(self.text(path))]
+            uses.setdefault(stem_of(path), set()).update(
+                stem_of(name) for name in names if name in self.files and stem_of(name) != stem_of(path))
+        return rings_of(uses)
+
     def public_header_problems(self):
         return [f"{path}: a public header includes {name}, which is not one"
                 for path in self.public.values() if path.endswith(".h")
@@ -194,6 +270,15 @@ class TheTree(unittest.TestCase):
     def test_includes_follow_the_layers(self):
         self.assertEqual(self.tree.layer_problems(), [])
 
+    def test_sub_folders_follow_their_order(self):
+        self.assertIn("scheduler", self.tree.sub_folder_orders())
+        self.assertEqual(self.tree.order_problems(), [])
+
+    def test_objects_include_each_other_in_no_ring(self):
+        rings = self.tree.rings()
+        self.assertEqual(rings - OLD_RINGS, set(), "new rings")
+        self.assertEqual(OLD_RINGS - rings, set(), "these are mended: take them out of OLD_RINGS")
+
     def test_public_headers_include_only_public_headers(self):
         self.assertEqual(self.tree.public_header_problems(), [])
 
@@ -219,11 +304,11 @@ class TheTree(unittest.TestCase):
 class MadeUpTree(unittest.TestCase):
     """Every rule must say something about a tree that breaks it, and nothing about one that does not."""
 
-    def problems(self, path, text, kind="layer_problems"):
+    def problems(self, path, text, kind="layer_problems", **others):
         with tempfile.TemporaryDirectory() as top:
             for name, content in [("base/include/covey/status.h", ""), ("worker/include/covey/worker.h", ""),
                                   ("rpc/rpc.h", ""), ("transport/net/net.h", ""), ("transport/core/arena.h", ""),
-                                  ("base/log.h", ""), ("scheduler/place.h", ""), (path, text)]:
+                                  ("base/log.h", ""), ("scheduler/place.h", ""), *others.get("others", []), (path, text)]:
                 os.makedirs(os.path.join(top, os.path.dirname(name)), exist_ok=True)
                 with open(os.path.join(top, name), "w", encoding="utf-8") as file:
                     file.write(content)
@@ -258,6 +343,24 @@ class MadeUpTree(unittest.TestCase):
                 ("examples/a.c", '#include "base/log.h"'), ("examples/a.c", '#include "../rpc/rpc.h"'),
                 ("elsewhere/a.c", "#include <stdio.h>")]:
             self.assertNotEqual(self.problems(path, text), [], f"{path}: {text}")
+
+    def test_use_of_a_higher_sub_folder_is_found(self):
+        page = (ORDER_PAGE, "| `scheduler/` | `low/`, then `left/`, `right/` | text |\n")
+        for path, text, wrong in [
+                ("scheduler/low/a.c", '#include "scheduler/low/b.h"\n#include "scheduler/scheduler.h"\n', 0),
+                ("scheduler/left/a.c", '#include "scheduler/low/b.h"\n', 0),
+                ("scheduler/a.c", '#include "scheduler/right/b.h"\n', 0),
+                ("scheduler/low/a.c", '#include "scheduler/left/b.h"\n', 1),
+                ("scheduler/left/a.c", '#include "scheduler/right/b.h"\n', 1),
+                ("scheduler/low/a.c", '#include "scheduler/unknown/b.h"\n', 1),
+                ("scheduler/unknown/a.c", "", 1)]:
+            self.assertEqual(len(self.problems(path, text, "order_problems", others=[page])), wrong, f"{path}: {text}")
+
+    def test_ring_of_objects_is_found(self):
+        ring = [("rpc/a.c", '#include "rpc/b.h"\n'), ("rpc/b.h", '#include "rpc/c.h"\n')]
+        self.assertEqual(self.problems("rpc/c.c", '#include "rpc/a.h"\n', "rings", others=[*ring, ("rpc/a.h", ""), ("rpc/c.h", "")]),
+                         {("rpc/a", "rpc/b", "rpc/c")})
+        self.assertEqual(self.problems("rpc/c.c", "", "rings", others=[*ring, ("rpc/a.h", ""), ("rpc/c.h", "")]), set())
 
     def test_public_header_with_a_private_include_is_found(self):
         for name in ["base/log.h", "unistd.h", "covey/private.h"]:
