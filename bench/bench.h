@@ -3,8 +3,7 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "bench/program.h"
 
 /* Exit statuses, as those of covey. */
 enum { BENCH_OK = 0, BENCH_FAILED = 1, BENCH_BAD_INPUT = 2 };
@@ -20,15 +19,5 @@ int bench_startup(int argc, char **argv);
 int bench_output(int argc, char **argv);
 int bench_plan(int argc, char **argv);
 int bench_scheduler(int argc, char **argv);
-
-/* True once SIGINT or SIGTERM has come; loops look at it between two runs. */
-bool bench_interrupted(void);
-
-/*
- * The path of a file that belongs to covey-bench: beside the program itself ("covey"), or in its
- * library folder ("lib:idle.so"). Static storage until the next call; NULL, said, where there is
- * no such file.
- */
-const char *bench_file(const char *name);
 
 #endif

@@ -43,7 +43,6 @@ static const struct verb verbs[] = {
 
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
-const char *cli_name = "covey";
 COVEY_API const char *argp_program_version = "covey " COVEY_VERSION;
 
 static const struct verb *chosen;

@@ -1,10 +1,13 @@
 #include "client/cli/output.h"
 
+#include "client/cli/complain.h"
 #include "client/cli/progress.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,9 +101,18 @@ int cli_output_failed(const struct cli_output *output)
     return output->sinks[0].failed ? output->sinks[0].failed : output->sinks[1].failed;
 }
 
-void cli_output_note_broken_pipe(void)
+int cli_finish_output(void)
 {
-    pipe_is_broken = true;
+    static bool told;
+    if (fflush(stdout) || ferror(stdout)) {
+        if (errno == EPIPE)
+            pipe_is_broken = true;
+        else if (!told)
+            cli_complain("cannot write to standard output: %s", strerror(errno));
+        told = true;
+        return CLI_FAILED;
+    }
+    return CLI_OK;
 }
 
 bool cli_output_pipe_is_broken(void)

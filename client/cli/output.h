@@ -40,13 +40,14 @@ void cli_output_write(struct cli_output *output, const struct pollfd fds[2]);
 /* errno of what failed, 0: nothing. */
 int cli_output_failed(const struct cli_output *output);
 
+/* Ends what was printed: CLI_OK, or CLI_FAILED where standard output has failed. */
+int cli_finish_output(void);
+
 /*
  * Ends the program as one that wrote to a pipe without a reader, by SIGPIPE, where a write of it
  * has failed so; else returns the exit status. The last thing that main does.
  */
 int cli_output_exit(int exit_status);
-/* A write to standard output has failed so, elsewhere than here. */
-void cli_output_note_broken_pipe(void);
 /* Nobody reads any more: there is nobody to be told, either. */
 bool cli_output_pipe_is_broken(void);
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "client/cli/cli.h"
+#include "client/cli/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -25,8 +25,6 @@ FOLDERS = ["base", "proto", "rpc", "scheduler", "transport/core", "transport/net
            "bench", "bench/sim"]
 
 ALLOWED = {
-    "bench": [7],
-    "client/cli": [25],
     "rpc": [8, 4],
     "service/controller": [9, 6],
     "service/host": [4],
