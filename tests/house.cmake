@@ -1,4 +1,6 @@
 covey_script_test(unit house.layers ${CMAKE_SOURCE_DIR}/tests/unit/house/test_layers.py)
+covey_script_test(unit house.pages ${CMAKE_SOURCE_DIR}/tests/unit/house/test_pages.py)
+covey_script_test(unit house.changed ${CMAKE_SOURCE_DIR}/tests/unit/house/test_changed.py)
 covey_script_test(unit house.circles ${CMAKE_SOURCE_DIR}/tests/unit/house/test_circles.py)
 covey_script_test(unit house.scripts ${CMAKE_SOURCE_DIR}/tests/unit/house/test_scripts.py)
 covey_script_test(unit house.man ${CMAKE_SOURCE_DIR}/tests/unit/house/test_man.py)
