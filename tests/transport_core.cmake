@@ -7,6 +7,7 @@ foreach(object collectives failures flow giving_up messages shrink)
 endforeach()
 
 covey_unit_test(transport index DEPENDS covey_transport_core)
+covey_unit_test(transport agree THREADS DEPENDS covey_transport_core)
 covey_unit_test(transport checks DEPENDS covey_transport_core)
 covey_unit_test(transport hostile DEPENDS covey_transport_core)
 covey_unit_test(transport kill_points DEPENDS covey_transport_core)

@@ -45,7 +45,7 @@ static const char imports[] = "\x0a\x10\x0a\x01"
 static void rpc_descriptors_closure__imports_of_imports__come_once(void)
 {
     struct rpc_descriptors descriptors = {0};
-    const struct rpc_descriptor_file *files[8];
+    const struct rpc_descriptor_file *files[8] = {NULL};
     TEST_REQUIRE(rpc_descriptors_add(&descriptors, (const uint8_t *)imports, sizeof imports - 1) ==
                  COVEY_OK);
     TEST_TRUE(covey_map_get(&descriptors.symbols, "p.E") != NULL);

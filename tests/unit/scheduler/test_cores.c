@@ -137,6 +137,26 @@ static void restore__given_cpus__those_or_none(void)
     sched_destroy(sched);
 }
 
+static void restore__on_a_node_without_ids__says_none_there(void)
+{
+    struct sched *sched = create(1);
+    TEST_EQUAL(add(sched, "plain", 0), 1);
+    const struct sched_request request = wanting("a", 3, 1000);
+    const struct sched_pack packs[] = {{0, 0, 0, 1}, {1, 1, 1, 2}};
+    static const struct {
+        uint16_t cpus[3];
+        enum covey_status status;
+    } rows[] = {
+        {{3, 4, SCHED_CPU_NONE}, COVEY_EPRECONDITION},
+        {{SCHED_CPU_NONE, SCHED_CPU_NONE, SCHED_CPU_NONE}, COVEY_EPRECONDITION},
+        {{3, SCHED_CPU_NONE, SCHED_CPU_NONE}, COVEY_OK},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        TEST_EQUAL(sched_restore(sched, &request, packs, 2, rows[i].cpus, 0, NULL), rows[i].status);
+    TEST_EQUAL(restore(sched, "b", (const uint16_t[]){3, 4}), COVEY_EPRECONDITION); /* is taken */
+    sched_destroy(sched);
+}
+
 static void node_set__other_cpus__claims_keep_theirs(void)
 {
     struct sched *sched = create(1);
@@ -281,6 +301,7 @@ static const struct test_case cases[] = {
     TEST_CASE(next__worker_wider_than_a_numa_node__spans_them),
     TEST_CASE(next__nodes_without_ids__have_none),
     TEST_CASE(restore__given_cpus__those_or_none),
+    TEST_CASE(restore__on_a_node_without_ids__says_none_there),
     TEST_CASE(node_set__other_cpus__claims_keep_theirs),
     TEST_CASE(events__random__no_cpu_twice_and_all_come_back),
     {0},

@@ -390,6 +390,24 @@ static void plan__zones__nodes_of_a_domain_are_neighbours(void)
     sched_destroy(sched);
 }
 
+/* Small gangs must not break up the places that only a large one can use. */
+static void plan__any_rack_would_do__leaves_the_larger_room(void)
+{
+    static const char *const keys[] = {"rack"};
+    struct sched *sched = cluster_create((const uint32_t[]){0});
+    TEST_EQUAL(sched_set_topology(sched, keys, 1), COVEY_OK);
+    TEST_EQUAL(set_in(sched, "n0", 8, "", "1"), 0);
+    TEST_EQUAL(set_in(sched, "n1", 6, "", "2"), 1);
+    TEST_EQUAL(set_in(sched, "n2", 7, "", "3"), 2);
+    struct sched_request request = cluster_request("f", 5);
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "1:5");
+    request.workers = 7;
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "2:7");
+    request.workers = 13; /* 8 and 5, which leave 1 and not 2 */
+    TEST_EQUAL_STRING(cluster_plan(sched, &request), "0:8 1:5");
+    sched_destroy(sched);
+}
+
 static void node_set__moved_under_claims__tree_follows_and_claims_stay(void)
 {
     static const char *const keys[] = {"rack"};
@@ -451,6 +469,7 @@ static const struct test_case cases[] = {
     TEST_CASE(plan__random_topologies_spread__even_over_domains),
     TEST_CASE(plan__same_seed__same_placements),
     TEST_CASE(plan__zones__nodes_of_a_domain_are_neighbours),
+    TEST_CASE(plan__any_rack_would_do__leaves_the_larger_room),
     TEST_CASE(node_set__moved_under_claims__tree_follows_and_claims_stay),
     TEST_CASE(set_topology__bad_keys__refused),
     TEST_CASE(restore__nodes_in_any_order__cost_by_domain),

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void store_open__twice__refused(void)
 {
@@ -14,6 +15,21 @@ static void store_open__twice__refused(void)
     struct covey_error error = {0};
     TEST_EQUAL(store_open(folder, &second, &error), COVEY_EEXISTS);
     TEST_TRUE(strstr(error.message, "another controller") != NULL);
+    store_close(store);
+}
+
+static void store_open__after_a_crash__what_was_being_written_is_gone(void)
+{
+    const char *folder = rows_folder();
+    store_close(rows_open(folder));
+    char path[400];
+    (void)snprintf(path, sizeof path, "%s/tmp/upload-abcdef", folder);
+    TEST_REQUIRE(covey_file_write(path, "half", 4, 0600, NULL) == COVEY_OK);
+    struct store *store;
+    struct covey_error error = {0};
+    TEST_REQUIRE(store_open(folder, &store, &error) == COVEY_OK);
+    TEST_TRUE(access(path, F_OK) != 0);
+    TEST_EQUAL_STRING(error.message, ""); /* there is nothing to tell */
     store_close(store);
 }
 
@@ -145,13 +161,15 @@ static void store_open__damaged__says_so(void)
     TEST_TRUE(strstr(error.message, "damaged") != NULL && strstr(error.message, path) != NULL);
 }
 
-static const struct test_case opening[] = {TEST_CASE(store_open__twice__refused),
-                                           TEST_CASE(store_open__newer_schema__refused),
-                                           TEST_CASE(store_open__older_schema__is_migrated),
-                                           TEST_CASE(store_open__schema_1__keeps_its_nodes),
-                                           TEST_CASE(store_open__schema_2__keeps_its_flares),
-                                           TEST_CASE(store_open__schema_3__counts_by_tenant),
-                                           TEST_CASE(store_open__damaged__says_so),
-                                           {0}};
+static const struct test_case opening[] = {
+    TEST_CASE(store_open__twice__refused),
+    TEST_CASE(store_open__after_a_crash__what_was_being_written_is_gone),
+    TEST_CASE(store_open__newer_schema__refused),
+    TEST_CASE(store_open__older_schema__is_migrated),
+    TEST_CASE(store_open__schema_1__keeps_its_nodes),
+    TEST_CASE(store_open__schema_2__keeps_its_flares),
+    TEST_CASE(store_open__schema_3__counts_by_tenant),
+    TEST_CASE(store_open__damaged__says_so),
+    {0}};
 
 const struct test_suite test_suites[] = {{"opening", opening, NULL, NULL}, {0}};
