@@ -52,6 +52,12 @@ static enum covey_status check_packs(const Covey__V1__LocalFlare *flare, struct 
                                (unsigned long long)rank, flare->workers_total);
     if (!here)
         return covey_error_set(error, COVEY_EINVAL, "no pack of the flare is on this node");
+    for (size_t i = 0; i < flare->n_packs; i++)
+        if (flare->packs[i]->workers > LOCAL_PACK_WORKERS)
+            return covey_error_set(error, COVEY_ELIMIT,
+                                   "pack %zu would have %u workers, and a pack has at most %u: "
+                                   "choose homogeneous packing and a smaller granularity",
+                                   i, flare->packs[i]->workers, LOCAL_PACK_WORKERS);
     return COVEY_OK;
 }
 

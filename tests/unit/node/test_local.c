@@ -230,6 +230,14 @@ static void local_flare_check__table(void)
     packs[1].workers = UINT32_MAX;
     flare.workers_total = 1;
     TEST_EQUAL(local_flare_check(&flare, &error), COVEY_EINVAL);
+    flare = sound_flare();
+    packs[1].workers = LOCAL_PACK_WORKERS;
+    flare.workers_total = packs[0].workers + LOCAL_PACK_WORKERS;
+    TEST_EQUAL(local_flare_check(&flare, &error), COVEY_OK);
+    packs[1].workers++;
+    flare.workers_total++;
+    TEST_EQUAL(local_flare_check(&flare, &error), COVEY_ELIMIT);
+    TEST_TRUE(strstr(error.message, "at most 6144") != NULL);
     uint32_t cpus[] = {0, 1, 2, CPU_SETSIZE};
     flare = sound_flare();
     packs[0].cpus = cpus;
