@@ -99,34 +99,69 @@ static enum covey_status write_in_place(const char *path, const void *bytes, siz
     return failed ? covey_error_set_errno(error, failed, "cannot write %s", path) : COVEY_OK;
 }
 
+/* Where a file is written: what a link leads to, and a temporary beside it, or -1 in *fd for what
+ * is no file. */
+struct target {
+    const char *path;
+    char linked[PATH_MAX];
+    char temporary[PATH_MAX];
+    int fd;
+};
+
+static enum covey_status open_target(const char *path, struct target *target,
+                                     struct covey_error *error)
+{
+    struct stat facts;
+    target->path = path;
+    target->fd = -1;
+    /* A link stays one: what it leads to is replaced. */
+    if (lstat(path, &facts) == 0 && S_ISLNK(facts.st_mode) && realpath(path, target->linked))
+        target->path = target->linked;
+    if (stat(target->path, &facts) == 0 && S_ISDIR(facts.st_mode))
+        return covey_error_set_errno(error, EISDIR, "cannot write %s", path);
+    if (stat(target->path, &facts) == 0 && !S_ISREG(facts.st_mode))
+        return COVEY_OK;
+    int length = snprintf(target->temporary, sizeof(target->temporary), "%s.XXXXXX", target->path);
+    if (length < 0 || (size_t)length >= sizeof(target->temporary))
+        return covey_error_set(error, COVEY_EINVAL, "path too long: %s", path);
+    target->fd = mkostemp(target->temporary, O_CLOEXEC);
+    if (target->fd < 0)
+        return covey_error_set_errno(error, errno, "cannot create %s", target->temporary);
+    return COVEY_OK;
+}
+
+enum covey_status covey_file_check_write(const char *path, struct covey_error *error)
+{
+    struct target target;
+    enum covey_status status = open_target(path, &target, error);
+    if (!status && target.fd < 0)
+        return access(target.path, W_OK) == 0
+                   ? COVEY_OK
+                   : covey_error_set_errno(error, errno, "cannot write %s", path);
+    if (!status)
+        (void)unlink(target.temporary);
+    covey_close(&target.fd);
+    return status;
+}
+
 enum covey_status covey_file_write(const char *path, const void *bytes, size_t length_bytes,
                                    mode_t mode, struct covey_error *error)
 {
-    char temporary[PATH_MAX];
-    char target[PATH_MAX];
-    struct stat facts;
-    /* A link stays one: what it leads to is replaced. */
-    if (lstat(path, &facts) == 0 && S_ISLNK(facts.st_mode) && realpath(path, target))
-        path = target;
-    if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode))
-        return write_in_place(path, bytes, length_bytes, error);
-    int length = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof(temporary))
-        return covey_error_set(error, COVEY_EINVAL, "path too long: %s", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return covey_error_set_errno(error, errno, "cannot create %s", temporary);
+    struct target target;
+    enum covey_status status = open_target(path, &target, error);
+    if (status || target.fd < 0)
+        return status ? status : write_in_place(target.path, bytes, length_bytes, error);
     int failed = 0;
-    if (covey_write_full(fd, bytes, length_bytes) != COVEY_OK || fchmod(fd, mode) < 0)
+    if (covey_write_full(target.fd, bytes, length_bytes) != COVEY_OK || fchmod(target.fd, mode) < 0)
         failed = errno;
     /* Some file systems say only here that the space has run out. */
-    if (close(fd) < 0 && !failed)
+    if (close(target.fd) < 0 && !failed)
         failed = errno;
-    if (!failed && rename(temporary, path) < 0)
+    if (!failed && rename(target.temporary, target.path) < 0)
         failed = errno;
     if (!failed)
         return COVEY_OK;
-    unlink(temporary);
+    unlink(target.temporary);
     return covey_error_set_errno(error, failed, "cannot write %s", path);
 }
 

@@ -21,6 +21,11 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
                                   struct covey_buffer *contents,
                                   struct covey_error *error) COVEY_MUST_USE;
 
+/* Whether covey_file_write could write there, as far as that can be known before: the folder takes
+ * a new file, and path is no folder. Nothing is left behind. */
+enum covey_status covey_file_check_write(const char *path,
+                                         struct covey_error *error) COVEY_MUST_USE;
+
 /* Replaces path by a temporary file and rename: a reader sees the old contents or the new, never a
  * part. A link stays one, and what it leads to is replaced; a device or pipe is written as it is.
  */

@@ -2,6 +2,8 @@
  * covey-bench scheduler: the scheduler library alone, on one core, beside a plain first-fit that
  * knows nothing of topology, queues or claims.
  */
+#include "base/error.h"
+#include "base/io.h"
 #include "bench/bench.h"
 #include "bench/fleet.h"
 #include "bench/series.h"
@@ -279,6 +281,11 @@ int bench_scheduler(int argc, char **argv)
     };
     argp_err_exit_status = BENCH_BAD_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
+    struct covey_error error;
+    if (settings.svg && covey_file_check_write(settings.svg, &error) != COVEY_OK) {
+        fprintf(stderr, "covey-bench: %s\n", error.message);
+        return BENCH_BAD_INPUT;
+    }
     struct figures figures = {
         .results = {
             {.name = "1000 workers on 1000 nodes", .unit = "ms", .goal_median = 1, .goal_p99 = 3},

@@ -373,7 +373,11 @@ int main(int argc, char **argv)
     }
     struct covey_error error = {0};
     struct sim_trace trace = {0};
-    enum covey_status status = make_trace(&settings, &trace, &error);
+    /* Before the long work, not after it. */
+    enum covey_status status =
+        settings.svg ? covey_file_check_write(settings.svg, &error) : COVEY_OK;
+    if (!status)
+        status = make_trace(&settings, &trace, &error);
     if (!status && settings.write_swf)
         status = write_trace(&settings, &trace, &error);
     else if (!status)

@@ -103,7 +103,7 @@ static void file_write__fails__leaves_the_old_file_and_no_other(void)
     struct covey_error error;
     TEST_REQUIRE(covey_make_dirs(path_of("write"), 0700, &error) == COVEY_OK);
     TEST_EQUAL(covey_file_write(path_of("nowhere/file"), "a", 1, 0600, &error), COVEY_ENOTFOUND);
-    /* A folder in the way fails the rename, after the temporary file was made. */
+    /* A folder in the way. */
     TEST_REQUIRE(covey_make_dirs(path_of("write/taken/full"), 0700, &error) == COVEY_OK);
     TEST_TRUE(covey_file_write(path_of("write/taken"), "a", 1, 0600, &error) != COVEY_OK);
     TEST_TRUE(strstr(error.message, "write/taken") != NULL);
@@ -113,6 +113,20 @@ static void file_write__fails__leaves_the_old_file_and_no_other(void)
     memset(path, 'a', PATH_MAX);
     path[PATH_MAX] = '\0';
     TEST_EQUAL(covey_file_write(path, "a", 1, 0600, &error), COVEY_EINVAL);
+}
+
+static void file_check_write__says_before_what_a_write_would(void)
+{
+    struct covey_error error;
+    TEST_REQUIRE(covey_make_dirs(path_of("check/taken"), 0700, &error) == COVEY_OK);
+    TEST_EQUAL(covey_file_check_write(path_of("check/new"), &error), COVEY_OK);
+    TEST_EQUAL(covey_file_check_write("/dev/null", &error), COVEY_OK);
+    TEST_EQUAL(covey_file_check_write(path_of("check/nowhere/file"), &error), COVEY_ENOTFOUND);
+    TEST_TRUE(strstr(error.message, "check/nowhere/file") != NULL);
+    TEST_TRUE(covey_file_check_write(path_of("check/taken"), &error) != COVEY_OK);
+    TEST_TRUE(strstr(error.message, "check/taken") != NULL);
+    TEST_EQUAL(rmdir(path_of("check/taken")), 0);
+    TEST_EQUAL(rmdir(path_of("check")), 0); /* nothing was left there */
 }
 
 /* Somebody else has made it: it is written, not removed. */
@@ -342,6 +356,7 @@ static const struct test_case cases[] = {
     TEST_CASE(file__written_and_read__is_the_same),
     TEST_CASE(file_read__fails__leaves_the_buffer_and_names_the_path),
     TEST_CASE(file_write__fails__leaves_the_old_file_and_no_other),
+    TEST_CASE(file_check_write__says_before_what_a_write_would),
     TEST_CASE(file_write__no_file__written_and_still_there),
     TEST_CASE(file_write__file_size_limit__keeps_the_old_contents),
     TEST_CASE(make_dirs__paths_of_all_shapes__are_made),
