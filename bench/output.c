@@ -57,9 +57,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         settings->runs = bench_whole_number(text, 1, most, state);
         return 0;
     case KEY_PEER:
-        if (strcmp(text, "openmpi") != 0)
-            argp_error(state, "no peer is called \"%s\"; there is: openmpi", text);
-        settings->peer = text;
+        settings->peer = bench_peer(text, state);
         return 0;
     case KEY_JSON:
         settings->json = true;

@@ -17,7 +17,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 static const char definition[] = "covey-bench-idle";
@@ -91,9 +90,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         settings->json = true;
         return 0;
     case KEY_PEER:
-        if (strcmp(text, "openmpi") != 0)
-            argp_error(state, "no peer is called \"%s\"; there is: openmpi", text);
-        settings->peer = text;
+        settings->peer = bench_peer(text, state);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "startup takes no \"%s\"", text);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int bench_said(const char *what, const struct covey_error *error)
 {
@@ -20,6 +21,13 @@ int bench_whole_number(const char *text, int least, int most, struct argp_state 
     if (errno || end == text || *end || number < least || number > most)
         argp_error(state, "\"%s\" is no whole number from %d to %d", text, least, most);
     return (int)number;
+}
+
+const char *bench_peer(const char *text, struct argp_state *state)
+{
+    if (strcmp(text, "openmpi") != 0)
+        argp_error(state, "no peer is called \"%s\"; there is: openmpi", text);
+    return text;
 }
 
 struct covey_client *bench_connect(const char *server)

@@ -12,6 +12,9 @@ int bench_said(const char *what, const struct covey_error *error);
 /* An argument of argp that is a whole number from least to most; else argp ends the program. */
 int bench_whole_number(const char *text, int least, int most, struct argp_state *state);
 
+/* The name of a peer to compare with that there is; else argp ends the program. */
+const char *bench_peer(const char *text, struct argp_state *state);
+
 /* A client of the controller at an address, to be destroyed; NULL, said, on failure. */
 struct covey_client *bench_connect(const char *server);
 

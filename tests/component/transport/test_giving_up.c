@@ -320,13 +320,7 @@ static void too_large(struct covey_ctx *ctx, void *data)
 
 static void buffers__larger_than_the_memory__are_refused_at_once(void)
 {
-    for (int nodes = 1; nodes <= 2; nodes++) {
-        struct world world = world_default(2, nodes);
-        world.pack_size = 1;
-        world.timeout_ns = PATIENT_NS;
-        world.arena_bytes = arena_least_bytes(2);
-        world_run(&world, too_large, NULL);
-    }
+    for_near_and_far(too_large);
 }
 
 static void fail_to_send(struct covey_ctx *ctx, void *data)
