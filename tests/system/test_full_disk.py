@@ -72,13 +72,6 @@ class SmallDisks(Cluster):
 class FullDisk(SystemTest):
     NODES = 0
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        why = own_mounts()
-        if why:
-            raise unittest.SkipTest(why)
-
     def setUp(self):
         self.cluster = SmallDisks()
         self.addCleanup(self.cluster.close)
@@ -112,8 +105,7 @@ class FullDisk(SystemTest):
 
     def assert_all_succeed(self, *flare_ids):
         for flare_id in flare_ids:
-            flare = self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK, 60)
-            self.assertEqual(flare["attempt"], 1)
+            self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK, 60)
 
     def test_controller_without_room(self):
         running = self.cluster.flare("-n", "4", "wait")
@@ -147,6 +139,7 @@ class FullDisk(SystemTest):
         self.disk.make_room()
         self.cluster.wait_nodes()
         self.assert_all_succeed(running, *accepted)
+        self.assertEqual(self.cluster.get(running)["attempt"], 1)  # it was not run again
         self.assert_all_succeed(self.cluster.flare("-n", "4", "wait"))
 
     def test_nodes_without_room(self):
@@ -166,4 +159,8 @@ class FullDisk(SystemTest):
 
 
 if __name__ == "__main__":
+    WHY_NOT = own_mounts()
+    if WHY_NOT:
+        print(f"skipped: {WHY_NOT}")
+        sys.exit(77)
     unittest.main()
