@@ -147,7 +147,7 @@ class MessageChaos(SystemTest):
 
     def test_kills(self):
         flares = [self.round(number) for number in range(ROUNDS)]
-        listed = self.cluster.expect(OK, "ps", "--all", "--ids").out.split()
+        listed = self.cluster.expect(OK, "ps", "--all", "--ids", "--limit", str(ROUNDS + 1)).out.split()
         self.assertEqual(sorted(flares), sorted(listed), "each flare is known once")
         print(f"kills {dict(self.kills)}, ends {dict(self.ends)}, checked {dict(self.checked)}", file=sys.stderr)
         # `covey down` knows those that it started, not those that were started again.
