@@ -2,8 +2,13 @@ add_library(covey_test_world STATIC component/transport/world.c component/transp
 target_include_directories(covey_test_world PUBLIC component/transport)
 target_link_libraries(covey_test_world PUBLIC covey_settings covey_harness covey_worker_static)
 
+if(COVEY_SANITIZE MATCHES thread)
+  target_sources(covey_test_world PRIVATE component/transport/one_mapping.c)
+  target_link_options(covey_test_world PUBLIC LINKER:--wrap=arena_map LINKER:--wrap=arena_destroy)
+endif()
+
 foreach(object collectives failures flow giving_up messages shrink)
-  covey_unit_test(transport ${object} LABEL component DEPENDS covey_test_world)
+  covey_unit_test(transport ${object} THREADS LABEL component TIMEOUT 300 DEPENDS covey_test_world)
 endforeach()
 
 covey_unit_test(transport index DEPENDS covey_transport_core)

@@ -12,8 +12,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define IMPATIENT_NS (300 * COVEY_NS_PER_MS)
-#define PATIENT_NS   (50 * COVEY_NS_PER_S)
+#define IMPATIENT_NS    (300 * COVEY_NS_PER_MS)
+#define PATIENT_NS      (50 * COVEY_NS_PER_S)
+#define VERY_PATIENT_NS (10 * 60 * COVEY_NS_PER_S)
 
 enum { FLAGS = 8, MEMBERS = 100 };
 
@@ -210,22 +211,39 @@ static void shrink__a_member_dies_any_time__all_agree(void)
     }
 }
 
-/* A hundred, on two nodes. */
+/* All but those who leave: counted, and the ranks added up. */
 static void many(struct covey_ctx *ctx, void *data)
 {
-    (void)data;
+    const int *leaves = data;
     struct covey_comm *comm = NULL;
-    int64_t sum = 1;
-    WORLD_OK(covey_comm_shrink(covey_world(ctx), &comm));
-    WORLD_OK(covey_allreduce(comm, COVEY_IN_PLACE, &sum, 1, COVEY_INT64, COVEY_SUM));
-    WORLD_CHECK(sum == covey_size(ctx));
+    int64_t size = covey_size(ctx);
+    int64_t sums[2] = {1, covey_rank(ctx)};
+    if (covey_rank(ctx) == *leaves)
+        return;
+    covey_comm_set_timeout(covey_world(ctx), VERY_PATIENT_NS);
+    if (!WORLD_OK(covey_comm_shrink(covey_world(ctx), &comm)))
+        return;
+    WORLD_OK(covey_allreduce(comm, COVEY_IN_PLACE, sums, 2, COVEY_INT64, COVEY_SUM));
+    WORLD_CHECK(sums[0] == (*leaves < 0 ? size : size - 1));
+    WORLD_CHECK(sums[1] == size * (size - 1) / 2 - (*leaves < 0 ? 0 : *leaves));
     covey_comm_free(comm);
 }
 
 static void shrink__many_members__have_everybody(void)
 {
+    int nobody = -1;
     struct world world = world_default(100, 2);
-    world_run(&world, many, NULL);
+    world_run(&world, many, &nobody);
+}
+
+/* So many that a set does not fit into one message; the speaker has ended before it began. */
+static void shrink__more_members_than_a_message_names__all_agree(void)
+{
+    int speaker = 0;
+    struct world world = world_default(600, 2);
+    world.as_threads = true;
+    world.untraced = true;
+    world_run(&world, many, &speaker);
 }
 
 static const struct test_case cases[] = {
@@ -233,6 +251,7 @@ static const struct test_case cases[] = {
     TEST_CASE(shrink__the_speaker_dies_at_any_message__all_agree),
     TEST_CASE(shrink__a_member_dies_any_time__all_agree),
     TEST_CASE(shrink__many_members__have_everybody),
+    TEST_CASE(shrink__more_members_than_a_message_names__all_agree),
     {0},
 };
 

@@ -24,7 +24,8 @@ struct world {
     int fault_rank;
     int killed;       /* the rank that is expected to die by SIGKILL, minus 1 for none; see
                          world_default */
-    bool as_threads;  /* workers are threads of this process */
+    bool as_threads;  /* workers are threads of this process; under ThreadSanitizer always */
+    bool untraced;    /* nothing of it happens under ThreadSanitizer */
     bool busy_memory; /* blocks may be left held at the end */
 };
 
@@ -35,7 +36,8 @@ typedef void (*world_body)(struct covey_ctx *ctx, void *data);
 
 /*
  * Runs body in every worker, and asserts that each ended well (or, the killed one, by SIGKILL)
- * within the deadline, and that the arenas are empty again.
+ * within the deadline, and that the arenas are empty again. Where a process would have to be killed
+ * it does nothing under ThreadSanitizer.
  */
 void world_run(const struct world *world, world_body body, void *data);
 
