@@ -3,17 +3,23 @@
 /* What may pile up for one worker at its host, with equal parts for all that send to it. */
 #define MESSAGES_FOR_ONE 8192u
 #define MESSAGES_LEAST   8u
-#define MESSAGES_MOST    128u
-#define BYTES            131072u
+#define MESSAGES_MOST    1024u
+#define BYTES_FOR_ONE    (8u << 20)
+#define BYTES_LEAST      (128u << 10)
+#define BYTES_MOST       (1u << 20)
+
+static uint32_t part_of(uint32_t whole, uint32_t worker_count, uint32_t least, uint32_t most)
+{
+    uint32_t part = worker_count ? whole / worker_count : most;
+    return part < least ? least : part > most ? most : part;
+}
 
 struct credit_window credit_window_of(uint32_t worker_count)
 {
-    uint32_t messages = worker_count ? MESSAGES_FOR_ONE / worker_count : MESSAGES_MOST;
-    if (messages > MESSAGES_MOST)
-        messages = MESSAGES_MOST;
-    if (messages < MESSAGES_LEAST)
-        messages = MESSAGES_LEAST;
-    return (struct credit_window){.messages = messages & ~1u, .bytes = BYTES};
+    uint32_t messages = part_of(MESSAGES_FOR_ONE, worker_count, MESSAGES_LEAST, MESSAGES_MOST);
+    return (struct credit_window){
+        .messages = messages & ~1u,
+        .bytes = part_of(BYTES_FOR_ONE, worker_count, BYTES_LEAST, BYTES_MOST)};
 }
 
 /* What both sides begin with. */

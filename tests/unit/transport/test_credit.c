@@ -10,7 +10,7 @@ static void window__of_any_flare__is_even_and_bounded(void)
     for (uint32_t workers = 0; workers < 100000; workers = workers * 2 + 1) {
         struct credit_window window = credit_window_of(workers);
         TEST_EQUAL(window.messages % 2, 0);
-        TEST_TRUE(window.messages >= 8 && window.messages <= 128);
+        TEST_TRUE(window.messages >= 8 && window.messages <= 1024);
         TEST_TRUE(workers < 1024 ? window.messages * workers <= 8192 : window.messages == 8);
         TEST_TRUE(window.bytes > 0);
     }
