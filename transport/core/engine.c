@@ -404,6 +404,33 @@ bool engine_withdraw_pending(struct engine *engine, const struct request *reques
     return find_pending(engine, withdraw, &withdrawal);
 }
 
+struct given_up {
+    const struct descriptor_header *accept;
+    uint64_t why;
+};
+
+static bool is_word_of(struct engine *engine, struct pending *pending, void *data)
+{
+    struct given_up *given_up = data;
+    const struct descriptor_header *header = &pending->descriptor.header;
+    (void)engine;
+    if (header->kind != DESCRIPTOR_WITHDRAWN || header->cookie != 0 ||
+        header->destination != given_up->accept->source ||
+        header->communicator != given_up->accept->communicator ||
+        header->sequence != given_up->accept->sequence)
+        return false;
+    given_up->why = header->argument;
+    return true;
+}
+
+uint64_t engine_pending_reason(struct engine *engine, const struct descriptor_header *accept,
+                               uint64_t otherwise)
+{
+    struct given_up given_up = {.accept = accept, .why = otherwise};
+    find_pending(engine, is_word_of, &given_up);
+    return given_up.why;
+}
+
 /* ---- what comes in ---- */
 
 static bool has_payload(uint32_t kind)
@@ -508,6 +535,7 @@ static void handle(struct engine *engine, const struct descriptor *descriptor,
     case DESCRIPTOR_WITHDRAWN:
         if (descriptor->header.cookie == 0) {
             handle_withdrawn(engine, descriptor, message);
+            flow_handled(engine, &descriptor->header);
             return;
         }
         transfer_ended(engine, descriptor);
@@ -526,6 +554,7 @@ static void handle(struct engine *engine, const struct descriptor *descriptor,
         break;
     }
     covey_list_push_front(&engine->spare_messages, &message->by_peer);
+    flow_handled(engine, &descriptor->header);
 }
 
 /* A peer that breaks the rules can send such as fast as it likes. */

@@ -12,17 +12,20 @@
 
 uint32_t flow_pair_most(uint32_t worker_count)
 {
-    /* For each class: messages, each of which may be withdrawn; the accepts or data of transfers,
-     * and what ends them; and grants. */
-    uint32_t messages = 2 * credit_window_of(worker_count).messages;
-    uint32_t transfers = FLOW_TRANSFERS * (3 + FLOW_PIECES);
-    return FLOW_CLASSES * (messages + transfers + GRANTS_MOST);
+    /* A window of each class; grants; and the pieces of what is accepted: of the transfers that
+     * each class may have, and of those that the answers under way accept and give up again. */
+    uint32_t messages = 2 * credit_window_of(worker_count).messages + FLOW_ANSWERS_MOST;
+    uint32_t accepted = 2 * FLOW_TRANSFERS + FLOW_ANSWERS_MOST;
+    return messages + accepted * FLOW_PIECES + FLOW_CLASSES * GRANTS_MOST;
 }
 
 bool flow_open(struct engine *engine)
 {
     const struct layout_shape *shape = &engine->arena->shape;
-    engine->flows.window = credit_window_of(shape->worker_count);
+    struct credit_window window = credit_window_of(shape->worker_count);
+    engine->flows.windows[FLOW_USER] = engine->flows.windows[FLOW_COLLECTIVE] = window;
+    engine->flows.windows[FLOW_ANSWERS] =
+        (struct credit_window){.messages = FLOW_ANSWERS_MOST, .bytes = window.bytes};
     covey_list_init(&engine->flows.queued);
     covey_list_init(&engine->flows.dry);
     covey_list_init(&engine->flows.turns);
@@ -54,8 +57,8 @@ static struct flow *flow_of(struct engine *engine, uint32_t rank, enum flow_clas
         covey_list_init(&flow->dry_link);
         covey_list_init(&flow->turn);
         covey_list_init(&flow->turns_link);
-        credit_out_init(&flow->out, &engine->flows.window);
-        credit_in_init(&flow->in, &engine->flows.window);
+        credit_out_init(&flow->out, &engine->flows.windows[class]);
+        credit_in_init(&flow->in, &engine->flows.windows[class]);
     }
     return flow;
 }
@@ -66,9 +69,22 @@ static enum flow_class class_of(uint64_t communicator)
     return communicator & 1 ? FLOW_COLLECTIVE : FLOW_USER;
 }
 
-static bool is_matched_kind(const struct descriptor_header *header)
+/* False where it counts in none: the pieces of transfers, and grants. */
+static bool has_class(const struct descriptor_header *header, enum flow_class *class)
 {
-    return header->kind == DESCRIPTOR_MESSAGE || header->kind == DESCRIPTOR_OFFER;
+    switch (header->kind) {
+    case DESCRIPTOR_MESSAGE:
+    case DESCRIPTOR_OFFER:
+        *class = class_of(header->communicator);
+        return true;
+    case DESCRIPTOR_ACCEPT:
+    case DESCRIPTOR_WITHDRAWN:
+    case DESCRIPTOR_REFUSED:
+        *class = FLOW_ANSWERS;
+        return true;
+    default:
+        return false;
+    }
 }
 
 static bool is_far(const struct engine *engine, uint32_t rank)
@@ -79,16 +95,18 @@ static bool is_far(const struct engine *engine, uint32_t rank)
 /* The flow that a message counts in, NULL where it counts in none. */
 static struct flow *outgoing_flow(struct engine *engine, const struct descriptor_header *header)
 {
-    if (!is_far(engine, header->destination) || !is_matched_kind(header))
+    enum flow_class class;
+    if (!is_far(engine, header->destination) || !has_class(header, &class))
         return NULL;
-    return flow_of(engine, header->destination, class_of(header->communicator));
+    return flow_of(engine, header->destination, class);
 }
 
 static struct flow *incoming_flow(struct engine *engine, const struct descriptor_header *header)
 {
-    if (!is_far(engine, header->source) || !is_matched_kind(header))
+    enum flow_class class;
+    if (!is_far(engine, header->source) || !has_class(header, &class))
         return NULL;
-    return flow_of(engine, header->source, class_of(header->communicator));
+    return flow_of(engine, header->source, class);
 }
 
 bool flow_must_wait(struct engine *engine, const struct descriptor_header *header)
@@ -148,11 +166,12 @@ void flow_unsend_bytes(struct engine *engine, const struct descriptor_header *he
 
 struct flow *flow_allowed(struct engine *engine, const struct descriptor_header *header)
 {
-    if (!is_far(engine, header->source))
+    if (!is_far(engine, header->source) || header->communicator >= FLOW_CLASSES)
         return NULL;
-    struct flow *flow = flow_of(engine, header->source, class_of(header->communicator));
+    enum flow_class class = (enum flow_class)header->communicator;
+    struct flow *flow = flow_of(engine, header->source, class);
     const struct credit_grant grant = {.messages = header->sequence, .bytes = header->argument};
-    return credit_allow(&flow->out, &engine->flows.window, &grant) ? flow : NULL;
+    return credit_allow(&flow->out, &engine->flows.windows[class], &grant) ? flow : NULL;
 }
 
 /* ---- receiving ---- */
@@ -160,14 +179,14 @@ struct flow *flow_allowed(struct engine *engine, const struct descriptor_header 
 static void grant(struct engine *engine, struct flow *flow, bool wanted)
 {
     struct credit_grant due;
-    if (!credit_due(&flow->in, &engine->flows.window, wanted, &due) ||
+    if (!credit_due(&flow->in, &engine->flows.windows[flow->class], wanted, &due) ||
         arena_rank_state(engine->arena, flow->rank) >= ARENA_DONE)
         return;
     struct descriptor descriptor = {.header = {.kind = DESCRIPTOR_CREDIT,
                                                .payload = DESCRIPTOR_NONE,
                                                .source = engine->rank,
                                                .destination = flow->rank,
-                                               .communicator = flow->class == FLOW_COLLECTIVE,
+                                               .communicator = flow->class,
                                                .sequence = due.messages,
                                                .argument = due.bytes}};
     /* Without memory for it, it stays due: the next one says as much. */
@@ -193,7 +212,7 @@ bool flow_arrive(struct engine *engine, const struct descriptor_header *header)
 void flow_handled(struct engine *engine, const struct descriptor_header *header)
 {
     struct flow *flow = incoming_flow(engine, header);
-    if (flow && flow->class == FLOW_COLLECTIVE) {
+    if (flow && flow->class != FLOW_USER) {
         credit_settle(&flow->in);
         grant(engine, flow, true);
     }

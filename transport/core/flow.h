@@ -1,7 +1,10 @@
 /*
- * The engine's flow control with workers of other nodes: credit.h for each of them, twice, since
- * what users leave unreceived must not hold up collectives. Those of a communicator have only as
- * much under way as their algorithms send, so there a message is settled when it arrives.
+ * The engine's flow control with workers of other nodes: credit.h for each of them, three times.
+ * What users leave unreceived must not hold up collectives, and neither may hold up answers: the
+ * accepts of transfers, and what ends them or an offer. Those of a communicator have only as much
+ * under way as their algorithms send, and answers are dealt with at once, so there a message is
+ * settled when it arrives. Answers need leave because giving up is up to each worker alone: it can
+ * accept and refuse, or withdraw, as fast as it likes while the other is in no call.
  *
  * A message without leave waits here, in order; a worker that only computes gives none and sends
  * none of what waits, as with all that an engine does. Internal to transport/core.
@@ -23,7 +26,10 @@ struct engine;
 /* Pieces of one transfer that are on their way. */
 #define FLOW_PIECES 8u
 
-enum flow_class { FLOW_USER, FLOW_COLLECTIVE, FLOW_CLASSES };
+/* Answers that are on their way: enough for all transfers to begin and to end at once. */
+#define FLOW_ANSWERS_MOST (4 * FLOW_TRANSFERS)
+
+enum flow_class { FLOW_USER, FLOW_COLLECTIVE, FLOW_ANSWERS, FLOW_CLASSES };
 
 /* With one worker of another node, in one class. */
 struct flow {
@@ -40,7 +46,7 @@ struct flow {
 };
 
 struct flows {
-    struct credit_window window;
+    struct credit_window windows[FLOW_CLASSES];
     struct flow *of;          /* FLOW_CLASSES for each rank, made when first used */
     struct covey_list queued; /* flows with something in their queues */
     struct covey_list dry;    /* that the user may want more of than was granted */
@@ -86,7 +92,7 @@ struct flow *flow_allowed(struct engine *engine, const struct descriptor_header 
 /* False where it is more than was granted: to be thrown away, without flow_settled. */
 bool flow_arrive(struct engine *engine, const struct descriptor_header *header);
 
-/* It was handed to the matching, which may have settled it or not. */
+/* It was dealt with, or handed to the matching, which may have settled it or not. */
 void flow_handled(struct engine *engine, const struct descriptor_header *header);
 
 /* It is matched, or thrown away. */

@@ -77,13 +77,13 @@ static uint64_t code_of(enum covey_status status)
     return (uint64_t) - (int64_t)status;
 }
 
-/* Ends a transfer that was agreed on, for the other side. */
+/* Ends a transfer that was agreed on, for the other side; why is a code. */
 static void tell(struct engine *engine, enum descriptor_kind kind, uint32_t rank, uint64_t cookie,
-                 enum covey_status why)
+                 uint64_t why)
 {
     struct descriptor descriptor = answer(engine, kind, rank);
     descriptor.header.cookie = cookie;
-    descriptor.header.argument = code_of(why);
+    descriptor.header.argument = why;
     enum covey_status status = engine_post(engine, &descriptor, NULL);
     (void)status; /* it has ended: then it waits no more */
 }
@@ -147,7 +147,7 @@ void engine_cancel(struct request *request, enum covey_status why)
     transfer_drop(request, COVEY_ECANCELLED);
     if (agreed)
         tell(engine, request->kind == REQUEST_SEND ? DESCRIPTOR_WITHDRAWN : DESCRIPTOR_REFUSED,
-             request->channel->comm->ranks[request->peer], request->far_cookie, why);
+             request->channel->comm->ranks[request->peer], request->far_cookie, code_of(why));
     else if (offered && !queued)
         tell_withdrawn(engine, request, why);
     if (message)
@@ -452,7 +452,8 @@ void transfer_accept(struct engine *engine, const struct descriptor *descriptor)
     const struct descriptor_header *header = &descriptor->header;
     struct request *request = named(engine, header->cookie, REQUEST_SEND, header->source);
     if (!request || request->far_cookie) {
-        tell(engine, DESCRIPTOR_WITHDRAWN, header->source, header->argument, COVEY_ECANCELLED);
+        tell(engine, DESCRIPTOR_WITHDRAWN, header->source, header->argument,
+             engine_pending_reason(engine, header, code_of(COVEY_ECANCELLED)));
         return;
     }
     request->far_cookie = header->argument;
@@ -526,6 +527,8 @@ static bool accept_offer(struct engine *engine, struct request *request, struct 
     accept.header.cookie = offer->cookie;
     accept.header.argument = request->cookie;
     accept.header.length = wanted;
+    accept.header.communicator = offer->communicator;
+    accept.header.sequence = offer->sequence;
     covey_list_push_back(&engine->incoming, &request->link);
     status = engine_post(engine, &accept, NULL);
     if (status) {

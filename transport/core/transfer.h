@@ -24,6 +24,11 @@ enum covey_status engine_post_shared(struct engine *engine,
 bool engine_withdraw_pending(struct engine *engine, const struct request *request,
                              enum covey_status why);
 
+/* The code of why an offer was given up that the other side accepts, where that word is still
+ * queued; else another. */
+uint64_t engine_pending_reason(struct engine *engine, const struct descriptor_header *accept,
+                               uint64_t otherwise);
+
 void engine_complete(struct request *request, enum covey_status status);
 struct message *engine_message_new(struct engine *engine);
 void engine_message_free(struct engine *engine, struct message *message);

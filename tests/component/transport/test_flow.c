@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 /* Of two workers on two nodes 0 floods 1 with COUNT messages. */
-#define COUNT 2000
-#define OTHER 7
+#define COUNT  2000
+#define OTHER  7
+#define WINDOW 1024 /* what may be under way in a flare of so few workers */
 
 /* Words of world_shared. */
 enum { GO_ON, MOST_DONE };
@@ -75,13 +76,13 @@ static void flood(struct covey_ctx *ctx, void *data)
     }
     start_flood(ctx, requests);
     int before = count_done(ctx, requests);
-    WORLD_CHECK(before >= 8 && before <= 128);
+    WORLD_CHECK(before >= 8 && before <= WINDOW);
     atomic_store(&world_shared()[GO_ON], 1);
     wait_for(GO_ON, 2);
     /* What the other gives leave for would come while this one turns. */
     for (int i = 0; i < 100; i++) {
         int done = count_done(ctx, requests);
-        WORLD_CHECK(done <= 128);
+        WORLD_CHECK(done <= WINDOW);
         usleep(1000);
     }
     atomic_store(&world_shared()[GO_ON], 3);
@@ -263,6 +264,87 @@ static void sender__ends_with_messages_that_wait__they_go_first(void)
     world_run(&world, leave_early, NULL);
 }
 
+/* ---- giving up by the thousand ---- */
+
+/* More than a host keeps of a pair: each end of an offer is a message, too. */
+#define OFFERS       8000
+#define OFFER_BYTES  20000
+#define IMPATIENT_NS 1
+#define PATIENT_NS   (50 * COVEY_NS_PER_S)
+
+/* The receiver is in no call meanwhile. */
+static void withdraw_thousands(struct covey_ctx *ctx, void *data)
+{
+    struct covey_comm *comm = covey_world(ctx);
+    char *bytes = calloc(1, OFFER_BYTES);
+    (void)data;
+    if (covey_rank(ctx) == 0) {
+        covey_comm_set_timeout(comm, IMPATIENT_NS);
+        for (int i = 0; i < OFFERS; i++)
+            WORLD_CHECK(covey_send(comm, bytes, OFFER_BYTES, 1, 1) == COVEY_ETIMEOUT);
+        covey_comm_set_timeout(comm, PATIENT_NS);
+        atomic_store(&world_shared()[GO_ON], 1);
+        WORLD_OK(covey_send(comm, bytes, 1, 1, OTHER));
+    } else {
+        wait_for(GO_ON, 1);
+        for (int i = 0; i < OFFERS; i++)
+            WORLD_CHECK(covey_recv(comm, bytes, OFFER_BYTES, 0, 1, NULL) == COVEY_ETIMEOUT);
+        WORLD_OK(covey_recv(comm, bytes, 1, 0, OTHER, NULL));
+    }
+    free(bytes);
+}
+
+static void send__thousands_are_given_up_at_once__receiver_is_told_of_each(void)
+{
+    struct world world = world_default(2, 2);
+    world_run(&world, withdraw_thousands, NULL);
+}
+
+/* It completes where all of it went before the news came. */
+static void wait_for_refusals(struct covey_request **requests)
+{
+    for (int i = 0; i < OFFERS; i++) {
+        enum covey_status status = covey_wait(&requests[i], NULL);
+        WORLD_CHECK(status == COVEY_OK || status == COVEY_ETIMEOUT);
+    }
+}
+
+/*
+ * The receiver has taken in all offers, since it looked for what came behind them. It accepts and
+ * refuses one after another, while the sender is in no call.
+ */
+static void refuse_thousands(struct covey_ctx *ctx, void *data)
+{
+    struct covey_comm *comm = covey_world(ctx);
+    char *bytes = calloc(1, OFFER_BYTES);
+    struct covey_request **requests = calloc(OFFERS, sizeof(*requests));
+    (void)data;
+    if (covey_rank(ctx) == 0) {
+        for (int i = 0; i < OFFERS; i++)
+            WORLD_OK(covey_isend(comm, bytes, OFFER_BYTES, 1, 1, &requests[i]));
+        WORLD_OK(covey_send(comm, bytes, 1, 1, OTHER));
+        wait_for(GO_ON, 1);
+        wait_for_refusals(requests);
+        WORLD_OK(covey_send(comm, bytes, 1, 1, OTHER));
+    } else {
+        WORLD_OK(covey_recv(comm, bytes, 1, 0, OTHER, NULL));
+        covey_comm_set_timeout(comm, IMPATIENT_NS);
+        for (int i = 0; i < OFFERS; i++)
+            WORLD_CHECK(covey_recv(comm, bytes, OFFER_BYTES, 0, 1, NULL) == COVEY_ETIMEOUT);
+        covey_comm_set_timeout(comm, PATIENT_NS);
+        atomic_store(&world_shared()[GO_ON], 1);
+        WORLD_OK(covey_recv(comm, bytes, 1, 0, OTHER, NULL));
+    }
+    free(requests);
+    free(bytes);
+}
+
+static void recv__thousands_are_given_up_at_once__sender_is_told_of_each(void)
+{
+    struct world world = world_default(2, 2);
+    world_run(&world, refuse_thousands, NULL);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(send__receiver_is_away_or_wants_another_source__a_window_goes),
     TEST_CASE(recv__its_message_is_behind_many_windows__comes),
@@ -270,6 +352,8 @@ static const struct test_case cases[] = {
     TEST_CASE(transfers__more_than_may_be_accepted_at_once__all_complete),
     TEST_CASE(send__receiver_dies_while_it_waits_for_leave__fails_with_epeer),
     TEST_CASE(sender__ends_with_messages_that_wait__they_go_first),
+    TEST_CASE(send__thousands_are_given_up_at_once__receiver_is_told_of_each),
+    TEST_CASE(recv__thousands_are_given_up_at_once__sender_is_told_of_each),
     {0},
 };
 
