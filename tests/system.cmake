@@ -20,8 +20,10 @@ system_worker(system_write MODULE system/worker/write.c)
 system_worker(system_write_program PROGRAM system/worker/write.c)
 set_target_properties(system_write system_write_program PROPERTIES OUTPUT_NAME write)
 system_worker(system_chat MODULE system/worker/chat.c)
+system_worker(system_bystand MODULE system/worker/bystand.c)
 set_target_properties(system_act system_act_program PROPERTIES OUTPUT_NAME act)
 set_target_properties(system_chat PROPERTIES OUTPUT_NAME chat)
+set_target_properties(system_bystand PROPERTIES OUTPUT_NAME bystand)
 set_target_properties(system_blank PROPERTIES OUTPUT_NAME blank)
 
 # In a test's time-out a hang is found with its cause by the test's own deadlines first.
@@ -42,3 +44,4 @@ covey_script_test(system message_chaos ${tests}/test_message_chaos.py TIMEOUT 90
 covey_script_test(system bad_input ${tests}/test_bad_input.py TIMEOUT 300)
 covey_script_test(system fault_sweep ${tests}/test_fault_sweep.py TIMEOUT 600)
 covey_script_test(system floods ${tests}/floods.py ARGS --no-times --calls 50 --queued 2000 TIMEOUT 600)
+covey_script_test(system bystanders ${tests}/bystanders.py ARGS --rounds 3 --trips 300 --most 30 TIMEOUT 600)
