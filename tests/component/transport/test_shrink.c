@@ -71,14 +71,11 @@ static void after_timeout(struct covey_ctx *ctx, void *data)
     int got = -1;
     covey_comm_set_timeout(world, IMPATIENT_NS);
     if (!late) {
-        char text[32];
-        (void)snprintf(text, sizeof(text), "rank %d", size - 1);
         WORLD_CHECK(covey_barrier(world) == COVEY_ETIMEOUT);
         /* Not all come to this either, and then it is tried again. */
         WORLD_CHECK(covey_comm_shrink(world, &comm) == COVEY_ETIMEOUT);
-        /* The speaker knows; others hear of it, if in time. */
-        WORLD_CHECK(comm == NULL);
-        WORLD_CHECK(says(ctx, covey_rank(ctx) == 0 ? text : "waited in vain for rank"));
+        /* Which one: on a busy machine others may be late, too. */
+        WORLD_CHECK(comm == NULL && says(ctx, "waited in vain for rank"));
     }
     meet(0, size);
     covey_comm_set_timeout(world, PATIENT_NS);
