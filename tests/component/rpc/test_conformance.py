@@ -150,7 +150,7 @@ class Requests(Case):
             self.assertEqual(got[3], b"t")
             connection.send(frame(frames.WINDOW_UPDATE, 0, 1, (1000).to_bytes(4, "big")))
             connection.finish(1)
-            self.assertTrue(connection.data[1].startswith(b"this is a gRPC server"))
+            self.assertEqual(connection.data[1], b"this is a gRPC server: call it with a gRPC client\n")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,33 @@ static void server__that_drains__finishes_what_is_open(void)
     fixture_stop(&fixture);
 }
 
+/* The server takes no new stream, so what waits for one here must not wait for ever. */
+static void call__that_waits_for_a_stream_of_a_server_that_drains__ends(void)
+{
+    struct fixture fixture;
+    struct client held = {0};
+    struct client queued = {0};
+    fixture_init(&fixture);
+    fixture.server_options.limits.streams = 1;
+    fixture_start(&fixture, fixture_unix_address(), NULL, NULL);
+    hold(&fixture, &held);
+    TEST_REQUIRE(client_start(&fixture, &queued, "Unary", NULL) == COVEY_OK);
+    TEST_EQUAL(client_send(&queued, "queued", 0, 0), COVEY_OK);
+    rpc_call_half_close(queued.call);
+    fixture_settle(&fixture, &fixture.echo.calls_ended);
+    TEST_TRUE(!queued.ended);
+    fixture_stop_server(&fixture, 100 * COVEY_NS_PER_S);
+    fixture_settle(&fixture, &fixture.echo.calls_ended);
+    TEST_TRUE(!held.ended);
+    rpc_call_finish(fixture.echo.held, RPC_OK, NULL);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &held));
+    TEST_EQUAL(held.code, RPC_OK);
+    TEST_TRUE(fixture_run(&fixture, client_ended, &queued));
+    TEST_EQUAL(queued.code, RPC_UNAVAILABLE);
+    TEST_TRUE(fixture_run(&fixture, is_true, &fixture.server_done));
+    fixture_stop(&fixture);
+}
+
 static void server__whose_grace_is_over__cancels_what_is_open(void)
 {
     struct fixture fixture;
@@ -404,6 +431,7 @@ static const struct test_case cases[] = {
     TEST_CASE(channel__whose_server_restarts__connects_again),
     TEST_CASE(channel__without_a_server__waits_longer_each_time),
     TEST_CASE(server__that_drains__finishes_what_is_open),
+    TEST_CASE(call__that_waits_for_a_stream_of_a_server_that_drains__ends),
     TEST_CASE(server__whose_grace_is_over__cancels_what_is_open),
     TEST_CASE(server__stopped_again_without_grace__ends_at_once),
     TEST_CASE(channel__destroyed__cancels_its_calls),

@@ -199,6 +199,62 @@ static void next__node_comes_back__the_gang_that_needs_it_starts(void)
     sched_destroy(sched);
 }
 
+/* ---- which of many ends ---- */
+
+/* What is promised to a request that waits behind gangs of one worker each, which end at 1, 2, ...
+ * and fill the nodes. */
+static int64_t promised_to(struct sched *sched, const struct sched_request *request)
+{
+    struct sched_reason reason = {0};
+    TEST_EQUAL(sched_submit(sched, request, NULL), COVEY_OK);
+    TEST_EQUAL_STRING(next(sched, 0), "-");
+    TEST_EQUAL(sched_explain(sched, request->flare, 0, &reason), COVEY_OK);
+    TEST_EQUAL(sched_cancel(sched, request->flare), COVEY_OK);
+    return reason.promised_ns;
+}
+
+static void promise__behind_many_ends__is_the_first_that_is_enough(void)
+{
+    const uint32_t count = 100;
+    struct sched *sched = cluster_create((const uint32_t[]){count, 0});
+    for (uint32_t i = 0; i < count; i++) {
+        char id[8];
+        (void)snprintf(id, sizeof(id), "g%u", i);
+        submit(sched, id, 1, 0, 1 + i);
+        TEST_EQUAL_STRING(next(sched, 0), id);
+    }
+    for (uint32_t workers = 1; workers <= count; workers++) {
+        struct sched_request request = cluster_request("waits", workers);
+        request.limit_ns = 10;
+        TEST_EQUAL(promised_to(sched, &request), workers);
+    }
+    sched_destroy(sched);
+}
+
+/* Much is free long before it is free on one node: of each node's gangs one ends in each round. */
+static void promise__behind_many_ends_on_many_nodes__is_the_first_that_has_the_place(void)
+{
+    enum { NODES = 16, SLOTS = 4 };
+    uint32_t slots[NODES + 1] = {0};
+    for (uint32_t n = 0; n < NODES; n++)
+        slots[n] = SLOTS;
+    struct sched *sched = cluster_create(slots);
+    for (uint32_t i = 0; i < NODES * SLOTS; i++) {
+        char id[8];
+        (void)snprintf(id, sizeof(id), "g%u", i);
+        submit(sched, id, 1, 0, 1 + i % SLOTS * NODES + i / SLOTS);
+        TEST_EQUAL_STRING(next(sched, 0), id);
+        TEST_EQUAL(sched_placement_of(sched, id)->packs[0].node, i / SLOTS);
+    }
+    for (uint32_t workers = 1; workers <= SLOTS; workers++) {
+        struct sched_request request = cluster_request("waits", workers);
+        request.placing = SCHED_PLACING_STRICT_PACK;
+        request.limit_ns = 10;
+        TEST_EQUAL(promised_to(sched, &request), 1 + (workers - 1) * NODES);
+    }
+    sched_destroy(sched);
+}
+
 /* ---- random ---- */
 
 #define GANGS 60
@@ -291,6 +347,8 @@ static const struct test_case cases[] = {
     TEST_CASE(next__impossible_at_the_head__passed_over),
     TEST_CASE(next__each_wants_the_others_node__one_after_the_other),
     TEST_CASE(next__node_comes_back__the_gang_that_needs_it_starts),
+    TEST_CASE(promise__behind_many_ends__is_the_first_that_is_enough),
+    TEST_CASE(promise__behind_many_ends_on_many_nodes__is_the_first_that_has_the_place),
     TEST_CASE(next__random_gangs__the_first_is_not_delayed),
     {0},
 };
