@@ -61,6 +61,20 @@ static void rpc_descriptors_closure__imports_of_imports__come_once(void)
     rpc_descriptors_free(&descriptors);
 }
 
+/* Of a newer form than ours. */
+static void rpc_descriptors_add__fields_that_are_none_of_ours__are_passed_over(void)
+{
+    static const char set[] = "\x12\x04\xff\xff\xff\xff" /* bytes of another number */
+                              "\x08\x05"                 /* our number, and no bytes */
+                              "\x0a\x03\x0a\x01"
+                              "a";
+    struct rpc_descriptors descriptors = {0};
+    TEST_EQUAL(rpc_descriptors_add(&descriptors, (const uint8_t *)set, sizeof set - 1), COVEY_OK);
+    TEST_TRUE(covey_map_get(&descriptors.names, "a") != NULL);
+    TEST_TRUE(covey_map_get(&descriptors.names, "") == NULL);
+    rpc_descriptors_free(&descriptors);
+}
+
 static void rpc_descriptors_add__malformed__is_refused(void)
 {
     for (size_t i = 1; i < sizeof imports - 1; i++) {
@@ -88,6 +102,7 @@ static void rpc_descriptors_add__out_of_memory__says_so(void)
 static const struct test_case cases[] = {
     TEST_CASE(rpc_descriptors__a_set__is_found_by_file_and_symbol),
     TEST_CASE(rpc_descriptors_closure__imports_of_imports__come_once),
+    TEST_CASE(rpc_descriptors_add__fields_that_are_none_of_ours__are_passed_over),
     TEST_CASE(rpc_descriptors_add__malformed__is_refused),
     TEST_CASE(rpc_descriptors_add__out_of_memory__says_so),
     {0},

@@ -163,6 +163,38 @@ static void calls__no_memory__nothing_changed(void)
     sched_destroy(sched);
 }
 
+/* What waits is promised a time, or the caller is told that there was no memory to find one. */
+static enum covey_status next_waits(struct sched *sched, struct covey_error *error)
+{
+    (void)error;
+    const struct sched_placement *placement;
+    struct sched_reason reason;
+    enum covey_status status = sched_next(sched, 1, &placement);
+    TEST_TRUE(placement == NULL);
+    if (!status)
+        status = sched_explain(sched, "waits", 1, &reason);
+    if (!status)
+        TEST_EQUAL(reason.promised_ns, 100);
+    return status;
+}
+
+static void one_waits(struct sched *sched)
+{
+    TEST_EQUAL(sched_queue_length(sched), 1);
+}
+
+static void next__no_memory_for_a_promise__says_so(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){8, 0});
+    struct sched_request request = cluster_request("runs", 8);
+    request.limit_ns = 100;
+    TEST_EQUAL_STRING(cluster_start(sched, &request), "0:8");
+    request.flare = "waits";
+    TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_OK);
+    TEST_TRUE(sweep(sched, next_waits, one_waits) >= 2);
+    sched_destroy(sched);
+}
+
 /* ---- labels, selectors, cpus ---- */
 
 static const struct sched_label labels[] = {{"zone", "a"}, {"rack", "1"}};
@@ -267,6 +299,7 @@ static const struct test_case cases[] = {
     TEST_CASE(create__no_memory__none),
     TEST_CASE(node_set__no_memory__not_added),
     TEST_CASE(calls__no_memory__nothing_changed),
+    TEST_CASE(next__no_memory_for_a_promise__says_so),
     TEST_CASE(calls__no_memory_for_names__nothing_changed),
     {0},
 };

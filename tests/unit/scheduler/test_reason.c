@@ -3,6 +3,7 @@
 #include "tests/unit/scheduler/cluster.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Plans a request that is refused for ever or does not fit now; the sentence of either. */
 static const char *why(struct sched *sched, const struct sched_request *request)
@@ -104,6 +105,36 @@ static void plan__node_rules__named(void)
     request.max_nodes = 2;
     TEST_EQUAL_STRING(why(sched, &request),
                       "17 workers may use only 2 nodes: at most 16 workers fit");
+    sched_destroy(sched);
+}
+
+static void plan__each_dimension__has_its_word(void)
+{
+    static const struct {
+        enum sched_dimension dimension;
+        uint64_t each;
+        const char *need;
+    } rows[] = {
+        {SCHED_SLOTS, 2, "1 worker needs 2 slots, "},
+        {SCHED_GPUS, 1, "1 worker needs 1 gpu, "},
+        {SCHED_GPUS, 3, "1 worker needs 3 gpus, "},
+        {SCHED_MILLI_CPUS, 1000, "1 worker needs 1 cpu, "},
+        {SCHED_MILLI_CPUS, 1500, "1 worker needs 1.500 cpus, "},
+        {SCHED_MEMORY_BYTES, GIB, "1 worker needs 1 GiB of memory, "},
+    };
+    struct sched *sched = cluster_create((const uint32_t[]){0});
+    const struct sched_vector one = {{1}};
+    uint32_t node;
+    TEST_EQUAL(cluster_set(sched, "n", 1, &one, &node, NULL), COVEY_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct sched_request request = cluster_request("f", 1);
+        request.worker = one;
+        request.worker.amount[rows[i].dimension] = rows[i].each;
+        const char *text = why(sched, &request);
+        if (strncmp(text, rows[i].need, strlen(rows[i].need)) != 0)
+            fprintf(stderr, "%s\n", text);
+        TEST_TRUE(strncmp(text, rows[i].need, strlen(rows[i].need)) == 0);
+    }
     sched_destroy(sched);
 }
 
@@ -239,6 +270,7 @@ static const struct test_case cases[] = {
     TEST_CASE(plan__amounts_close_to_each_other__told_apart),
     TEST_CASE(plan__enough_in_pieces__says_fragmented),
     TEST_CASE(plan__node_rules__named),
+    TEST_CASE(plan__each_dimension__has_its_word),
     TEST_CASE(plan__busy_cluster__says_what_is_free),
     TEST_CASE(plan__node_limit_on_a_busy_cluster__says_how_many),
     TEST_CASE(plan__amounts_beyond_64_bits__saturate),

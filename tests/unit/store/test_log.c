@@ -3,6 +3,7 @@
 #include "tests/unit/store/rows.h"
 
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -154,6 +155,35 @@ static void store_sync__write_while_it_begins_again__nothing_lost(void)
     store_close(store);
 }
 
+/* That the log cannot begin again now is no fault of the disk. */
+static void store_sync__another_writes_when_it_would_begin_again__is_well(void)
+{
+    const char *folder = rows_folder();
+    struct store *store = rows_open(folder);
+    for (unsigned i = 0; i < 18; i++)
+        add_large(store, i, 1 << 20);
+    char path[400];
+    sqlite3 *other;
+    (void)snprintf(path, sizeof path, "%s/journal.db", folder);
+    TEST_REQUIRE(sqlite3_open_v2(path, &other, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+    TEST_REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+    store_sync_begin(store);
+    TEST_TRUE(store_is_moving(store));
+    enum covey_status status = store_sync(store);
+    TEST_EQUAL(status, COVEY_OK);
+    store_sync_done(store, status);
+    TEST_TRUE(file_bytes(folder, "journal.db") > 16 << 20); /* it was moved all the same */
+    TEST_TRUE(file_bytes(folder, "journal.db-wal") > 16 << 20);
+    TEST_EQUAL(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(other);
+    add_large(store, 18, 100);
+    sync_once(store);
+    add_large(store, 19, 100);
+    TEST_TRUE(file_bytes(folder, "journal.db-wal") <= 17 << 20);
+    TEST_EQUAL(rows_live(store), 20);
+    store_close(store);
+}
+
 static void flare_add__nobody_syncs__log_is_bounded(void)
 {
     const char *folder = rows_folder();
@@ -172,6 +202,7 @@ static const struct test_case files[] = {
     TEST_CASE(store_sync__many_writes__log_is_moved),
     TEST_CASE(store_sync__long_log__begins_again),
     TEST_CASE(store_sync__write_while_it_begins_again__nothing_lost),
+    TEST_CASE(store_sync__another_writes_when_it_would_begin_again__is_well),
     TEST_CASE(flare_add__nobody_syncs__log_is_bounded),
     {0}};
 
