@@ -75,6 +75,40 @@ static void rpc_descriptors_add__fields_that_are_none_of_ours__are_passed_over(v
     rpc_descriptors_free(&descriptors);
 }
 
+/* A length in two bytes, whatever it is. */
+#define LENGTH(length) (uint8_t)(0x80 | ((length)&0x7f)), (uint8_t)((length) >> 7)
+
+/* A set with one file that has messages in messages, so deep; returns its length. */
+static size_t nest(uint8_t set[512], unsigned depth)
+{
+    static const uint8_t innermost[] = {0x0a, 1, 'm'};
+    size_t length = sizeof innermost;
+    memcpy(set, innermost, sizeof innermost);
+    for (unsigned level = 0; level < depth; level++) {
+        const uint8_t head[] = {0x0a, 1, 'm', 0x1a, LENGTH(length)};
+        memmove(set + sizeof head, set, length);
+        memcpy(set, head, sizeof head);
+        length += sizeof head;
+    }
+    const uint8_t head[] = {0x0a, LENGTH(length + 3), 0x22, LENGTH(length)};
+    memmove(set + sizeof head, set, length);
+    memcpy(set, head, sizeof head);
+    return length + sizeof head;
+}
+
+static void rpc_descriptors_add__messages_in_messages__to_a_depth(void)
+{
+    uint8_t set[512];
+    for (unsigned depth = 0; depth < 36; depth++) {
+        struct rpc_descriptors descriptors = {0};
+        size_t length = nest(set, depth);
+        TEST_EQUAL(rpc_descriptors_add(&descriptors, set, length),
+                   depth <= 32 ? COVEY_OK : COVEY_EPROTO);
+        TEST_TRUE(covey_map_get(&descriptors.messages, depth ? "m.m" : "m") != NULL);
+        rpc_descriptors_free(&descriptors);
+    }
+}
+
 static void rpc_descriptors_add__malformed__is_refused(void)
 {
     for (size_t i = 1; i < sizeof imports - 1; i++) {
@@ -103,6 +137,7 @@ static const struct test_case cases[] = {
     TEST_CASE(rpc_descriptors__a_set__is_found_by_file_and_symbol),
     TEST_CASE(rpc_descriptors_closure__imports_of_imports__come_once),
     TEST_CASE(rpc_descriptors_add__fields_that_are_none_of_ours__are_passed_over),
+    TEST_CASE(rpc_descriptors_add__messages_in_messages__to_a_depth),
     TEST_CASE(rpc_descriptors_add__malformed__is_refused),
     TEST_CASE(rpc_descriptors_add__out_of_memory__says_so),
     {0},

@@ -334,6 +334,29 @@ static void forecast__expected_end__not_the_limit(void)
     sched_destroy(sched);
 }
 
+/* A forecast is made in a copy of the cluster, whatever the size of that. */
+static void forecast__clusters_of_many_sizes__use_all_nodes(void)
+{
+    for (uint32_t nodes = 1; nodes <= 40; nodes++) {
+        struct sched *sched = cluster_create((const uint32_t[]){0});
+        for (uint32_t n = 0; n < nodes; n++) {
+            char name[16];
+            (void)snprintf(name, sizeof(name), "n%u", n);
+            TEST_EQUAL(cluster_node(sched, name, 1, GIB), n);
+        }
+        submit(sched, "a", "t", nodes, 0);
+        run(sched, "a", 10);
+        struct sched_request request = request_of("b", "t", nodes);
+        struct sched_forecast forecast;
+        TEST_EQUAL(sched_forecast(sched, &request, NULL, 20, &forecast, NULL), COVEY_OK);
+        TEST_EQUAL(forecast.start_ns, 110);
+        TEST_REQUIRE(forecast.placement != NULL);
+        TEST_EQUAL(forecast.placement->node_count, nodes);
+        sched_forecast_clear(&forecast);
+        sched_destroy(sched);
+    }
+}
+
 static void forecast__unknown__says_why(void)
 {
     struct sched *sched = cluster_create((const uint32_t[]){8, 8, 0});
@@ -365,6 +388,7 @@ static const struct test_case cases[] = {
     TEST_CASE(plan__alternatives__other_words_that_fit),
     TEST_CASE(forecast__request__starts_when_what_is_ahead_has_ended),
     TEST_CASE(forecast__expected_end__not_the_limit),
+    TEST_CASE(forecast__clusters_of_many_sizes__use_all_nodes),
     TEST_CASE(forecast__unknown__says_why),
     {0},
 };

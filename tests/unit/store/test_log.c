@@ -19,7 +19,9 @@ static uint64_t file_bytes(const char *folder, const char *name)
 static void sync_once(struct store *store)
 {
     store_sync_begin(store);
-    store_sync_done(store, store_sync(store));
+    enum covey_status status = store_sync(store);
+    TEST_EQUAL(status, COVEY_OK);
+    store_sync_done(store, status);
 }
 
 /* What was much larger gives its room back, a step at a time. */

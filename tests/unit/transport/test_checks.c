@@ -325,6 +325,34 @@ static void host_port_expect__more_than_a_pair_may_have_under_way__says_so(void)
     arena_destroy(arena);
 }
 
+/* Whatever its end is, the room of what has come is given back. */
+static void host_port_deliver__destination_has_died__gives_its_room_back(void)
+{
+    for (int reaped = 0; reaped < 2; reaped++) {
+        struct arena *arena = half_of_two();
+        struct host_port *port = NULL;
+        struct host_incoming *incoming = NULL;
+        struct arena_usage usage;
+        const uint32_t dead = 0;
+        TEST_REQUIRE(host_port_create(arena, &port, NULL) == COVEY_OK);
+        const struct descriptor_header header = {
+            .kind = DESCRIPTOR_MESSAGE, .source = 2, .destination = dead, .length = BYTES};
+        TEST_REQUIRE(host_port_expect(port, 1, &header, BYTES, &incoming) == COVEY_OK);
+        TEST_REQUIRE(host_port_make_room(port, incoming) == COVEY_OK);
+        arena_count_usage(arena, &usage);
+        TEST_EQUAL(usage.blocks_held, 1);
+        if (reaped) /* its memory is cleaned up before all are told of its end */
+            arena_reap(arena, &dead, 1);
+        else
+            arena_mark_ended(arena, dead, ARENA_DIED, "killed");
+        TEST_EQUAL(host_port_deliver(port, incoming), COVEY_EPEER);
+        arena_count_usage(arena, &usage);
+        TEST_EQUAL(usage.blocks_held, 0);
+        host_port_destroy(port);
+        arena_destroy(arena);
+    }
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(engine_progress__table_of_descriptors__takes_what_is_sound),
     TEST_CASE(engine_progress__more_messages_than_it_gave_leave_for__drops_them),
@@ -334,6 +362,7 @@ static const struct test_case cases[] = {
     TEST_CASE(host_port_poll__more_than_a_worker_may_have_under_way__drops_it),
     TEST_CASE(host_port_expect__table_of_headers__takes_what_its_node_may_say),
     TEST_CASE(host_port_expect__more_than_a_pair_may_have_under_way__says_so),
+    TEST_CASE(host_port_deliver__destination_has_died__gives_its_room_back),
     {0},
 };
 
