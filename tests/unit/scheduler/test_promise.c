@@ -199,6 +199,35 @@ static void next__node_comes_back__the_gang_that_needs_it_starts(void)
     sched_destroy(sched);
 }
 
+/* Who comes later and goes before is promised what was promised to others, and they something else.
+ */
+static void promise__somebody_goes_before__is_a_later_one(void)
+{
+    struct sched *sched = cluster_create((const uint32_t[]){8, 0});
+    struct sched_reason reason;
+    submit(sched, "runs", 8, 0, 100);
+    TEST_EQUAL_STRING(next(sched, 0), "runs");
+    submit(sched, "low", 8, 1, 50);
+    TEST_EQUAL_STRING(next(sched, 1), "-");
+    TEST_EQUAL(sched_explain(sched, "low", 1, &reason), COVEY_OK);
+    TEST_EQUAL(reason.promised_ns, 100);
+    struct sched_request request = cluster_request("high", 8);
+    request.priority = 5;
+    request.submit_ns = 2;
+    request.limit_ns = 30;
+    TEST_EQUAL(sched_submit(sched, &request, NULL), COVEY_OK);
+    TEST_EQUAL_STRING(next(sched, 2), "-");
+    TEST_EQUAL(sched_explain(sched, "high", 2, &reason), COVEY_OK);
+    TEST_EQUAL(reason.promised_ns, 100);
+    TEST_EQUAL(sched_explain(sched, "low", 2, &reason), COVEY_OK);
+    TEST_EQUAL(reason.promised_ns, 130);
+    TEST_EQUAL(sched_cancel(sched, "high"), COVEY_OK);
+    TEST_EQUAL_STRING(next(sched, 3), "-");
+    TEST_EQUAL(sched_explain(sched, "low", 3, &reason), COVEY_OK);
+    TEST_EQUAL(reason.promised_ns, 100);
+    sched_destroy(sched);
+}
+
 /* ---- which of many ends ---- */
 
 /* What is promised to a request that waits behind gangs of one worker each, which end at 1, 2, ...
@@ -347,6 +376,7 @@ static const struct test_case cases[] = {
     TEST_CASE(next__impossible_at_the_head__passed_over),
     TEST_CASE(next__each_wants_the_others_node__one_after_the_other),
     TEST_CASE(next__node_comes_back__the_gang_that_needs_it_starts),
+    TEST_CASE(promise__somebody_goes_before__is_a_later_one),
     TEST_CASE(promise__behind_many_ends__is_the_first_that_is_enough),
     TEST_CASE(promise__behind_many_ends_on_many_nodes__is_the_first_that_has_the_place),
     TEST_CASE(next__random_gangs__the_first_is_not_delayed),

@@ -199,6 +199,27 @@ static void preempt__needed__lowest_and_youngest_and_no_more(void)
     sched_destroy(sched);
 }
 
+static void preempt__of_several_priorities__the_lowest_whenever_they_came(void)
+{
+    static const int32_t orders[][4] = {{3, 2, 1, 0}, {0, 1, 2, 3}, {2, 0, 3, 1}, {1, 3, 0, 2}};
+    for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+        struct sched *sched = cluster_create((const uint32_t[]){8, 0});
+        char victims[4][SCHED_ID_BYTES];
+        for (int k = 0; k < 4; k++) {
+            char id[8];
+            (void)snprintf(id, sizeof(id), "p%d", (int)orders[i][k]);
+            submit(sched, id, "t", 2, orders[i][k]);
+            run(sched, id, 1 + k);
+        }
+        submit(sched, "urgent", "t", 4, 7);
+        TEST_EQUAL_STRING(next(sched, 9), "-");
+        TEST_EQUAL(preempt(sched, 9, victims), 2);
+        TEST_EQUAL_STRING(victims[0], "p0");
+        TEST_EQUAL_STRING(victims[1], "p1");
+        sched_destroy(sched);
+    }
+}
+
 static void preempt__would_not_help__nobody(void)
 {
     struct sched *sched = cluster_create((const uint32_t[]){8, 4, 0});
@@ -382,6 +403,7 @@ static const struct test_case cases[] = {
     TEST_CASE(next__as_many_gangs_as_the_quota_allows__passed_over),
     TEST_CASE(submit__more_than_the_quota__refused_with_what_fits),
     TEST_CASE(preempt__needed__lowest_and_youngest_and_no_more),
+    TEST_CASE(preempt__of_several_priorities__the_lowest_whenever_they_came),
     TEST_CASE(preempt__would_not_help__nobody),
     TEST_CASE(preempt__one_that_is_not_needed__is_spared),
     TEST_CASE(preempt__more_than_there_is_room_for__nobody),

@@ -3,6 +3,7 @@
 #include "tests/harness/harness.h"
 #include "tests/unit/store/rows.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +69,38 @@ static void blob__put__seen_by_its_tenant_only(void)
     TEST_EQUAL(read(fd, text, 3), 3);
     TEST_EQUAL_STRING(text, "abc");
     (void)close(fd);
+    store_close(store);
+}
+
+static unsigned count_files(const char *folder, const char *name)
+{
+    char path[400];
+    unsigned count = 0;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    DIR *open_folder = opendir(path);
+    TEST_REQUIRE(open_folder != NULL);
+    for (const struct dirent *entry; (entry = readdir(open_folder)) != NULL;)
+        count += entry->d_name[0] != '.';
+    (void)closedir(open_folder);
+    return count;
+}
+
+static void upload__given_up_or_wrong__leaves_no_file(void)
+{
+    const char *folder = rows_folder();
+    struct store *store = rows_open(folder);
+    struct store_upload *upload;
+    TEST_REQUIRE(store_upload_begin(store, 1000, &upload, NULL) == COVEY_OK);
+    TEST_EQUAL(store_upload_write(upload, "abc", 3, NULL), COVEY_OK);
+    TEST_EQUAL(count_files(folder, "tmp"), 1);
+    store_upload_abort(upload);
+    TEST_EQUAL(count_files(folder, "tmp"), 0);
+    TEST_EQUAL(put(store, abc_digest, "abd", 1), COVEY_EINVAL);
+    TEST_EQUAL(count_files(folder, "tmp"), 0);
+    TEST_EQUAL(count_files(folder, "blobs"), 0);
+    TEST_EQUAL(put(store, abc_digest, "abc", 1), COVEY_OK);
+    TEST_EQUAL(count_files(folder, "tmp"), 0);
+    TEST_EQUAL(count_files(folder, "blobs"), 1);
     store_close(store);
 }
 
@@ -171,6 +204,7 @@ static void node__set_again__newest_facts(void)
 static const struct test_case files[] = {
     TEST_CASE(definition__versions__newest_is_found_and_numbers_not_reused),
     TEST_CASE(blob__put__seen_by_its_tenant_only),
+    TEST_CASE(upload__given_up_or_wrong__leaves_no_file),
     TEST_CASE(blob__old_and_unnamed__expires),
     TEST_CASE(store_open__blob_not_whole__is_forgotten),
     TEST_CASE(result__pieces_in_any_order__read_whole),

@@ -245,6 +245,16 @@ static void host_port_poll__more_than_a_worker_may_have_under_way__drops_it(void
     for (uint32_t i = 0; i < most; i++)
         TEST_REQUIRE(inbox_post(arena, 1, HOST, &descriptor) && host_port_poll(port, &outgoing));
     TEST_TRUE(inbox_post(arena, 1, HOST, &descriptor) && !host_port_poll(port, &outgoing));
+    /* Nor does what it refers to stay held. */
+    struct memory other;
+    struct arena_usage usage;
+    TEST_REQUIRE(memory_open(arena, 1, &other) == COVEY_OK);
+    const struct descriptor block = lent(&block_rows[0], &other, HOST, 2);
+    TEST_TRUE(inbox_post(arena, 1, HOST, &block) && !host_port_poll(port, &outgoing));
+    memory_release(&other, &block.block);
+    arena_count_usage(arena, &usage);
+    TEST_EQUAL(usage.blocks_held, 0);
+    memory_close(&other);
     outgoing.in_arena = false;
     outgoing.header = descriptor.header;
     host_port_release(port, &outgoing);
