@@ -100,6 +100,35 @@ static void submit__selector_of_a_label_that_comes_later__waits_for_it(void)
     sched_destroy(sched);
 }
 
+/* What was found out of one request is not taken for an answer to another. */
+static void next__alike_but_for_what_they_tolerate__each_gets_its_own_answer(void)
+{
+    const struct sched_term term = {"arch", SCHED_EXISTS, NULL};
+    const struct sched_label tolerations[] = {{"gpu", "h100"}, {"gpu", "a100"}};
+    static const struct {
+        uint32_t from, count; /* of the tolerations */
+        const char *expected;
+    } rows[] = {{0, 0, "-"}, {0, 2, "1:1"}, {0, 1, "-"}, {1, 1, "1:1"}, {0, 0, "-"}, {0, 2, "1:1"}};
+    struct sched *sched = cluster_create((const uint32_t[]){0});
+    add(sched, "open", 8, NULL, NULL);
+    add(sched, "gpu", 8, &(struct sched_label){"arch", "arm"},
+        &(struct sched_label){"gpu", "a100"});
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char id[8];
+        (void)snprintf(id, sizeof(id), "f%zu", i);
+        struct sched_request request = cluster_request(id, 1);
+        request.selector = &term;
+        request.selector_count = 1;
+        request.tolerations = tolerations + rows[i].from;
+        request.toleration_count = rows[i].count;
+        TEST_EQUAL(sched_resubmit(sched, &request, NULL), COVEY_OK);
+        const struct sched_placement *placement;
+        TEST_EQUAL(sched_next(sched, 0, &placement), COVEY_OK);
+        TEST_EQUAL_STRING(cluster_text(placement), rows[i].expected);
+    }
+    sched_destroy(sched);
+}
+
 static void submit__bad_selector__refused(void)
 {
     static const struct sched_term terms[] = {
@@ -219,6 +248,7 @@ static const struct test_case cases[] = {
     TEST_CASE(plan__selector__as_its_operator_says),
     TEST_CASE(plan__taint__tolerated_by_key_and_value),
     TEST_CASE(submit__selector_of_a_label_that_comes_later__waits_for_it),
+    TEST_CASE(next__alike_but_for_what_they_tolerate__each_gets_its_own_answer),
     TEST_CASE(submit__bad_selector__refused),
     TEST_CASE(node_set__facts_that_contradict__refused),
     TEST_CASE(resource__named__places_and_runs_out),
