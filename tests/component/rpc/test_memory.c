@@ -42,6 +42,9 @@ static bool run_calls(struct fixture *fixture, int64_t successes)
         TEST_TRUE(fixture_run(fixture, client_ended, &unary));
     if (!chat_status)
         TEST_TRUE(fixture_run(fixture, client_ended, &chat));
+    /* A message that there was no memory for is not passed over in silence. */
+    TEST_TRUE(status || unary.code != RPC_OK || unary.messages == 1);
+    TEST_TRUE(chat_status || chat.code != RPC_OK || chat.messages == 1);
     return !status && !chat_status && unary.code == RPC_OK && unary.messages == 1 &&
            chat.code == RPC_OK && chat.messages == 1;
 }

@@ -105,9 +105,35 @@ static void reserve__used_at_random__who_has_none_can_have_one(void)
     close_model(&model);
 }
 
+/* Who sends what nobody asked for leaves memory to the others, and to what is asked for. */
+static void memory_allocate__unasked__fills_a_share_and_no_more(void)
+{
+    const uint32_t workers = 2;
+    struct arena *arena = one_node(workers, 0);
+    struct memory memory;
+    TEST_REQUIRE(memory_open(arena, 0, &memory) == COVEY_OK);
+    const uint32_t share = (uint32_t)(memory_most_bytes(&memory) / ARENA_SLAB_BYTES) /
+                           (2 * (workers + 1)); /* in slabs; the host has one, too */
+    const uint32_t most = share * (ARENA_SLAB_BYTES / MEMORY_RESERVE_BYTES);
+    TEST_REQUIRE(share > 1);
+    struct descriptor_block *blocks = calloc(most + 1ull, sizeof(*blocks));
+    TEST_REQUIRE(blocks != NULL);
+    for (uint32_t i = 0; i < most; i++)
+        TEST_REQUIRE(memory_allocate(&memory, MEMORY_RESERVE_BYTES, MEMORY_UNASKED, &blocks[i]));
+    struct descriptor_block *more = &blocks[most];
+    TEST_TRUE(!memory_allocate(&memory, MEMORY_RESERVE_BYTES, MEMORY_UNASKED, more));
+    TEST_REQUIRE(memory_allocate(&memory, MEMORY_RESERVE_BYTES, MEMORY_OWNED, more));
+    for (uint32_t i = 0; i <= most; i++)
+        memory_release(&memory, &blocks[i]);
+    free(blocks);
+    memory_close(&memory);
+    arena_destroy(arena);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(reserve__one_takes_all_it_can__each_other_still_has_one),
     TEST_CASE(reserve__used_at_random__who_has_none_can_have_one),
+    TEST_CASE(memory_allocate__unasked__fills_a_share_and_no_more),
     {0},
 };
 
