@@ -238,6 +238,7 @@ static const struct covey_failure *failure_of(struct client_arena *arena,
             .node = client_arena_line(arena, from->node),
             .signal = from->signal,
             .exit_status = from->exit_status,
+            .out_of_memory = from->out_of_memory,
         };
     return failure;
 }
@@ -301,6 +302,7 @@ static void fill_node(struct client_arena *arena, struct covey_node *to,
         to->resource_count = 0;
     to->gpus_used = from->gpus_used;
     to->milli_cpus_used = from->milli_cpus_used;
+    to->less = client_arena_line(arena, from->capacity ? from->capacity->less : "");
     to->machine = client_arena_line(arena, from->capacity ? from->capacity->machine : "");
     to->machine_nodes = from->machine_nodes;
     to->machine_memory_bytes = from->machine_memory_bytes;

@@ -26,6 +26,8 @@ static void print_rest(const struct covey_node *node)
     for (size_t i = 0; i < node->resource_count; i++)
         printf("  %s: %" PRIu64 "/%" PRIu64, node->resources[i].name,
                node->resources_used[i].amount, node->resources[i].amount);
+    if (*node->less)
+        printf("  only %s", node->less);
     if (*node->drain_reason)
         printf("  drained: %s", node->drain_reason);
     if (node->drain_until_ns)

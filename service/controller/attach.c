@@ -13,6 +13,7 @@
 #define SLOTS_MAX       (1U << 20)
 #define LABELS_MAX      64
 #define LABEL_MAX_BYTES 63
+#define LESS_MAX_BYTES  1023
 
 static bool is_label(const char *key, const char *value)
 {
@@ -39,6 +40,10 @@ static enum covey_status check_capacity(const Covey__V1__Register *registration,
     if (capacity->n_cpus > SCHED_CPUS_MAX || capacity->n_numa_of_cpu > capacity->n_cpus)
         return covey_error_set(error, COVEY_EINVAL, "node %s has more than %d cpus",
                                registration->name, SCHED_CPUS_MAX);
+    if (strlen(capacity->less) > LESS_MAX_BYTES)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "node %s: why it has less than its machine takes more than %d bytes",
+                               registration->name, LESS_MAX_BYTES);
     if (strlen(capacity->machine) > NAME_MAX_BYTES)
         return covey_error_set(error, COVEY_EINVAL,
                                "node %s: the name of its machine has more than %d bytes",

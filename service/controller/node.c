@@ -104,8 +104,10 @@ static enum covey_status take_resources(struct controller *controller,
     const Covey__V1__Capacity *capacity = node->capacity;
     amounts->amount[SCHED_SLOTS] = capacity->slots;
     amounts->amount[SCHED_MEMORY_BYTES] = capacity->memory_bytes;
-    amounts->amount[SCHED_MILLI_CPUS] =
+    uint64_t milli_cpus =
         1000 * (uint64_t)(capacity->n_cpus ? capacity->n_cpus : capacity->processing_units);
+    bool is_less = capacity->milli_cpus > 0 && capacity->milli_cpus < milli_cpus;
+    amounts->amount[SCHED_MILLI_CPUS] = is_less ? capacity->milli_cpus : milli_cpus;
     amounts->amount[SCHED_GPUS] = capacity->gpus;
     for (size_t i = 0; i < capacity->n_resources; i++) {
         enum sched_dimension dimension;

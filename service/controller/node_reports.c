@@ -210,15 +210,17 @@ static void drop_result(const struct controller *controller, worker_message *wor
     worker->result_bytes = 0;
 }
 
-static void decide(struct controller *controller, struct share *share, const worker_message *worker,
-                   bool succeeded, const char *text)
+static void decide(struct controller *controller, struct share *share,
+                   const Covey__V1__WorkerEnded *report, bool succeeded, const char *text)
 {
     struct flare *flare = share->flare;
+    const worker_message *worker = report->worker;
     if (!succeeded) {
         failure_message failure = failure_here(share, "EFLARE", text);
         failure.rank = (int32_t)worker->rank;
         failure.signal = worker->signal;
         failure.exit_status = worker->exit_status;
+        failure.out_of_memory = report->out_of_memory;
         if (!restart_for_lost_node(controller, flare, &failure))
             ending_begin(controller, flare, FLARE_EVENT_FAILING, &failure, NULL);
     } else if (flare->state == FLARE_RUNNING &&
@@ -266,7 +268,7 @@ static enum covey_status worker_ended(struct controller *controller, struct cont
     (void)covey_text_print(ended, sizeof ended, "rank %u", worker->rank);
     (void)flare_must(controller, flare, FLARE_EVENT_WORKER_ENDED, &delta, succeeded ? ended : text);
     ending_note_peer(controller, share, worker->rank, succeeded, succeeded ? "" : text);
-    decide(controller, share, worker, succeeded, text);
+    decide(controller, share, report, succeeded, text);
     return COVEY_OK;
 }
 

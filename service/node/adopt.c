@@ -49,7 +49,7 @@ static void settle(struct node_flare *flare)
         flare_host_lost(flare, how);
     for (size_t i = 0; i < text->n_packs; i++) {
         if (text->packs[i]->node_index == text->node_index && !has_pack(flare, text->packs[i]->id))
-            flare_pack_lost(flare, text->packs[i]->id, how);
+            flare_pack_lost(flare, text->packs[i]->id, how, false);
     }
 }
 

@@ -80,6 +80,7 @@ static void on_end(struct rpc_call *call, enum rpc_code code, const char *messag
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct node *agent = timer->data;
+    oom_look(&agent->oom, covey_now_ns());
     Covey__V1__AttachRequest request = COVEY__V1__ATTACH_REQUEST__INIT;
     Covey__V1__Heartbeat heartbeat = COVEY__V1__HEARTBEAT__INIT;
     request.epoch = agent->attach.epoch;

@@ -17,7 +17,7 @@
 #define START_MS 1
 
 /* Room for how a process ended, with its last error. */
-#define HOW_BYTES 320
+#define HOW_BYTES 640
 
 static void protocol_error(struct node_child *child, const char *what)
 {
@@ -181,6 +181,7 @@ static void tell_ended(struct node_flare *flare, const struct node_worker *worke
     ended.flare_id = flare->text->flare_id;
     ended.worker = &filled;
     ended.message = (char *)(uintptr_t)message;
+    ended.out_of_memory = worker->out_of_memory;
     outbox_add(flare->agent, &request, take_result_fd, worker->result_bytes);
 }
 
@@ -245,7 +246,13 @@ static void on_worker_ended(struct node_child *child, struct local_record *recor
     worker->state = succeeded       ? COVEY__V1__WORKER_STATE__WORKER_STATE_DONE
                     : said->stopped ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
                                     : COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED;
-    tell_or_hold(flare, worker, said->message, result_fd, said->host_gone);
+    const char *message = said->message;
+    char why[HOW_BYTES];
+    if (said->signal == SIGKILL && !said->stopped && !*message)
+        worker->out_of_memory = oom_blames(&flare->agent->oom, why, sizeof(why));
+    if (worker->out_of_memory)
+        message = why;
+    tell_or_hold(flare, worker, message, result_fd, said->host_gone);
 }
 
 void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_t rank)
@@ -373,7 +380,8 @@ void flare_on_record(struct node_child *child, struct local_record *record)
     }
 }
 
-void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how)
+void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how,
+                     bool out_of_memory)
 {
     char message[HOW_BYTES + 128];
     for (uint32_t i = 0; i < flare->worker_count; i++) {
@@ -382,6 +390,7 @@ void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how
             continue;
         worker->ended = true;
         worker->signal = SIGKILL;
+        worker->out_of_memory = out_of_memory;
         worker->ended_ns = covey_wall_ns();
         worker->state = flare->state == FLARE_STOPPING
                             ? COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED
@@ -403,8 +412,10 @@ void flare_host_lost(struct node_flare *flare, const char *how)
     flare_tell_broken(flare->agent, flare->text->flare_id, message);
 }
 
-static void describe_exit(const struct node_child *child, char *text, size_t size_bytes)
+/* True where the kernel has ended it because memory was out. */
+static bool describe_exit(const struct node_child *child, char *text, size_t size_bytes)
 {
+    const struct node_flare *flare = child->flare;
     int signal_number = child->wait_status & 0x7f;
     char words[HOW_BYTES / 2];
     size_t length = 0;
@@ -418,8 +429,11 @@ static void describe_exit(const struct node_child *child, char *text, size_t siz
     else
         length =
             covey_text_print(text, size_bytes, "exited with status %d", child->wait_status >> 8);
-    if (child_last_words(child, words, sizeof(words)) > 0)
+    bool out_of_memory = signal_number == SIGKILL && flare->state < FLARE_STOPPING &&
+                         oom_blames(&flare->agent->oom, words, sizeof(words));
+    if (out_of_memory || child_last_words(child, words, sizeof(words)) > 0)
         (void)covey_text_print(text + length, size_bytes - length, ": %s", words);
+    return out_of_memory;
 }
 
 /* A host ends by Covey's fault or the machine's, and another attempt may help; a pack has loaded
@@ -441,7 +455,7 @@ void flare_child_ended(struct node_child *child)
 {
     struct node_flare *flare = child->flare;
     char how[HOW_BYTES];
-    describe_exit(child, how, sizeof(how));
+    bool out_of_memory = describe_exit(child, how, sizeof(how));
     flare->children--;
     take_last_words(child);
     outbox_pump(flare->agent);
@@ -456,7 +470,7 @@ void flare_child_ended(struct node_child *child)
     } else if (child->role == CHILD_HOST && flare->state < FLARE_STOPPING) {
         flare_host_lost(flare, how);
     } else if (child->role == CHILD_PACK && flare->state != FLARE_WITHDRAWN) {
-        flare_pack_lost(flare, child->pack_id, how);
+        flare_pack_lost(flare, child->pack_id, how, out_of_memory);
     }
     if (child->role == CHILD_HOST)
         flare_tell_held(flare);

@@ -233,11 +233,32 @@ static void close_folders(struct node *agent)
     covey_close(&agent->lock_fd);
 }
 
+/* What is left by a control group is shared by the nodes in it, and by nobody else. */
+static void name_share(struct node *agent)
+{
+    const struct confinement *confinement = &agent->capacity.confinement;
+    const struct confinement_limit *limit =
+        *confinement->memory.file ? &confinement->memory : &confinement->cpus;
+    size_t used = strlen(agent->machine);
+    if (*limit->file)
+        (void)covey_text_print(agent->machine + used, sizeof(agent->machine) - used, "/%llu",
+                               (unsigned long long)limit->group);
+}
+
 static enum covey_status look_at_machine(struct node *agent, struct covey_error *error)
 {
     enum covey_status status = capacity_read(&agent->capacity, error);
     if (status)
         return status;
+    name_share(agent);
+    oom_open(&agent->oom, "", &agent->capacity.confinement);
+    if (*agent->capacity.less)
+        log_info("less than the machine has is offered: %s", agent->capacity.less);
+    if (agent->options.memory_bytes > agent->capacity.memory_bytes)
+        log_warn("more memory is offered than there is: what uses it is killed memory=%llu "
+                 "there=%llu",
+                 (unsigned long long)agent->options.memory_bytes,
+                 (unsigned long long)agent->capacity.memory_bytes);
     cgroups_find_earlier(&agent->cgroups, agent->options.state_dir);
     return tree_choose(agent, error);
 }

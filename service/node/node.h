@@ -21,6 +21,7 @@
 #include "service/node/cache.h"
 #include "service/node/capacity.h"
 #include "service/node/cgroup.h"
+#include "service/node/oom.h"
 #include "service/node/options.h"
 #include "service/node/relay.h"
 
@@ -160,7 +161,8 @@ struct node_worker {
     /* Its end is told after that of the host, which may be the cause. */
     bool held;
     int held_result_fd;
-    char held_message[160];
+    char held_message[320];
+    bool out_of_memory;
 };
 
 struct node_flare {
@@ -251,7 +253,8 @@ void flare_tell_held(struct node_flare *flare);
 /* NULL for a rank that is not on this node. */
 struct node_worker *flare_worker(struct node_flare *flare, uint32_t rank);
 /* A pack is gone: so are those of its workers that had not ended. */
-void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how);
+void flare_pack_lost(struct node_flare *flare, uint32_t pack_id, const char *how,
+                     bool out_of_memory);
 void flare_host_lost(struct node_flare *flare, const char *how);
 void flare_fill_worker(const struct node_flare *flare, const struct node_worker *worker,
                        Covey__V1__Worker *message, Google__Protobuf__Timestamp *started,
@@ -352,8 +355,9 @@ struct node {
     uv_loop_t loop;
     struct node_options options;
     struct capacity capacity;
+    struct oom oom;
     char identity[128];
-    char machine[64]; /* the boot: what all nodes of this kernel have in common, and no others */
+    char machine[64]; /* the boot, and the control group that bounds this node, where one does */
     int lock_fd;
     int runtime_fd;
     enum tree_kind tree;

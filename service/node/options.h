@@ -32,8 +32,8 @@ struct node_amount {
 struct node_options {
     char name[64];
     char controller[256];
-    uint32_t slots;        /* 0: as many as cores */
-    uint64_t memory_bytes; /* 0: all of the machine's */
+    uint32_t slots;        /* 0: as many as cores, or what a quota leaves of them */
+    uint64_t memory_bytes; /* 0: all that the machine and its control groups give */
     char state_dir[256];
     char runtime_dir[256];
     char data_address[64];

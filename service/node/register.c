@@ -121,7 +121,7 @@ static bool fill_capacity(struct scratch **scratch, struct node *agent,
     const struct node_options *options = &agent->options;
     size_t count = options->resource_count;
     Covey__V1__Capacity__ResourcesEntry *entries = scratch_get(scratch, count, sizeof(*entries));
-    capacity->slots = options->slots ? options->slots : agent->capacity.cores;
+    capacity->slots = options->slots ? options->slots : agent->capacity.slots;
     capacity->memory_bytes =
         options->memory_bytes ? options->memory_bytes : agent->capacity.memory_bytes;
     capacity->machine = agent->machine;
@@ -129,6 +129,8 @@ static bool fill_capacity(struct scratch **scratch, struct node *agent,
     capacity->cores = agent->capacity.cores;
     capacity->processing_units = agent->capacity.processing_units;
     capacity->numa_nodes = agent->capacity.numa_nodes;
+    capacity->milli_cpus = agent->capacity.milli_cpus;
+    capacity->less = agent->capacity.less;
     capacity->gpus = options->gpus;
     capacity->cpus = agent->capacity.cpus;
     capacity->n_cpus = agent->capacity.cpu_count;

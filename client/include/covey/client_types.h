@@ -180,6 +180,7 @@ struct covey_failure {
     const char *node;
     uint32_t signal;
     uint32_t exit_status;
+    int out_of_memory; /* the kernel ended the worker for want of memory, or probably so */
 };
 
 struct covey_pack {
@@ -400,6 +401,7 @@ struct covey_node {
     uint32_t gpus;
     uint32_t gpus_used;
     uint32_t milli_cpus_used;
+    const char *less;       /* why it has less than the machine, in words; "": it has all */
     const char *machine;    /* its name; "": none */
     uint32_t machine_nodes; /* on it, this one too: they share the memory and the cpus below */
     uint64_t machine_memory_bytes;
