@@ -1,4 +1,5 @@
 /* covey explain. */
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/cost.h"
 #include "client/cli/ids.h"
@@ -59,7 +60,8 @@ int cli_explain(int argc, char **argv)
     struct covey_explanation *why = NULL;
     cli_parse_words(argc, argv, "FLARE",
                     "Says why a flare is where it is: what it waits for, the reason that decides "
-                    "first, or where it runs and what that costs.",
+                    "first, or where it runs and what that costs; of one that "
+                    "failed, what can be done next.",
                     1, 1, &words);
     int failed = cli_connect_or_fail(&words.common, &client);
     if (failed)
@@ -76,6 +78,7 @@ int cli_explain(int argc, char **argv)
             print_nodes(why);
             print_start(why);
         }
+        cli_print_advice(&why->flare);
         cli_print_cost(&why->flare.cost, why->flare.workers_total);
     }
     covey_explanation_free(why);
