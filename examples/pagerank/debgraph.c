@@ -48,6 +48,7 @@ static int compare_edges(const void *a, const void *b)
     return left->to < right->to ? -1 : left->to > right->to;
 }
 
+/* All of it: a byte that ends a string would hide what follows. */
 static char *read_all(void)
 {
     size_t length = 0, capacity = 0;
@@ -67,6 +68,12 @@ static char *read_all(void)
             break;
     }
     text[length] = '\0';
+    if (ferror(stdin) || strlen(text) < length) {
+        fprintf(stderr, "debgraph: standard input %s\n",
+                ferror(stdin) ? "cannot be read to its end"
+                              : "is no list of packages: it has a NUL");
+        exit(1);
+    }
     return text;
 }
 

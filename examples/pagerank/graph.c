@@ -1,12 +1,15 @@
 #include "graph.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static _Thread_local char why[512];
 
@@ -155,10 +158,17 @@ static bool read_all(struct reader *reader, size_t rank, size_t size, struct gra
 
 const char *graph_read(const char *path, size_t rank, size_t size, struct graph *graph)
 {
-    struct reader reader = {.path = path, .file = fopen(path, "re")};
+    struct reader reader = {.path = path};
+    struct stat facts;
     *graph = (struct graph){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nor waits for a pipe's writer */
+    bool is_file = fd >= 0 && fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
+    reader.file = is_file ? fdopen(fd, "r") : NULL;
     if (!reader.file) {
-        snprintf(why, sizeof(why), "%.200s: %s", path, strerror(errno));
+        snprintf(why, sizeof(why), "%.200s: %s", path,
+                 fd < 0 || is_file ? strerror(errno) : "is no file: each worker reads all of it");
+        if (fd >= 0)
+            close(fd);
         return why;
     }
     bool read = read_all(&reader, rank, size, graph);

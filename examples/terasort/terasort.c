@@ -51,10 +51,15 @@ static int fail(const struct sorter *sorter, const char *what, const char *why)
 
 static int read_range(struct sorter *sorter)
 {
-    int fd = open(sorter->input, O_RDONLY | O_CLOEXEC);
+    int fd =
+        open(sorter->input, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nor waits for a pipe's writer */
     struct stat info;
     if (fd < 0 || fstat(fd, &info) < 0)
         return fail(sorter, sorter->input, strerror(errno));
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return fail(sorter, sorter->input, "is no file: each worker reads its part of one");
+    }
     if (info.st_size % record_bytes) {
         close(fd);
         return fail(sorter, sorter->input, "truncated: its length is not a multiple of 100 bytes");

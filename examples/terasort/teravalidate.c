@@ -36,10 +36,11 @@ struct sum {
 
 static bool map_file(const char *path, struct file *file)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nor waits for a pipe's writer */
     struct stat info;
-    if (fd < 0 || fstat(fd, &info) < 0) {
-        fprintf(stderr, "teravalidate: cannot read %s: %s\n", path, strerror(errno));
+    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
+        fprintf(stderr, "teravalidate: cannot read %s: %s\n", path,
+                fd < 0 ? strerror(errno) : "it is no file");
         if (fd >= 0)
             close(fd);
         return false;

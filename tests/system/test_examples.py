@@ -89,6 +89,14 @@ class TeraSort(SystemTest):
         self.assertEqual(done.last()["state"], "FAILED")
         self.assert_nothing_left(self.cluster, done.last()["id"])
 
+    def test_input_that_is_no_file_is_refused(self):
+        pipe = os.path.join(self.cluster.folder, "input-pipe")
+        os.mkfifo(pipe)
+        for path in (pipe, "/dev/null"):
+            _, done = self.sort(path, "of-" + os.path.basename(path))
+            self.assert_code(done, FAILED)
+            self.assertIn("is no file", "\n".join(line["text"] for line in done.logs()), str(done))
+
     def test_empty_input(self):
         path = os.path.join(self.cluster.folder, "empty")
         with open(path, "wb"):
@@ -201,6 +209,26 @@ Depends: not-here, app
                 done = self.cluster.covey("run", "--json", "-n", "2", "--param", path, example("pagerank.so"), seconds=60)
                 self.assert_code(done, FAILED)
                 self.assertIn(said, "\n".join(line["text"] for line in done.logs()), str(done))
+
+    def test_what_is_no_file_is_refused(self):
+        pipe = os.path.join(self.cluster.folder, "pipe")
+        os.mkfifo(pipe)
+        for path in (pipe, "/dev/null", self.cluster.folder):
+            with self.subTest(path=path):
+                done = self.cluster.covey("run", "--json", "-n", "2", "--param", path, example("pagerank.so"), seconds=60)
+                self.assert_code(done, FAILED)
+                self.assertIn("is no file", "\n".join(line["text"] for line in done.logs()), str(done))
+
+    def test_list_of_packages_is_read_to_its_end(self):
+        with open(os.path.join(self.cluster.folder, "nul"), "wb") as file:
+            file.write(b"Package: a\n\nPackage: b\0\nDepends: a\n")
+        for path, said in ((file.name, "it has a NUL"), (self.cluster.folder, "cannot be read to its end")):
+            source = os.open(path, os.O_RDONLY)
+            done = subprocess.run([example("debgraph")], stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True, check=False)
+            os.close(source)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(said, done.stderr)
 
     def test_packages_of_this_machine(self):
         stanzas = b""
