@@ -11,7 +11,7 @@ int covey_status_grpc(enum covey_status status);
 enum covey_status covey_status_from_errno(int error_number);
 
 /* Fills *error (which may be NULL) and returns status, so that a caller can return the call's
- * value. */
+ * value. The message may hold what somebody wrote in a file: control characters become '?'. */
 enum covey_status covey_error_set(struct covey_error *error, enum covey_status status,
                                   const char *format, ...) COVEY_PRINTF(3, 4);
 
@@ -19,5 +19,9 @@ enum covey_status covey_error_set(struct covey_error *error, enum covey_status s
  * message. */
 enum covey_status covey_error_set_errno(struct covey_error *error, int error_number,
                                         const char *format, ...) COVEY_PRINTF(3, 4);
+
+/* What follows an error of starting a process or thread: the limit that it may have come of, where
+ * it says no more than "try again". */
+void covey_error_add_limit(struct covey_error *error);
 
 #endif

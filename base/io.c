@@ -71,9 +71,11 @@ static enum covey_status read_to_end(int fd, size_t limit_bytes, struct covey_bu
 enum covey_status covey_file_read(const char *path, size_t limit_bytes,
                                   struct covey_buffer *contents, struct covey_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* A pipe that nobody writes to is empty, and not waited for; one that somebody does is read. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return covey_error_set_errno(error, errno, "cannot open %s", path);
+    (void)fcntl(fd, F_SETFL, O_RDONLY);
     size_t start = contents->length_bytes;
     enum covey_status status = read_to_end(fd, limit_bytes, contents);
     if (status == COVEY_ELIMIT)
@@ -84,6 +86,24 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
         contents->length_bytes = start;
     close(fd);
     return status;
+}
+
+enum covey_status covey_text_file_read(const char *path, size_t limit_bytes,
+                                       struct covey_buffer *contents, struct covey_error *error)
+{
+    enum covey_status status = covey_file_read(path, limit_bytes, contents, error);
+    if (!status && (status = covey_buffer_append(contents, "", 1)) != COVEY_OK)
+        (void)covey_error_set(error, status, "no memory for %s", path);
+    if (status)
+        return status;
+    unsigned line = 1;
+    for (size_t i = 0; i + 1 < contents->length_bytes; i++) {
+        line += contents->data[i] == '\n';
+        if (contents->data[i] == '\0')
+            return covey_error_set(error, COVEY_EINVAL, "%s:%u: there is a NUL in this line", path,
+                                   line);
+    }
+    return COVEY_OK;
 }
 
 /* What is no file is written, and stays what it is. */

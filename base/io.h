@@ -15,8 +15,8 @@ enum covey_status covey_read_full(int fd, void *bytes, size_t length_bytes) COVE
 /* Writes all of it, or fails with the status of errno. */
 enum covey_status covey_write_full(int fd, const void *bytes, size_t length_bytes) COVEY_MUST_USE;
 
-/* Appends a whole file to *contents; ELIMIT where it is longer than limit_bytes. On failure the
- * length of *contents is as before. */
+/* Appends a whole file to *contents, also a pipe's, which is empty where nobody writes to it;
+ * ELIMIT where it is longer than limit_bytes. On failure the length of *contents is as before. */
 enum covey_status covey_file_read(const char *path, size_t limit_bytes,
                                   struct covey_buffer *contents,
                                   struct covey_error *error) COVEY_MUST_USE;
@@ -25,6 +25,12 @@ enum covey_status covey_file_read(const char *path, size_t limit_bytes,
  * a new file, and path is no folder. Nothing is left behind. */
 enum covey_status covey_file_check_write(const char *path,
                                          struct covey_error *error) COVEY_MUST_USE;
+
+/* As covey_file_read into an empty buffer, with a NUL behind it: for text that is read as a string.
+ * EINVAL, with the line, where there is a NUL in it: what follows would not be seen. */
+enum covey_status covey_text_file_read(const char *path, size_t limit_bytes,
+                                       struct covey_buffer *contents,
+                                       struct covey_error *error) COVEY_MUST_USE;
 
 /* Replaces path by a temporary file and rename: a reader sees the old contents or the new, never a
  * part. A link stays one, and what it leads to is replaced; a device or pipe is written as it is.

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include "base/surroundings.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -99,6 +100,7 @@ enum covey_status covey_error_set(struct covey_error *error, enum covey_status s
     va_start(arguments, format);
     (void)covey_text_vprint(message, sizeof(message), format, arguments);
     va_end(arguments);
+    covey_text_tame(message);
     error->status = status;
     error->foreign = 0;
     memcpy(error->message, message, strlen(message) + 1);
@@ -117,10 +119,21 @@ enum covey_status covey_error_set_errno(struct covey_error *error, int error_num
     va_start(arguments, format);
     size_t length = covey_text_vprint(message, sizeof(message), format, arguments);
     va_end(arguments);
-    (void)covey_text_print(message + length, sizeof(message) - length, ": %s",
-                           strerror_r(error_number, text, sizeof(text)));
+    length += covey_text_print(message + length, sizeof(message) - length, ": %s",
+                               strerror_r(error_number, text, sizeof(text)));
+    /* EAGAIN is mostly a peer that is not ready. */
+    if (error_number != EAGAIN && covey_limit_text(error_number, text, sizeof(text)) > 0)
+        (void)covey_text_print(message + length, sizeof(message) - length, ": %s", text);
+    covey_text_tame(message);
     error->status = status;
     error->foreign = error_number;
     memcpy(error->message, message, strlen(message) + 1);
     return status;
+}
+
+void covey_error_add_limit(struct covey_error *error)
+{
+    char limit[128];
+    if (error && error->foreign == EAGAIN && covey_limit_text(EAGAIN, limit, sizeof(limit)) > 0)
+        (void)covey_error_set(error, error->status, "%s: %s", error->message, limit);
 }

@@ -2,9 +2,11 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +60,77 @@ static bool has_limit(int which, rlim_t wanted, rlim_t *left)
     return limit.rlim_cur >= wanted;
 }
 
+size_t covey_limit_text(int error_number, char *text, size_t size_bytes)
+{
+    static const struct {
+        int error_number;
+        int which;
+        rlim_t unit;
+        const char *what;
+        const char *shown;
+    } rows[] = {
+        {EMFILE, RLIMIT_NOFILE, 1, "open files", " (ulimit -n)"},
+        {EAGAIN, RLIMIT_NPROC, 1, "this user's processes", " (ulimit -u)"},
+        {ENOMEM, RLIMIT_AS, 1024, "addresses", " KiB (ulimit -v)"},
+        {EFBIG, RLIMIT_FSIZE, 1024, "a file", " KiB (ulimit -f)"},
+    };
+    struct rlimit limit;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (rows[i].error_number != error_number || getrlimit(rows[i].which, &limit) < 0 ||
+            limit.rlim_cur == RLIM_INFINITY)
+            continue;
+        return covey_text_print(text, size_bytes, "the limit of %s is %llu%s", rows[i].what,
+                                (unsigned long long)(limit.rlim_cur / rows[i].unit), rows[i].shown);
+    }
+    return 0;
+}
+
+#define THREADS_MOST 16
+
+static void *wait_for_gate(void *data)
+{
+    pthread_mutex_t *gate = data;
+    (void)pthread_mutex_lock(gate);
+    (void)pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+enum covey_status covey_threads_check(unsigned count, struct covey_error *error)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[THREADS_MOST];
+    unsigned made = 0;
+    int failed = 0;
+    (void)pthread_mutex_lock(&gate);
+    while (made < count && made < THREADS_MOST && !failed) {
+        failed = pthread_create(&threads[made], NULL, wait_for_gate, &gate);
+        made += failed ? 0 : 1;
+    }
+    (void)pthread_mutex_unlock(&gate);
+    for (unsigned i = 0; i < made; i++)
+        (void)pthread_join(threads[i], NULL);
+    if (!failed)
+        return COVEY_OK;
+    enum covey_status status = covey_error_set_errno(error, failed, "cannot start a thread");
+    covey_error_add_limit(error);
+    return status;
+}
+
+/* What starts and watches processes is done by it; the boot's id tells a node from another. */
+static enum covey_status check_proc(struct covey_error *error)
+{
+    if (access("/proc/self/exe", F_OK) < 0)
+        return covey_error_set(error, COVEY_EPRECONDITION,
+                               "/proc is not mounted here, and Covey starts and watches processes "
+                               "by it: mount -t proc proc /proc");
+    if (access("/proc/sys/kernel/random/boot_id", R_OK) < 0)
+        return covey_error_set(error, COVEY_EPRECONDITION,
+                               "/proc is mounted with subset=pid here, and Covey needs "
+                               "/proc/sys/kernel/random/boot_id of it, too: mount all of it");
+    return COVEY_OK;
+}
+
 enum covey_status covey_surroundings_check(struct covey_error *error)
 {
     rlim_t left = 0;
@@ -76,7 +149,8 @@ enum covey_status covey_surroundings_check(struct covey_error *error)
                                "files may have %llu KiB, Covey needs %u: raise the limit "
                                "(ulimit -f)",
                                (unsigned long long)file.rlim_cur / 1024, LEAST_FILE_KIB);
-    return check_calls(error);
+    enum covey_status status = check_proc(error);
+    return status ? status : check_calls(error);
 }
 
 /* Where /proc cannot be read either: as many as there can be. */

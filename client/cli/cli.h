@@ -23,7 +23,8 @@ struct cli_common {
     const char *key_file;
     bool tls;
     bool json;
-    bool is_default_socket; /* server was found, not given */
+    bool is_default_socket;    /* server was found, not given */
+    const char *server_source; /* the file or variable that names it; NULL: none of them */
 };
 
 /* The argp of cli_common: a child of each verb's, whose input it is. */

@@ -117,18 +117,23 @@ enum covey_status cli_find_server(struct cli_common *common, struct covey_error 
     }
     common->tls = common->tls || config->tls || common->certificate_file || common->key_file;
     const char *variable = getenv("COVEY_SERVER");
-    if (!common->server && variable && *variable)
+    if (!common->server && variable && *variable) {
         common->server = variable;
-    if (!common->server)
+        common->server_source = "COVEY_SERVER";
+    }
+    if (!common->server && config->server) {
         common->server = config->server;
+        common->server_source = cli_path_config();
+    }
     if (common->server)
         return COVEY_OK;
+    /* Who has no folder has no socket in it. */
     const char *address = cli_path_default_server();
-    if (!address)
+    if (!address && cli_path_runtime())
         return covey_error_set(error, COVEY_EINVAL,
                                "the path of the default socket is too long: set XDG_RUNTIME_DIR or "
                                "--server");
-    status = find_default(address + strlen("unix:"), error);
+    status = address ? find_default(address + strlen("unix:"), error) : COVEY_ENOTFOUND;
     if (status == COVEY_ENOTFOUND)
         return covey_error_set(error, COVEY_ENOTFOUND,
                                "no controller is running here and none is configured: start one "
@@ -202,6 +207,8 @@ enum covey_status cli_connect(struct cli_common *common, struct covey_client **c
     connection.key_file = common->key_file;
     connection.json = common->json;
     status = covey_client_create(&connection, client, error);
+    if (status && common->server_source)
+        (void)covey_error_set(error, status, "%s: %s", common->server_source, error->message);
     if (!status)
         status = check_server(*client, common->server, info, error);
     if (status) {

@@ -1,6 +1,8 @@
 #include "client/cli/config.h"
 
+#include "base/buffer.h"
 #include "base/error.h"
+#include "base/io.h"
 #include "client/cli/paths.h"
 
 #include <cyaml/cyaml.h>
@@ -9,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MAX_BYTES (1 << 20)
 
 static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_STRING_PTR("server", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct cli_config,
@@ -62,8 +66,19 @@ enum covey_status cli_config_read(const struct cli_config **config, struct covey
     *config = read ? read : &empty;
     if (read || !path || (access(path, R_OK) && (errno == ENOENT || errno == ENOTDIR)))
         return COVEY_OK;
+    struct covey_buffer text = {0};
+    enum covey_status status = covey_file_read(path, MAX_BYTES, &text, error);
+    if (status == COVEY_EACCES)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "%s may not be read: let it be, or set HOME to a folder of yours",
+                               path);
+    if (status)
+        return covey_error_set(error, COVEY_EINVAL, "%s", error->message);
     cyaml_data_t *loaded = NULL;
-    cyaml_err_t failed = cyaml_load_file(path, &how, &schema, &loaded, NULL);
+    cyaml_err_t failed = text.length_bytes == 0 ? CYAML_OK
+                                                : cyaml_load_data(text.data, text.length_bytes,
+                                                                  &how, &schema, &loaded, NULL);
+    covey_buffer_free(&text);
     if (failed)
         return covey_error_set(error, COVEY_EINVAL, "%s: %s", path,
                                *reason ? reason : cyaml_strerror(failed));

@@ -14,6 +14,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define MAX_BYTES (8 << 20)
+
 struct process_entry {
     char *name;
     int64_t pid;
@@ -168,10 +170,16 @@ enum covey_status cli_runfile_read(const char *runtime, struct cli_cluster *clus
     if (access(path, F_OK))
         return covey_error_set(error, COVEY_ENOTFOUND, "nothing was started here with covey up");
     cyaml_data_t *loaded = NULL;
-    if (cyaml_load_file(path, &how, &schema, &loaded, NULL))
-        return covey_error_set(error, COVEY_EINVAL,
-                               "%s cannot be read: end the processes that it names, and remove it",
-                               path);
+    struct covey_buffer text = {0};
+    enum covey_status status = covey_file_read(path, MAX_BYTES, &text, error);
+    if (!status && text.length_bytes > 0 &&
+        cyaml_load_data(text.data, text.length_bytes, &how, &schema, &loaded, NULL))
+        status = covey_error_set(
+            error, COVEY_EINVAL,
+            "%s cannot be read: end the processes that it names, and remove it", path);
+    covey_buffer_free(&text);
+    if (status)
+        return status;
     /* It is written whole, so only a loss of power leaves it empty: nothing of it runs. */
     if (!loaded)
         return covey_error_set(error, COVEY_ENOTFOUND, "nothing was started here with covey up");

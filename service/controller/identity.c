@@ -60,9 +60,7 @@ static enum covey_status read_secret_file(const char *path, struct covey_buffer 
 {
     enum covey_status status = covey_check_secret_file(path, error);
     if (!status)
-        status = covey_file_read(path, FILE_MAX_BYTES, contents, error);
-    if (!status)
-        status = covey_buffer_append(contents, "", 1);
+        status = covey_text_file_read(path, FILE_MAX_BYTES, contents, error);
     return status;
 }
 

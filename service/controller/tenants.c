@@ -139,9 +139,7 @@ static enum covey_status take_line(struct rows *rows, const char *path, unsigned
 static enum covey_status read_rows(const char *path, struct rows *rows, struct covey_error *error)
 {
     struct covey_buffer contents = {0};
-    enum covey_status status = covey_file_read(path, FILE_MAX_BYTES, &contents, error);
-    if (!status && covey_buffer_append(&contents, "", 1) != COVEY_OK)
-        status = covey_error_set(error, COVEY_ENOMEM, "no memory for %s", path);
+    enum covey_status status = covey_text_file_read(path, FILE_MAX_BYTES, &contents, error);
     char *rest = (char *)contents.data;
     for (unsigned number = 1; !status && rest; number++) {
         char *line = rest;

@@ -40,6 +40,15 @@ static enum covey_status take_lock(struct node *agent, struct covey_error *error
     return covey_error_set(error, status, "another covey-node uses the state folder %s", folder);
 }
 
+/* What is damaged is made anew: nothing can be here that it would name. */
+static bool is_identity(const struct covey_buffer *text)
+{
+    bool sound = text->length_bytes == 32;
+    for (size_t i = 0; sound && i < 32; i++)
+        sound = text->data[i] && strchr("0123456789abcdef", text->data[i]);
+    return sound;
+}
+
 /* The machine's boot and this state folder: after a reboot nothing of a flare can be here. */
 static enum covey_status read_identity(struct node *agent, struct covey_error *error)
 {
@@ -49,7 +58,7 @@ static enum covey_status read_identity(struct node *agent, struct covey_error *e
     struct covey_buffer boot = {0};
     struct covey_buffer own = {0};
     (void)snprintf(path, sizeof(path), "%s/identity", agent->options.state_dir);
-    if (covey_file_read(path, 64, &own, NULL) != COVEY_OK || own.length_bytes != 32) {
+    if (covey_file_read(path, 64, &own, NULL) != COVEY_OK || !is_identity(&own)) {
         if (getrandom(random, sizeof(random), 0) != sizeof(random))
             return covey_error_set_errno(error, errno, "no random numbers");
         for (size_t i = 0; i < sizeof(random); i++)

@@ -169,11 +169,13 @@ static void read_token(struct argp_state *state, struct node_options *options, c
 {
     struct covey_buffer contents = {0};
     struct covey_error error = {0};
-    if (covey_file_read(path, sizeof(options->join_token) - 1, &contents, &error) != COVEY_OK)
+    if (covey_text_file_read(path, sizeof(options->join_token) - 1, &contents, &error))
         argp_failure(state, 2, 0, "%s", error.message);
     (void)snprintf(options->join_token, sizeof(options->join_token), "%.*s",
                    (int)contents.length_bytes, contents.data ? (char *)contents.data : "");
     options->join_token[strcspn(options->join_token, "\r\n")] = '\0';
+    if (!*options->join_token)
+        argp_failure(state, 2, 0, "%s: its first line, the token, is empty", path);
     covey_buffer_free(&contents);
 }
 
