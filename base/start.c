@@ -34,6 +34,8 @@ static void reset_signals(void)
             !is_the_callers(number))
             (void)signal(number, SIG_DFL);
     }
+    /* What a file may not hold is an error of the write, as on a full disk, and not the end. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -40,6 +40,9 @@ static const char *const programs[] = {"coveyd", "covey-node", "covey-host", "co
 
 enum covey_status cli_cluster_check(struct covey_error *error)
 {
+    enum covey_status status = covey_surroundings_check(error);
+    if (status)
+        return status;
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         if (!cli_path_program(programs[i]))
             return covey_error_set(error, COVEY_ENOTFOUND,
@@ -116,6 +119,8 @@ static void become(const struct cli_cluster *cluster, const struct cli_process *
     char path[PATH_MAX];
     cli_process_log(cluster, process, path);
     int log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (log >= 0 && null < 0)
+        dprintf(log, "cannot open /dev/null: %s\n", strerror(errno));
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     /* Kept over exec: these two, by their numbers, and nothing that covey was started with. */
@@ -167,8 +172,10 @@ static enum covey_status spawn(struct cli_cluster *cluster, const char *program,
     pid_t pid = status ? -1 : fork();
     if (pid == 0)
         become(cluster, process, arguments->list, ready_fd);
-    if (!status && pid < 0)
+    if (!status && pid < 0) {
         status = covey_error_set_errno(error, errno, "cannot start %s", program);
+        covey_error_add_limit(error);
+    }
     for (size_t i = 0; i < arguments->count; i++)
         free(arguments->list[i]);
     if (status)
@@ -288,9 +295,7 @@ static enum covey_status start_node(struct cli_cluster *cluster, uint32_t index,
 
 enum covey_status cli_cluster_start(struct cli_cluster *cluster, struct covey_error *error)
 {
-    enum covey_status status = covey_surroundings_check(error);
-    if (!status)
-        status = start_controller(cluster, error);
+    enum covey_status status = start_controller(cluster, error);
     for (uint32_t i = 0; !status && i < cluster->nodes; i++)
         status = start_node(cluster, i, error);
     return status;

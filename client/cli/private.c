@@ -160,6 +160,7 @@ enum covey_status cli_private_start(struct cli_private *server, uint32_t nodes, 
         return status;
     if (pipe2(life, O_CLOEXEC) || pipe2(news, O_CLOEXEC) || (server->keeper = fork()) < 0) {
         status = covey_error_set_errno(error, errno, "cannot start a private controller");
+        covey_error_add_limit(error);
         goto close_pipes;
     }
     if (server->keeper == 0) {

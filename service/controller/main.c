@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/start.h"
+#include "base/surroundings.h"
 #include "service/controller/api.h"
 #include "service/controller/settings.h"
 
@@ -19,6 +20,7 @@
 #define STOP_GRACE_NS (2 * COVEY_NS_PER_S)
 #define EXIT_BAD      2
 #define SIGNALS       3
+#define THREADS       4 /* of libuv's pool, which aborts where it cannot start them */
 
 struct daemon {
     uv_loop_t loop;
@@ -128,7 +130,6 @@ static void start_signals(struct daemon *daemon)
         uv_unref((uv_handle_t *)&daemon->signals[i]);
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file limit is a full disk, not the end */
 }
 
 static enum covey_status listen_everywhere(struct daemon *daemon, struct covey_buffer *addresses,
@@ -224,7 +225,7 @@ int main(int argc, char **argv)
     covey_log_init("coveyd");
     covey_log_keep_below(8 << 20);
     if (settings_load(argc, argv, &daemon.settings, &error) != COVEY_OK ||
-        covey_fault_init(&error) != COVEY_OK) {
+        covey_fault_init(&error) != COVEY_OK || covey_threads_check(THREADS, &error) != COVEY_OK) {
         log_error("%s", error.message);
         return EXIT_BAD;
     }

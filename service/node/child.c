@@ -342,12 +342,17 @@ static enum covey_status fork_and_execute(struct node_child *child, int listener
     if (!environment)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a process");
     enum covey_status status = tree_fork(agent, child, &child->pid, &child->pidfd);
+    int failed = errno;
     if (*child->cgroup)
         arguments[3] = child->cgroup;
     if (!status && child->pid == 0)
         execute(program, arguments, environment, listener, child->words_fd);
     free(environment);
-    return status ? covey_error_set(error, status, "cannot start %s", program) : COVEY_OK;
+    if (!status)
+        return COVEY_OK;
+    status = covey_error_set_errno(error, failed, "cannot start %s", program);
+    covey_error_add_limit(error);
+    return status;
 }
 
 enum covey_status child_spawn(struct node *agent, enum child_role role, struct node_child **out,

@@ -147,10 +147,11 @@ enum covey_status tree_fork(struct node *agent, struct node_child *child, pid_t 
         cgroup_enter(child->cgroup);
     if (*pid >= 0)
         return COVEY_OK;
-    enum covey_status status = covey_status_from_errno(errno);
+    int failed = errno;
     if (in_cgroup)
         (void)rmdir(child->cgroup);
-    return status;
+    errno = failed;
+    return covey_status_from_errno(failed);
 }
 
 static bool has_mark(const char *process, const char *mark)

@@ -79,7 +79,7 @@ static enum covey_status open_channels(struct channels *channels, struct covey_e
 /* What the pack has set for itself, as main.c shows. */
 static void reset_signals(void)
 {
-    static const int changed[] = {SIGABRT, SIGPIPE, SIGINT, SIGTERM, SIGHUP};
+    static const int changed[] = {SIGABRT, SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
     sigset_t none;
     for (size_t i = 0; i < sizeof(changed) / sizeof(*changed); i++)
         (void)signal(changed[i], SIG_DFL);
@@ -260,6 +260,7 @@ enum covey_status pack_fork(struct pack *pack, struct pack_worker *worker,
     if (worker->pid < 0) {
         status = covey_error_set_errno(error, errno, "cannot fork worker %u of %u", index + 1,
                                        pack->here.workers);
+        covey_error_add_limit(error);
         worker->pid = 0;
         close_channels(&channels);
         return status;

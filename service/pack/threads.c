@@ -129,8 +129,10 @@ static enum covey_status make_thread(struct pack *pack, uint32_t index, int cont
     if (failed) {
         free(start);
         free(end);
-        return covey_error_set_errno(error, failed, "cannot make worker thread %u of %u", index + 1,
-                                     pack->here.workers);
+        enum covey_status status = covey_error_set_errno(
+            error, failed, "cannot make worker thread %u of %u", index + 1, pack->here.workers);
+        covey_error_add_limit(error);
+        return status;
     }
     pack->running++;
     return COVEY_OK;

@@ -116,8 +116,11 @@ static enum covey_status open_context(struct net_backend *ucx, struct covey_erro
                                      .name = "covey"};
         foreign = ucp_init(&params, config, &ucx->context);
         if (foreign != UCS_OK)
-            status = covey_error_set(error, ucx_status(foreign), "cannot start UCX on %s: %s",
-                                     ucx->device.interface, ucs_status_string(foreign));
+            status = covey_error_set(error, ucx_status(foreign), "cannot start UCX on %s: %s%s",
+                                     ucx->device.interface, ucs_status_string(foreign),
+                                     access("/sys/class/net", F_OK) == 0
+                                         ? ""
+                                         : ": /sys is not mounted here, where UCX finds devices");
     }
     ucp_config_release(config);
     return status;

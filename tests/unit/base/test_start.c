@@ -73,7 +73,7 @@ static int with_signals_spoiled(void)
         struct sigaction action;
         if (sigaction(number, NULL, &action) < 0 || number == SIGKILL || number == SIGSTOP)
             continue;
-        bool kept = number == SIGHUP || number == SIGINT || number == SIGQUIT;
+        bool kept = number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGXFSZ;
         if (action.sa_handler != (kept ? SIG_IGN : SIG_DFL))
             return 2;
     }
