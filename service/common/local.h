@@ -44,7 +44,8 @@
 /* Workers of one pack, at most: what it says of each when it meets a new agent, a pid and a time of
  * the wall clock, has to fit into one record. */
 #define LOCAL_PACK_WORKERS 6144U
-_Static_assert(LOCAL_PACK_WORKERS *(4 + 9) < LOCAL_RECORD_BYTES - 4096, "a pack's hello fits");
+_Static_assert((size_t)LOCAL_PACK_WORKERS *(4 + 9) < LOCAL_RECORD_BYTES - 4096,
+               "a pack's hello fits");
 
 typedef Covey__V1__LocalMessage local_message;
 
