@@ -42,7 +42,8 @@ static enum covey_status end_flare(struct store *store, const char *flare,
     if (sqlite3_step(end) == SQLITE_ROW) {
         counted = store_kept_add(store, store_column_text(end, 2), store_column_u64(end, 0),
                                  event->at_ns);
-        store->spent[store->spent_count++] = store_column_u64(end, 1);
+        if (!counted)
+            store->spent[store->spent_count++] = store_column_u64(end, 1);
     }
     enum covey_status status = store_run(store, end, "end a flare", error);
     if (!status && counted)
