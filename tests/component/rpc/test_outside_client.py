@@ -112,6 +112,13 @@ class Errors(Case):
     def test_unknown_method(self):
         self.fails(grpc.StatusCode.UNIMPLEMENTED, self.echo.missing, Note())
 
+    def test_unknown_method_of_a_long_name(self):
+        """It is named as far as fits on a line; one that is no name at all is not."""
+        for length, named in [(200, 200), (201, 200), (1024, 200), (1025, 0), (5000, 0)]:
+            path = "/" + "x" * (length - 1)
+            error = self.fails(grpc.StatusCode.UNIMPLEMENTED, self.channel.unary_unary(path), b"")
+            self.assertEqual(error.details(), "no such method" + (f": '{path[:named]}'" if named else ""))
+
     def test_too_large(self):
         self.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, self.echo.unary,
                    Note(payload=b"x" * (4 * 1024 * 1024 + 1)))
