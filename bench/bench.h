@@ -5,8 +5,8 @@
 
 #include "bench/program.h"
 
-/* Exit statuses, as those of covey. */
-enum { BENCH_OK = 0, BENCH_FAILED = 1, BENCH_BAD_INPUT = 2 };
+/* Exit statuses. DISTURBED: measured, but the machine was not as in earlier runs. */
+enum { BENCH_OK = 0, BENCH_FAILED = 1, BENCH_BAD_INPUT = 2, BENCH_DISTURBED = 3 };
 
 /* A subcommand: its name, a line for --help, and its main function; argv[0] names it. */
 struct bench_command {
@@ -19,5 +19,6 @@ int bench_startup(int argc, char **argv);
 int bench_output(int argc, char **argv);
 int bench_plan(int argc, char **argv);
 int bench_scheduler(int argc, char **argv);
+int bench_messages(int argc, char **argv);
 
 #endif

@@ -8,6 +8,17 @@ static const struct bench_command commands[] = {
     {"output", "lines of many workers, in one file", bench_output},
     {"plan", "a plan through the API, while others wait", bench_plan},
     {"scheduler", "the scheduler alone, beside a plain first-fit", bench_scheduler},
+    {"latency", "messages between two, there and back", bench_messages},
+    {"rate", "small messages between pairs, many under way", bench_messages},
+    {"bandwidth", "large messages between pairs, several under way", bench_messages},
+    {"barrier", "until all have come", bench_messages},
+    {"bcast", "one worker's data to all", bench_messages},
+    {"reduce", "numbers of all added up, at one", bench_messages},
+    {"allreduce", "the same, for all", bench_messages},
+    {"gather", "a block of each, at one", bench_messages},
+    {"scatter", "a block for each, from one", bench_messages},
+    {"allgather", "a block of each, at all", bench_messages},
+    {"alltoall", "a block of each for each", bench_messages},
 };
 enum { command_count = sizeof(commands) / sizeof(commands[0]) };
 

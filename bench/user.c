@@ -44,9 +44,16 @@ struct covey_client *bench_connect(const char *server)
 
 int bench_deploy(struct covey_client *client, const char *definition, const char *file)
 {
+    return bench_deploy_as(client, definition, file, COVEY_WORKER_PROCESS);
+}
+
+int bench_deploy_as(struct covey_client *client, const char *definition, const char *file,
+                    enum covey_worker_kind kind)
+{
     struct covey_error error = {0};
     struct covey_definition *deployed = NULL;
-    const struct covey_deployment deployment = {.name = definition, .file = bench_file(file)};
+    const struct covey_deployment deployment = {
+        .name = definition, .file = bench_file(file), .worker_kind = kind};
     if (!deployment.file)
         return -1;
     if (covey_client_deploy(client, &deployment, 0, &deployed, &error))

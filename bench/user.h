@@ -20,5 +20,7 @@ struct covey_client *bench_connect(const char *server);
 
 /* Deploys a shared object of covey-bench's ("lib:idle.so"). -1, said, on failure. */
 int bench_deploy(struct covey_client *client, const char *definition, const char *file);
+int bench_deploy_as(struct covey_client *client, const char *definition, const char *file,
+                    enum covey_worker_kind kind);
 
 #endif
