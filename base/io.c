@@ -380,6 +380,18 @@ static size_t take_fds(struct msghdr *message, int fds[COVEY_IO_MAX_FDS])
     return count;
 }
 
+/* That the peer closed with something unread is told once, before what it has said. */
+static ssize_t receive_on(int socket, struct msghdr *message)
+{
+    bool reset = false;
+    for (;;) {
+        ssize_t got = recvmsg(socket, message, MSG_CMSG_CLOEXEC);
+        if (got >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
+            return got;
+        reset |= errno == ECONNRESET;
+    }
+}
+
 enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
                                     size_t *length_bytes, int fds[COVEY_IO_MAX_FDS],
                                     size_t *fd_count)
@@ -392,10 +404,7 @@ enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
                              .msg_controllen = sizeof(control.bytes)};
     *length_bytes = 0;
     *fd_count = 0;
-    ssize_t got;
-    do
-        got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = receive_on(socket, &message);
     if (got < 0)
         return covey_status_from_errno(errno);
     size_t count = take_fds(&message, fds);

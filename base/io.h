@@ -64,7 +64,7 @@ enum covey_status covey_send_fds(int socket, const void *bytes, size_t length_by
  * Receives one record. On success *length_bytes is its length (0: the peer closed) and
  * fds[0..*fd_count) are new, close-on-exec and the caller's. A record longer than size_bytes, or
  * with more than COVEY_IO_MAX_FDS descriptors, is EPROTO, and its descriptors are closed. EAGAIN
- * where nothing is there.
+ * where nothing is there. What a peer has said before it closed comes first, however it closed.
  */
 enum covey_status covey_receive_fds(int socket, void *bytes, size_t size_bytes,
                                     size_t *length_bytes, int fds[COVEY_IO_MAX_FDS],

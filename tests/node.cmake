@@ -27,7 +27,7 @@ covey_unit_test(node backlog DEPENDS covey_pack_parts)
 covey_unit_test(node lines DEPENDS covey_pack_parts)
 covey_unit_test(node output THREADS DEPENDS covey_pack_parts)
 covey_unit_test(node confinement DEPENDS covey_node_parts)
-covey_unit_test(node local DEPENDS covey_local)
+covey_unit_test(node local DEPENDS covey_local_loop)
 covey_unit_test(node options DEPENDS covey_node_parts)
 covey_unit_test(node shutdown DEPENDS covey_node_parts)
 

@@ -56,19 +56,18 @@ static void receive(struct local_peer *peer, int most)
     }
 }
 
+/* The end of the other side is no reason to forget what it has said. After an error libuv waits no
+ * more, so all is received that there is. */
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct local_peer *peer = poll->data;
-    (void)status;
-    if (events & UV_WRITABLE) {
-        enum covey_status flushed = link_flush(&peer->link);
-        if (flushed) {
-            lose(peer, flushed);
-            return;
-        }
+    enum covey_status flushed = events & UV_WRITABLE ? link_flush(&peer->link) : COVEY_OK;
+    bool is_ending = status < 0 || flushed;
+    receive(peer, is_ending ? INT_MAX : RECORDS_PER_TURN);
+    if (is_ending)
+        lose(peer, flushed ? flushed : COVEY_EUNAVAILABLE);
+    else if (peer->open)
         watch(peer);
-    }
-    receive(peer, RECORDS_PER_TURN);
 }
 
 void peer_drain(struct local_peer *peer)

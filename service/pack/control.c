@@ -62,22 +62,17 @@ static void handle(struct pack *pack, struct local_record *record)
 
 void pack_agent_ready(struct pack *pack, struct pack_source *source, uint32_t events)
 {
-    if (events & EPOLLOUT) {
-        enum covey_status status = link_flush(&pack->link);
-        if (status) {
-            agent_lost(pack);
-            return;
-        }
-        if (!link_wants_write(&pack->link) && pack_watch(pack, source, EPOLLIN) != COVEY_OK)
-            log_error("cannot wait for the agent");
-    }
+    enum covey_status flushed = events & EPOLLOUT ? link_flush(&pack->link) : COVEY_OK;
+    if (events & EPOLLOUT && !flushed && !link_wants_write(&pack->link) &&
+        pack_watch(pack, source, EPOLLIN) != COVEY_OK)
+        log_error("cannot wait for the agent");
     while (!pack->finished && pack->link.fd >= 0) {
         struct local_record record;
         enum covey_status status = local_receive(pack->link.fd, &record);
-        if (status == COVEY_EAGAIN)
+        if (status == COVEY_EAGAIN && !flushed)
             return;
         if (status) {
-            if (status != COVEY_EUNAVAILABLE)
+            if (status != COVEY_EUNAVAILABLE && status != COVEY_EAGAIN)
                 log_error("the agent's connection failed status=%s", covey_status_name(status));
             agent_lost(pack);
             return;

@@ -172,6 +172,22 @@ static void receive__peer_closed__is_length_zero(void)
     TEST_REQUIRE(open_sockets() == 0);
 }
 
+static void receive__peer_closed_with_something_unread__what_it_said_comes_first(void)
+{
+    TEST_REQUIRE(covey_send_fds(ends[0], "last", 4, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(covey_send_fds(ends[0], "words", 5, NULL, 0) == COVEY_OK);
+    TEST_REQUIRE(covey_send_fds(ends[1], "unread", 6, NULL, 0) == COVEY_OK);
+    covey_close(&ends[0]);
+    TEST_EQUAL(receive(sizeof(bytes)), COVEY_OK);
+    TEST_EQUAL(length_bytes, 4);
+    TEST_EQUAL(receive(sizeof(bytes)), COVEY_OK);
+    TEST_EQUAL(length_bytes, 5);
+    TEST_EQUAL(receive(sizeof(bytes)), COVEY_OK);
+    TEST_EQUAL(length_bytes, 0);
+    close_sockets();
+    TEST_REQUIRE(open_sockets() == 0);
+}
+
 static void send__socket_is_full_or_record_too_large__says_so(void)
 {
     static char large[1 << 20];
@@ -194,6 +210,7 @@ static const struct test_case cases[] = {
     TEST_CASE(receive__no_descriptor_is_free__fails_and_leaks_none),
     TEST_CASE(receive__empty_record_with_descriptors__is_no_end_of_connection),
     TEST_CASE(receive__peer_closed__is_length_zero),
+    TEST_CASE(receive__peer_closed_with_something_unread__what_it_said_comes_first),
     TEST_CASE(send__socket_is_full_or_record_too_large__says_so),
     {0},
 };

@@ -2,6 +2,7 @@
 #include "service/common/link.h"
 #include "service/common/local.h"
 #include "service/common/memfd.h"
+#include "service/common/peer.h"
 #include "service/common/stamp.h"
 #include "tests/harness/harness.h"
 
@@ -151,6 +152,71 @@ static void link_send__peer_does_not_read__queued_in_order_up_to_the_bound(void)
     free(reason);
 }
 
+/* What was said by a peer that is gone. */
+struct listener {
+    struct local_peer peer;
+    int64_t next; /* the grace_ns of the record that is to come */
+    bool lost;
+};
+
+static void on_record(struct local_peer *peer, struct local_record *record, void *data)
+{
+    struct listener *listener = data;
+    (void)peer;
+    TEST_TRUE(!listener->lost);
+    TEST_EQUAL(record->message->pack_stop->grace_ns, listener->next);
+    listener->next++;
+}
+
+static void on_lost(struct local_peer *peer, enum covey_status status, void *data)
+{
+    (void)peer;
+    TEST_TRUE(status != COVEY_OK);
+    ((struct listener *)data)->lost = true;
+}
+
+/* A peer says something and ends, with something that it did not read, or
+ * could not be given; all is heard before its end. */
+static void check_last_words(bool blocked)
+{
+    enum { WORDS = 5 };
+    static const struct local_peer_events events = {on_record, on_lost, NULL};
+    struct listener listener = {0};
+    uv_loop_t loop;
+    int ends[2];
+    char *reason = calloc(1, 50001);
+    Covey__V1__PackStop stop;
+    local_message message = stop_message(&stop, "enough");
+    TEST_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+    TEST_REQUIRE(uv_loop_init(&loop) == 0);
+    TEST_REQUIRE(peer_open(&listener.peer, &loop, ends[1], &events, &listener) == COVEY_OK);
+    for (stop.grace_ns = 0; stop.grace_ns < WORDS; stop.grace_ns++)
+        TEST_REQUIRE(local_send(ends[0], &message, NULL, 0) == COVEY_OK);
+    memset(reason, 'x', 50000);
+    stop.reason = reason;
+    do
+        TEST_REQUIRE(peer_send(&listener.peer, &message, NULL, 0) == COVEY_OK);
+    while (blocked && !listener.peer.writing);
+    while (blocked && recv(ends[0], reason, 50000, MSG_DONTWAIT) > 0)
+        ; /* what follows waits to be written still */
+    close(ends[0]);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    TEST_EQUAL(listener.next, WORDS);
+    TEST_TRUE(listener.lost);
+    TEST_EQUAL(uv_loop_close(&loop), 0);
+    free(reason);
+}
+
+static void peer__that_ends_with_something_unread__is_heard_out(void)
+{
+    check_last_words(false);
+}
+
+static void peer__that_ends_while_more_is_to_be_written__is_heard_out(void)
+{
+    check_last_words(true);
+}
+
 static void memfd_map__what_could_change__refused(void)
 {
     void *bytes;
@@ -283,6 +349,8 @@ static const struct test_case cases[] = {
     TEST_CASE(local_decode__bad_text__costs_only_itself),
     TEST_CASE(local_send__over_the_bound__elimit),
     TEST_CASE(link_send__peer_does_not_read__queued_in_order_up_to_the_bound),
+    TEST_CASE(peer__that_ends_with_something_unread__is_heard_out),
+    TEST_CASE(peer__that_ends_while_more_is_to_be_written__is_heard_out),
     TEST_CASE(memfd_map__what_could_change__refused),
     TEST_CASE(local_flare_check__table),
     TEST_CASE(local_flare_id_valid__table),
