@@ -4,9 +4,12 @@
 #include "base/io.h"
 
 #include <CUnit/Basic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@ void __gcov_dump(void);
 #endif
 
 static char folder[64];
+static pid_t folder_owner;
 
 static void remove_folder(void)
 {
@@ -30,6 +34,7 @@ const char *test_folder(void)
             perror("mkdtemp");
             abort();
         }
+        folder_owner = getpid();
         (void)atexit(remove_folder);
     }
     return folder;
@@ -45,6 +50,8 @@ void test_skip(const char *reason)
 void test_require_failed(const char *condition, const char *file, unsigned line)
 {
     CU_assertImplementation(CU_FALSE, line, condition, file, "", CU_TRUE);
+    if (folder_owner == getpid()) /* not where it ended in a forked child */
+        remove_folder();
     abort();
 }
 
@@ -54,6 +61,46 @@ void test_child_exit(int status)
     __gcov_dump();
 #endif
     _exit(status);
+}
+
+int64_t test_starved_ns(void)
+{
+    char line[256] = "";
+    FILE *pressure = fopen("/proc/pressure/cpu", "re");
+    if (pressure) {
+        if (!fgets(line, sizeof line, pressure)) /* the first is of "some" */
+            *line = '\0';
+        fclose(pressure);
+    }
+    const char *waited_us = strstr(line, "total=");
+    return waited_us ? strtoll(waited_us + strlen("total="), NULL, 10) * 1000 : 0;
+}
+
+int64_t test_rested_ns(void)
+{
+    return covey_now_ns() - test_starved_ns();
+}
+
+/* Whose ports they are says a name that the kernel forgets with its owner. */
+uint16_t test_ports(void)
+{
+    enum { FIRST = 17000, BLOCK = 64, BLOCKS = 230 };
+    static uint16_t mine;
+    for (int i = 0; !mine && i < BLOCKS; i++) {
+        int block = (getpid() + i) % BLOCKS;
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        int length =
+            snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "covey-test-ports-%d", block);
+        socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+        int owner = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* until the program ends */
+        TEST_REQUIRE(owner >= 0);
+        if (bind(owner, (struct sockaddr *)&name, bytes) == 0)
+            mine = (uint16_t)(FIRST + BLOCK * block);
+        else
+            close(owner);
+    }
+    TEST_REQUIRE(mine);
+    return mine;
 }
 
 bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns)

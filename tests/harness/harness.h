@@ -41,6 +41,17 @@ const char *test_folder(void);
 /* Ends a forked child of a test at once: its coverage is kept, the parent's folder is too. */
 void test_child_exit(int status) __attribute__((noreturn));
 
+/*
+ * The monotonic clock for promises of speed: time in which somebody on this machine waited for a
+ * cpu does not count (/proc/pressure/cpu; where that is not there, all time counts). What is
+ * promised is what a machine at rest does; a busy one is no fault.
+ */
+int64_t test_rested_ns(void);
+int64_t test_starved_ns(void); /* the time that does not count, from some beginning */
+
+/* The first of 64 TCP ports that no other test has while this program runs. */
+uint16_t test_ports(void);
+
 /* Waits until condition(data) is true: polls until the deadline, false past it. For what gives no
  * event to wait on. */
 bool test_wait(bool (*condition)(void *data), void *data, int64_t timeout_ns);

@@ -336,9 +336,9 @@ def measure(kind, calls, queued):
         if kind == "unread":
             alice.deploy("talk", "/usr/bin/seq", "100000")
             talked = alice.flare(1, "talk").id
-            wait_for(lambda: alice.state(talked) == 5, "a log of 589 KB", 60)
+            wait_for(lambda: alice.state(talked) == 5, "a log of 589 KB")
         running = alice.flare(8)
-        wait_for(lambda: alice.state(running.id) == 3, "the nodes are full", 60)
+        wait_for(lambda: alice.state(running.id) == 3, "the nodes are full")
         small = message(alice.messages.FlareRequest(definition="sleep", workers=1).SerializeToString())
         flare = talked if kind == "unread" else running.id
         if kind in QUEUE_FIRST:

@@ -52,7 +52,7 @@ class Requests(SystemTest):
         for command, code, pattern in rows:
             with self.subTest(command=" ".join(command)):
                 before = {flare["id"] for flare in self.flares()}
-                done = self.cluster.covey(*command, seconds=10)
+                done = self.cluster.covey(*command)
                 self.assert_message(done, code, pattern)
                 for flare in self.flares():
                     if flare["id"] not in before:
@@ -205,7 +205,7 @@ class Surroundings(SystemTest):
     NODES = 0
 
     def assert_refused(self, sandbox, code, pattern, *command, **environment):
-        done = sandbox.covey(*command, environment=environment, seconds=10)
+        done = sandbox.covey(*command, environment=environment)
         self.assert_message(done, code, pattern)
         self.assert_quiet(sandbox)
 

@@ -25,7 +25,7 @@ class TeraSort(SystemTest):
     def sort(self, source, name):
         output = os.path.join(self.cluster.folder, name)
         os.mkdir(output)
-        return output, self.cluster.covey("run", "--json", "-n", "16", example("terasort"), source, output, seconds=60)
+        return output, self.cluster.covey("run", "--json", "-n", "16", example("terasort"), source, output)
 
     def validate(self, output):
         return self.cluster.finish(self.cluster.start(example("teravalidate"), self.input, output), 60)
@@ -52,7 +52,7 @@ class TeraSort(SystemTest):
         output, done = self.sort(self.input, "twice")
         self.assert_code(done, OK)
         before = {name: os.stat(os.path.join(output, name)).st_mtime_ns for name in os.listdir(output)}
-        again = self.cluster.covey("run", "--json", "-n", "3", example("terasort"), self.input, output, seconds=60)
+        again = self.cluster.covey("run", "--json", "-n", "3", example("terasort"), self.input, output)
         self.assert_code(again, FAILED)
         said = [line["text"] for line in again.logs() if "is not empty, it holds part-000" in line["text"]]
         self.assertEqual(len(said), 1, str(again))
@@ -61,13 +61,13 @@ class TeraSort(SystemTest):
     def test_sort_that_fails_leaves_no_part(self):
         output = os.path.join(self.cluster.folder, "blocked")
         os.makedirs(os.path.join(output, "_part-00002.incomplete"))
-        done = self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output, seconds=60)
+        done = self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output)
         self.assert_code(done, FAILED)
         self.assertEqual(os.listdir(output), ["_part-00002.incomplete"])
 
     def test_files_of_others_beside_the_parts_do_not_count(self):
         output = os.path.join(self.cluster.folder, "made-by-the-sort")
-        self.assert_code(self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output, seconds=60), OK)
+        self.assert_code(self.cluster.covey("run", "--json", "-n", "4", example("terasort"), self.input, output), OK)
         for name in ("_SUCCESS", ".part-00000.crc", "part-00001.crc"):
             with open(os.path.join(output, name), "wb"):
                 pass
@@ -160,7 +160,7 @@ Depends: not-here, app
 
     def ranks(self, path, workers):
         """(names in order of the graph with their rank, lines logged)."""
-        done = self.cluster.covey("run", "--json", "-n", str(workers), "--param", path, example("pagerank.so"), seconds=90)
+        done = self.cluster.covey("run", "--json", "-n", str(workers), "--param", path, example("pagerank.so"))
         self.assert_code(done, OK)
         flare = done.last()
         pieces = self.cluster.expect(OK, "results", "--json", "--rank", "0", flare["id"]).objects()
@@ -206,7 +206,7 @@ Depends: not-here, app
                 path = os.path.join(self.cluster.folder, "wrong")
                 with open(path, "w", encoding="utf-8") as file:
                     file.write(text)
-                done = self.cluster.covey("run", "--json", "-n", "2", "--param", path, example("pagerank.so"), seconds=60)
+                done = self.cluster.covey("run", "--json", "-n", "2", "--param", path, example("pagerank.so"))
                 self.assert_code(done, FAILED)
                 self.assertIn(said, "\n".join(line["text"] for line in done.logs()), str(done))
 

@@ -11,10 +11,10 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import (CANCELLED, ENDED, FAILED, OK, SLOWNESS, SOURCE, TIMED_OUT, UNREACHABLE, SystemTest, worker)
+from covey_system import (CANCELLED, ENDED, FAILED, LONG, OK, SLOWNESS, SOURCE, TIMED_OUT, UNREACHABLE, SystemTest, worker)
 
 ACT = worker("act.so")
-DEADLINE = 20
+DEADLINE = LONG
 CODES = {"SUCCEEDED": OK, "FAILED": FAILED, "TIMED_OUT": TIMED_OUT, "CANCELLED": CANCELLED}
 
 # The pass that is hit where the first one is too early to be part of a flare.

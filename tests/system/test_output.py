@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import CANCELLED, FAILED, OK, SANITIZED, SystemTest, program, wait_for, worker
+from covey_system import CANCELLED, FAILED, LONG, OK, SANITIZED, SystemTest, program, wait_for, worker
 
 WRITE, PROGRAM = worker("write.so"), worker("write")
 KINDS = {"process": [WRITE], "thread": ["--worker", "thread", WRITE], "program": [PROGRAM]}
@@ -36,7 +36,7 @@ class Shapes(SystemTest):
     ENVIRONMENT = LIMIT
 
     def run_kind(self, kind, workers, parameter, *options, code=OK):
-        return self.cluster.expect(code, "run", "-q", "-n", str(workers), "--param", parameter, *options, *KINDS[kind], seconds=120)
+        return self.cluster.expect(code, "run", "-q", "-n", str(workers), "--param", parameter, *options, *KINDS[kind])
 
     def each_kind(self):
         for kind in KINDS:
@@ -55,7 +55,7 @@ class Shapes(SystemTest):
 
     def test_many_workers_at_once(self):
         cluster = self.own_cluster(2, 24, **LIMIT)
-        done = cluster.expect(OK, "run", "-q", "-n", "48", SEQ, "2000", seconds=120)
+        done = cluster.expect(OK, "run", "-q", "-n", "48", SEQ, "2000")
         self.assertEqual(by_rank(done.out), {rank: numbers(2000) for rank in range(48)})
 
     def test_empty_lines(self):
@@ -65,7 +65,7 @@ class Shapes(SystemTest):
     def test_one_long_line(self):
         length = 10 << 20
         flare_id = self.cluster.flare("-n", "1", "--param", f"long {length}", self.deployed("program"))
-        self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK, 60)
+        self.assert_ended(self.cluster, flare_id, "SUCCEEDED", OK)
         done = subprocess.run([program("covey"), "logs", "--plain", flare_id], env=self.cluster.environment, capture_output=True, check=True)
         self.assertEqual(done.stdout.replace(b"\n", b""), b"x" * length)
         pieces = self.cluster.logs(flare_id)
@@ -164,7 +164,7 @@ class Killed(SystemTest):
         self.addCleanup(run.kill)
         for i in range(times):
             size = os.path.getsize(out)
-            wait_for(lambda before=size: os.path.getsize(out) > before + 50000 or run.poll() is not None, "some output", 60)
+            wait_for(lambda before=size: os.path.getsize(out) > before + 50000 or run.poll() is not None, "some output")
             if run.poll() is not None:
                 break
             kill(cluster, i)
@@ -220,7 +220,7 @@ class Readers(SystemTest):
             self.assertIn(b"line", os.read(read, 100))
             flare_id = self.only_flare(cluster)
             os.close(read)
-            _, err = run.communicate(timeout=30)
+            _, err = run.communicate(timeout=LONG)
             self.assertEqual((run.returncode, err), (-signal.SIGPIPE, b""))
             flare = self.assert_ended(cluster, flare_id, "CANCELLED", CANCELLED)
             self.assertIn("cannot be written", flare["error"]["message"])
@@ -234,7 +234,7 @@ class Readers(SystemTest):
         os.close(write)
         os.read(read, 1)
         os.close(read)
-        logs.communicate(timeout=30)
+        logs.communicate(timeout=LONG)
         self.assertEqual(logs.returncode, -signal.SIGPIPE)
         self.assertEqual(cluster.get(flare_id)["state"], "RUNNING")
 
@@ -246,7 +246,7 @@ class Readers(SystemTest):
                           ["logs", flare_id], ["ps", "--all"], ["nodes"], ["version"], ["--help"], ["run", "--help"]):
             with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
                 process = self.start(cluster, arguments, full)
-                _, err = process.communicate(timeout=30)
+                _, err = process.communicate(timeout=LONG)
                 self.assertEqual(process.returncode, FAILED, err)
                 self.assertRegex(err.decode(), "^covey[ a-z]*: cannot write to standard output: No space left on device[^\n]*\n$")
 
@@ -269,14 +269,14 @@ class Readers(SystemTest):
         # It is waited for while it reads, and reads all of it.
         with open(read, "rb") as file:
             text = first + file.read()
-        run.communicate(timeout=60)
+        run.communicate(timeout=LONG)
         self.assertEqual(run.returncode, OK)
         self.assertEqual(by_rank(text.decode()), {rank: numbers(400000) for rank in range(2)})
         self.assert_ended(cluster, flare_id, "SUCCEEDED", OK)
 
     def test_beyond_the_limit_a_reader_gets_all_and_later_ones_the_mark(self):
         cluster = self.own_cluster(COVEY_MAX_LOG_BYTES="64KiB")
-        done = cluster.expect(OK, "run", "-q", "-n", "4", SEQ, "100000", seconds=120)
+        done = cluster.expect(OK, "run", "-q", "-n", "4", SEQ, "100000")
         self.assertEqual(by_rank(done.out), {rank: numbers(100000) for rank in range(4)})
         self.assertEqual(done.err.count("reached its limit of 65536 bytes"), 1, done.err[:1000])
         flare_id = self.only_flare(cluster)
@@ -288,7 +288,7 @@ class Readers(SystemTest):
         cluster = self.own_cluster(COVEY_MAX_LOG_BYTES="64KiB")
         cluster.expect(OK, "deploy", "--name", "seq", SEQ, "1000000")
         flare_id = cluster.flare("-n", "4", "seq")
-        self.assert_ended(cluster, flare_id, "SUCCEEDED", OK, 60)
+        self.assert_ended(cluster, flare_id, "SUCCEEDED", OK)
 
     def test_a_reader_that_stops_holds_the_flare_only_so_long(self):
         cluster = self.own_cluster(COVEY_MAX_LOG_BYTES="64KiB")

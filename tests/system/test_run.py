@@ -87,7 +87,7 @@ class PrivateRun(SystemTest):
             found = collections.Counter(process.environment.get("COVEY_FLARE_ID") for process in sandbox.processes("covey-pack"))
             ids = [flare_id for flare_id, forks in found.items() if flare_id and "_" not in flare_id and forks >= count + 2]
             return ids[0] if ids else None
-        return wait_for(there, f"{count} workers", 15)
+        return wait_for(there, f"{count} workers")
 
     def test_interrupt_cancels(self):
         sandbox = self.sandbox()
@@ -238,7 +238,7 @@ class OnCluster(SystemTest):
             return {process.pid: process.fds() for process in [self.cluster.controller(), *self.cluster.agents()]}
         for _ in range(2):
             self.run_act("act", 16, "exchange 1000")
-        settled = wait_for(lambda: (one := descriptors()) == descriptors() and one, "settled daemons", 5)
+        settled = wait_for(lambda: (one := descriptors()) == descriptors() and one, "settled daemons")
         for _ in range(10):
             self.run_act("act", 16, "exchange 1000")
         # A leak would be one a flare at least; SQLite opens its file again now and then.

@@ -111,7 +111,7 @@ class Surroundings(SystemTest):
             self.check_nothing_left(sandbox)
 
     def check_nothing_left(self, sandbox):
-        wait_for(lambda: not sandbox.processes(), "the end of all processes", 5)
+        wait_for(lambda: not sandbox.processes(), "the end of all processes")
         left = {path for path in files_below(sandbox.folder) if not path.startswith(sandbox.home)}
         self.assertEqual(left - {sandbox.state, sandbox.runtime, os.path.join(sandbox.runtime, "covey")}, set())
 

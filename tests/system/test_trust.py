@@ -55,7 +55,7 @@ class Controller:
             self.process = subprocess.Popen([program("coveyd"), "--state-dir", sandbox.state, *options], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=sandbox.environment, start_new_session=True)
         try:
-            wait_for(lambda: "listening" in self.log() or self.process.poll() is not None, "coveyd that listens", 30)
+            wait_for(lambda: "listening" in self.log() or self.process.poll() is not None, "coveyd that listens")
         except AssertionError:
             self.close()
             raise
@@ -67,7 +67,7 @@ class Controller:
     def hang_up(self, says):
         count = self.log().count(says)
         self.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.log().count(says) > count, f"coveyd that says {says!r}", 30)
+        wait_for(lambda: self.log().count(says) > count, f"coveyd that says {says!r}")
 
     def close(self):
         if self.process.poll() is None:
@@ -119,9 +119,9 @@ class Certificates(SystemTest):
 
     def test_flare_of_who_shows_a_certificate(self):
         sandbox, to, controller = self.start()
-        wait_for(lambda: '"UP"' in sandbox.covey("nodes", "--json", *to, *self.alice).out, "a node that is up", 30)
+        wait_for(lambda: '"UP"' in sandbox.covey("nodes", "--json", *to, *self.alice).out, "a node that is up")
         self.assert_code(sandbox.covey("deploy", "--name", "act", *to, *self.alice, worker("act.so")), OK)
-        done = sandbox.covey("flare", "--json", "-n", "4", "--param", "mesh", *to, *self.alice, "act", seconds=60)
+        done = sandbox.covey("flare", "--json", "-n", "4", "--param", "mesh", *to, *self.alice, "act")
         self.assert_code(done, OK)
         self.assertEqual(done.last()["tenant"], "physics")
         # The same from the configuration file.

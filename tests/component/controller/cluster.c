@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FLAGS_MAX    32
 #define HEARTBEAT_MS 200
+#define LONG_MS      120000 /* for what must come: no promise */
 
 static char *flags[FLAGS_MAX];
 static size_t flag_count;
@@ -48,6 +50,7 @@ static void run_daemon(const struct cluster *cluster, const char *fault, int rea
         (void)setenv("COVEY_FAULT", fault, 1);
     else
         (void)unsetenv("COVEY_FAULT");
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a case may end by TEST_REQUIRE */
     (void)execv(COVEYD, arguments);
     _exit(127);
 }
@@ -65,7 +68,7 @@ static void spawn(struct cluster *cluster, const char *fault)
     (void)close(ends[1]);
     char line[256] = "";
     struct pollfd waited = {.fd = ends[0], .events = POLLIN};
-    TEST_REQUIRE(poll(&waited, 1, 10000) == 1);
+    TEST_REQUIRE(poll(&waited, 1, LONG_MS) == 1);
     TEST_REQUIRE(read(ends[0], line, sizeof line - 1) > 6);
     TEST_REQUIRE(strncmp(line, "READY unix:", 11) == 0);
     (void)close(ends[0]);
@@ -208,7 +211,7 @@ bool cluster_run(struct cluster *cluster, bool (*condition)(void *data), void *d
     uv_timer_t timer = {.data = &late};
     (void)uv_timer_init(&cluster->loop, &timer);
     uv_update_time(&cluster->loop);
-    (void)uv_timer_start(&timer, on_timeout, 10000, 0);
+    (void)uv_timer_start(&timer, on_timeout, LONG_MS, 0);
     while (!condition(data) && !late)
         (void)uv_run(&cluster->loop, UV_RUN_ONCE);
     bool held = condition(data);

@@ -60,21 +60,21 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        _, self.log = self.process.communicate(timeout=10)
+        _, self.log = self.process.communicate(timeout=120)
         return self.process.returncode
 
 
 def call(channel, method, request, response, token=None):
     stub = channel.unary_unary(method, request_serializer=type(request).SerializeToString,
                                response_deserializer=response.FromString)
-    return stub(request, timeout=10, metadata=[("authorization", f"Bearer {token}")] if token else None)
+    return stub(request, timeout=120, metadata=[("authorization", f"Bearer {token}")] if token else None)
 
 
 def services(channel):
     stub = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
                                  request_serializer=reflection_v1_pb2.ServerReflectionRequest.SerializeToString,
                                  response_deserializer=reflection_v1_pb2.ServerReflectionResponse.FromString)
-    answers = stub(iter([reflection_v1_pb2.ServerReflectionRequest(list_services="")]), timeout=10)
+    answers = stub(iter([reflection_v1_pb2.ServerReflectionRequest(list_services="")]), timeout=120)
     return {service.name for service in next(answers).list_services_response.service}
 
 
@@ -150,12 +150,12 @@ def test_lifeline():
                                text=True)
     os.close(mine)
     os.close(its)
-    assert process.wait(10) == 0, process.stderr.read()
+    assert process.wait(120) == 0, process.stderr.read()
     process.stderr.close()
 
 
 def refused(*flags, **environment):
-    process = subprocess.run([COVEYD, *flags], capture_output=True, text=True, timeout=10, check=False,
+    process = subprocess.run([COVEYD, *flags], capture_output=True, text=True, timeout=120, check=False,
                              env={**os.environ, **environment})
     assert process.returncode == 2, process
     lines = [line for line in process.stderr.splitlines() if " error " in line]

@@ -126,7 +126,7 @@ static void on_peer_down(void *data, unsigned peer, enum covey_status status, co
     struct node *node = data;
     node->down_count[peer]++;
     node->down_status[peer] = status;
-    node->down_ns[peer] = covey_now_ns();
+    node->down_ns[peer] = test_rested_ns();
     snprintf(node->down_reason[peer], sizeof node->down_reason[peer], "%s", reason);
 }
 
@@ -164,7 +164,7 @@ void node_options(const struct node *node, struct net_options *options)
 void node_barrier(struct node *node)
 {
     _Atomic uint32_t *arrived = &node->shared->arrived[node->barriers++ % 64];
-    int64_t deadline_ns = covey_now_ns() + 60 * COVEY_NS_PER_S;
+    int64_t deadline_ns = covey_now_ns() + NODE_LONG_NS;
     /* Each slot is used again only 64 barriers later: it counts on. */
     uint32_t target = (node->barriers + 63) / 64 * node->count;
     atomic_fetch_add(arrived, 1);
@@ -262,7 +262,7 @@ static void run_role(struct shared *shared, unsigned index, unsigned count, node
     struct node *node = calloc(1, sizeof *node);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     covey_log_init("node");
-    alarm(120);
+    alarm(300);
     if (!node)
         exit(1);
     node->shared = shared;
@@ -285,6 +285,7 @@ bool nodes_run(unsigned count, const node_role *roles, int killed)
     if (!good)
         return false;
     fflush(stdout);
+    (void)test_ports(); /* the nodes', too */
     for (unsigned i = 0; i < count; i++) {
         pid_t pid = fork();
         if (pid == 0)

@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SECONDS(n) ((n)*COVEY_NS_PER_S)
-
 static bool one_came(struct node *node)
 {
     return node->received >= 1;
@@ -32,6 +30,14 @@ static uint16_t port_of(const char *address)
     return (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
 }
 
+static bool names_range(const char *text, uint16_t first, uint16_t last)
+{
+    char ports[2][8];
+    (void)snprintf(ports[0], sizeof ports[0], "%u", first);
+    (void)snprintf(ports[1], sizeof ports[1], "%u", last);
+    return strstr(text, ports[0]) && strstr(text, ports[1]);
+}
+
 static void take_ports(struct node *node)
 {
     struct net_options options;
@@ -39,28 +45,30 @@ static void take_ports(struct node *node)
     int taken[6];
     node_options(node, &options);
     options.node_count = 1;
-    options.port_first = 23200;
-    options.port_last = 23205;
+    const uint16_t first = test_ports();
+    options.port_first = first;
+    options.port_last = (uint16_t)(first + 5);
     for (uint16_t i = 0; i < 6; i++) {
         struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)(23200 + i)),
+                                      .sin_port = htons((uint16_t)(first + i)),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         taken[i] = socket(AF_INET, SOCK_STREAM, 0);
         EXPECT(bind(taken[i], (struct sockaddr *)&address, sizeof address) == 0);
         EXPECT(listen(taken[i], 1) == 0);
     }
     EXPECT(net_create(&options, &node->net, &error) == COVEY_EUNAVAILABLE);
-    EXPECT(strstr(error.message, "23200") && strstr(error.message, "23205"));
+    EXPECT(names_range(error.message, options.port_first, options.port_last));
     close(taken[4]);
     EXPECT(net_create(&options, &node->net, &error) == COVEY_OK);
-    EXPECT(port_of(net_address(node->net)) == 23204 && net_port_listened(23204));
+    EXPECT(port_of(net_address(node->net)) == first + 4 &&
+           net_port_listened((uint16_t)(first + 4)));
     EXPECT(net_wake(node->net, &error) == COVEY_EUNAVAILABLE);
-    EXPECT(strstr(error.message, "23200") && strstr(error.message, "23205"));
+    EXPECT(names_range(error.message, options.port_first, options.port_last));
     close(taken[1]);
     EXPECT(net_wake(node->net, &error) == COVEY_OK);
-    EXPECT(net_port_listened(23201) && net_port_listened(23204));
+    EXPECT(net_port_listened((uint16_t)(first + 1)) && net_port_listened((uint16_t)(first + 4)));
     net_destroy(node->net);
-    EXPECT(!net_port_listened(23201) && !net_port_listened(23204));
+    EXPECT(!net_port_listened((uint16_t)(first + 1)) && !net_port_listened((uint16_t)(first + 4)));
 }
 
 static void create__range_of_ports__used_in_turn_and_said_to_be_taken(void)
@@ -94,7 +102,7 @@ static void count_ports(struct node *node)
            COVEY_OK);
     if (node->index == 0)
         EXPECT(net_send(node->net, 1, "hello", 5, NULL, NULL, NULL) == COVEY_OK);
-    EXPECT(node_until(node, is_connected, SECONDS(30)));
+    EXPECT(node_until(node, is_connected, NODE_LONG_NS));
     EXPECT(count_listeners() == 2);
     node_barrier(node);
     net_destroy(node->net);
@@ -111,13 +119,13 @@ static void take_data_port(struct node *node)
     struct net_options options;
     node_options(node, &options);
     options.data = node;
-    options.port_first = (uint16_t)(23500 + 2 * node->index);
+    options.port_first = (uint16_t)(test_ports() + 24 + 2 * node->index);
     options.port_last = (uint16_t)(options.port_first + 1);
     EXPECT(net_create(&options, &node->net, NULL) == COVEY_OK);
     int taken = -1;
     if (node->index == 0) {
         struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(23500),
+                                      .sin_port = htons(options.port_first),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         taken = socket(AF_INET, SOCK_STREAM, 0);
         EXPECT(bind(taken, (struct sockaddr *)&address, sizeof address) == 0);
@@ -128,11 +136,13 @@ static void take_data_port(struct node *node)
     EXPECT(net_set_address(node->net, 1 - node->index, node->shared->addresses[1 - node->index]) ==
            COVEY_OK);
     if (node->index == 0) {
+        char port[8];
+        (void)snprintf(port, sizeof port, "%u", options.port_first);
         EXPECT(net_send(node->net, 1, "hello", 5, NULL, NULL, NULL) == COVEY_OK);
-        EXPECT(node_until(node, second_is_down, SECONDS(30)));
+        EXPECT(node_until(node, second_is_down, NODE_LONG_NS));
         EXPECT(node->down_status[1] == COVEY_EPEER);
         EXPECT(strstr(node->down_reason[1], "no port is free") &&
-               strstr(node->down_reason[1], "23500"));
+               strstr(node->down_reason[1], port));
         close(taken);
     }
     node_barrier(node);
@@ -149,7 +159,7 @@ static void reuse_ports(struct node *node)
 {
     struct net_options options;
     node_options(node, &options);
-    options.port_first = (uint16_t)(23300 + 2 * node->index);
+    options.port_first = (uint16_t)(test_ports() + 8 + 2 * node->index);
     options.port_last = (uint16_t)(options.port_first + 1);
     for (uint32_t round = 1; round <= 6; round++) {
         node_open(node, &options);
@@ -157,7 +167,7 @@ static void reuse_ports(struct node *node)
         if (node->index == round % 2)
             node_send(node, 1 - node->index, round, 0, 100000);
         else
-            EXPECT(node_until(node, one_came, SECONDS(10)));
+            EXPECT(node_until(node, one_came, NODE_LONG_NS));
         node_barrier(node);
         /* Each of the two is the first to close now and then. */
         if (node->index == round / 2 % 2)
@@ -178,11 +188,11 @@ static void exchange_on_ports(struct node *node)
 {
     struct net_options options;
     node_options(node, &options);
-    options.port_first = (uint16_t)(23400 + 2 * node->index);
+    options.port_first = (uint16_t)(test_ports() + 16 + 2 * node->index);
     options.port_last = (uint16_t)(options.port_first + 1);
     node_open(node, &options);
     node_send(node, 1 - node->index, 1, 0, 100000);
-    EXPECT(node_until(node, one_came, SECONDS(10)));
+    EXPECT(node_until(node, one_came, NODE_LONG_NS));
     node_barrier(node);
 }
 
@@ -201,7 +211,7 @@ static bool other_is_down(struct node *node)
 static void outlive_on_ports(struct node *node)
 {
     exchange_on_ports(node);
-    EXPECT(node_until(node, other_is_down, SECONDS(10)));
+    EXPECT(node_until(node, other_is_down, NODE_LONG_NS));
     node_close(node);
 }
 

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECONDS(n) ((n)*COVEY_NS_PER_S)
-
 static bool all_sent(struct node *node)
 {
     return node->sent_done >= atomic_load(&node->shared->marks[node->index]);
@@ -23,8 +21,8 @@ static void exchange(struct node *node, uint32_t sends, uint32_t receives)
 {
     atomic_store(&node->shared->marks[node->index], sends);
     atomic_store(&node->shared->marks[4 + node->index], receives);
-    EXPECT(node_until(node, all_received, SECONDS(60)));
-    EXPECT(node_until(node, all_sent, SECONDS(60)));
+    EXPECT(node_until(node, all_received, NODE_LONG_NS));
+    EXPECT(node_until(node, all_sent, NODE_LONG_NS));
     EXPECT(node->wrong == 0 && node->sent_failed == 0 && node->landed_failed == 0);
 }
 
@@ -149,11 +147,11 @@ static void stall(struct node *node)
     node_options(node, &options);
     node_open(node, &options);
     node->hold_large = true;
-    EXPECT(node_until(node, small_ones_came, SECONDS(20)));
+    EXPECT(node_until(node, small_ones_came, NODE_LONG_NS));
     EXPECT(node->received == 300 && node->held_count == 10);
     node->hold_large = false;
     node_release_held(node);
-    EXPECT(node_until(node, large_ones_came, SECONDS(20)));
+    EXPECT(node_until(node, large_ones_came, NODE_LONG_NS));
     EXPECT(node->wrong == 0 && node->landed_failed == 0);
     node_barrier(node);
     node_close(node);
@@ -201,7 +199,7 @@ static void see_off(struct node *node)
     node_open(node, &options);
     exchange(node, 0, 1);
     node_barrier(node);
-    EXPECT(node_until(node, peer_is_down, SECONDS(2)));
+    EXPECT(node_until(node, peer_is_down, NODE_LONG_NS));
     EXPECT(node->down_status[0] == COVEY_OK);
     EXPECT(node_try_send(node, 0, 1, 0, 1) == COVEY_EPEER);
     node_close(node);
@@ -236,7 +234,7 @@ static void lose_landings(struct node *node)
     node->hold_large = true;
     exchange(node, 0, 1);
     node_barrier(node);
-    EXPECT(node_until(node, peer_is_down, SECONDS(2)));
+    EXPECT(node_until(node, peer_is_down, NODE_LONG_NS));
     unsigned held = node->held_count;
     node_release_held(node);
     EXPECT(node->landed_failed == held && node->held_count == 0);

@@ -313,14 +313,14 @@ void fixture_destroy(struct fixture *fixture)
         if (node->pid <= 0)
             continue;
         kill(node->pid, SIGTERM);
-        int status = fixture_reap(fixture, i, 15 * COVEY_NS_PER_S);
+        int status = fixture_reap(fixture, i, FIXTURE_LONG_NS);
         TEST_EQUAL(status, 0);
         if (status == -1)
             kill(node->pid, SIGKILL);
         TEST_TRUE(access(node->runtime_dir, F_OK) < 0 && errno == ENOENT);
     }
     rpc_server_stop(fixture->server, 0, on_stopped, fixture);
-    TEST_TRUE(fixture_until(fixture, is_stopped, NULL, 5 * COVEY_NS_PER_S));
+    TEST_TRUE(fixture_until(fixture, is_stopped, NULL, FIXTURE_LONG_NS));
     uv_close((uv_handle_t *)&fixture->tick, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     TEST_EQUAL(uv_loop_close(&fixture->loop), 0);
@@ -342,7 +342,8 @@ void fixture_spawn(struct fixture *fixture, int i, const char *const *arguments,
     char ports[32];
     TEST_REQUIRE(pipe2(lifeline, O_CLOEXEC) == 0);
     snprintf(number, sizeof(number), "%d", lifeline[0]);
-    snprintf(ports, sizeof(ports), "%d-%d", 18500 + 20 * i, 18519 + 20 * i);
+    unsigned first = test_ports() + 20 * (unsigned)i;
+    snprintf(ports, sizeof(ports), "%u-%u", first, first + 19);
     static const char program[] = TEST_BIN "/covey-node";
     const char *full[40] = {
         program,       "--name",        node->name,      "--controller",    fixture->address,
@@ -393,10 +394,20 @@ void fixture_start_node(struct fixture *fixture, int i, const char *const *argum
 {
     struct ready ready = {&fixture->nodes[i], fixture->said_count};
     fixture_spawn(fixture, i, arguments, environment);
-    TEST_REQUIRE(fixture_until(fixture, is_ready, &ready, 20 * COVEY_NS_PER_S));
+    TEST_REQUIRE(fixture_until(fixture, is_ready, &ready, FIXTURE_LONG_NS));
 }
 
 /* ---- what a test tells a node ---- */
+
+const char *fixture_own_id(const char *id)
+{
+    static char ids[128][27];
+    static unsigned next;
+    char *own = ids[next++ % 128];
+    int length = snprintf(own, sizeof(ids[0]), "%s-%d", id, (int)getpid());
+    TEST_REQUIRE(length < (int)sizeof(ids[0]));
+    return own;
+}
 
 uint32_t plan_workers(const struct flare_plan *plan)
 {
@@ -498,7 +509,7 @@ bool fixture_start_flare(struct fixture *fixture, const struct flare_plan *plan)
     Covey__V1__Start start = COVEY__V1__START__INIT;
     Covey__V1__HostAddress hosts[FIXTURE_NODES];
     Covey__V1__HostAddress *pointers[FIXTURE_NODES];
-    if (!fixture_until(fixture, all_said, &planned, 20 * COVEY_NS_PER_S) || planned.failed)
+    if (!fixture_until(fixture, all_said, &planned, FIXTURE_LONG_NS) || planned.failed)
         return false;
     for (size_t i = 0; i < count_nodes(plan); i++) {
         const struct said *said =

@@ -20,6 +20,8 @@
 
 #define FIXTURE_NODES 3
 #define FIXTURE_SAID  20000
+/* For what must come: no promise, only the end of a test that would not end. */
+#define FIXTURE_LONG_NS (120 * COVEY_NS_PER_S)
 
 /* One message of a node, kept. */
 struct said {
@@ -97,6 +99,10 @@ struct flare_plan {
     const char *sha256;        /* instead of the code's, to be wrong */
 };
 
+/* An id of this program alone: another copy of it may run beside. Valid until it is asked for as
+ * many more as a program has flares. */
+const char *fixture_own_id(const char *id);
+
 uint32_t plan_workers(const struct flare_plan *plan);
 /* Sends Prepare to every node of the plan. */
 void fixture_prepare(struct fixture *fixture, const struct flare_plan *plan);
@@ -140,6 +146,8 @@ size_t fixture_log_lines(struct fixture *fixture, const char *flare_id);
 bool fixture_logged(struct fixture *fixture, const char *flare_id, uint32_t rank, const char *text);
 
 /* True when no process of a flare, and no file in the runtime folders with its name, is left; waits
- * up to 1 s. */
+ * up to 1 s of a machine at rest. */
 bool fixture_nothing_left(struct fixture *fixture, const char *flare_id);
+/* The same, however long it takes; false after FIXTURE_LONG_NS. */
+bool fixture_nothing_left_at_last(struct fixture *fixture, const char *flare_id);
 #endif

@@ -240,7 +240,26 @@ static bool nothing_left(struct fixture *fixture, void *data)
     return true;
 }
 
+struct leaving {
+    const char *flare_id;
+    int64_t until_ns; /* of test_rested_ns */
+};
+
+static bool nothing_left_or_late(struct fixture *fixture, void *data)
+{
+    const struct leaving *leaving = data;
+    return nothing_left(fixture, (void *)(uintptr_t)leaving->flare_id) ||
+           test_rested_ns() > leaving->until_ns;
+}
+
 bool fixture_nothing_left(struct fixture *fixture, const char *flare_id)
 {
-    return fixture_until(fixture, nothing_left, (void *)(uintptr_t)flare_id, COVEY_NS_PER_S);
+    struct leaving leaving = {flare_id, test_rested_ns() + COVEY_NS_PER_S};
+    (void)fixture_until(fixture, nothing_left_or_late, &leaving, FIXTURE_LONG_NS);
+    return nothing_left(fixture, (void *)(uintptr_t)flare_id);
+}
+
+bool fixture_nothing_left_at_last(struct fixture *fixture, const char *flare_id)
+{
+    return fixture_until(fixture, nothing_left, (void *)(uintptr_t)flare_id, FIXTURE_LONG_NS);
 }

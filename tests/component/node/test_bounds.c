@@ -45,20 +45,20 @@ static void log__controller_does_not_read__workers_wait_and_memory_is_bounded(vo
     fixture_start_node(fixture, 0, NULL, NULL);
     size_t before = resident_bytes(fixture->nodes[0].pid);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
     fixture->pause_reading = true;
-    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, 0, 5 * S) !=
+    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, 0, LONG) !=
               NULL);
     /* There is no event for "nothing grows any more": one second is enough to write it all. */
     int64_t until_ns = covey_now_ns() + S;
-    TEST_TRUE(fixture_until(fixture, time_is_over, &until_ns, 2 * S));
+    TEST_TRUE(fixture_until(fixture, time_is_over, &until_ns, LONG));
     size_t pack = resident_bytes(processes_find(plan.id, "covey-pack", 0));
     TEST_TRUE(resident_bytes(fixture->nodes[0].pid) < before + GROWTH_BYTES);
     TEST_TRUE(pack < (size_t)(64 << 20));
     TEST_TRUE(fixture_log_lines(fixture, plan.id) < 120000);
     fixture->pause_reading = false;
     rpc_call_resume(fixture->nodes[0].call);
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 20 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     end_flare(fixture, &plan);
     TEST_EQUAL(fixture_log_lines(fixture, plan.id), 120000);
     fixture_destroy(fixture);
@@ -71,15 +71,15 @@ static void stop__log_is_stuck__gone_in_time(void)
     struct flare_plan plan = plan_of("STUCKLOG", "flood 100000", 2);
     fixture_start_node(fixture, 0, NULL, NULL);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 2, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 2, LONG));
     fixture->pause_reading = true;
-    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, 0, 5 * S) !=
+    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_LOG_CHUNK, plan.id, 0, LONG) !=
               NULL);
     fixture_stop_flare(fixture, &plan, 0);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
     fixture->pause_reading = false;
     rpc_call_resume(fixture->nodes[0].call);
-    TEST_TRUE(fixture_gone(fixture, &plan, 5 * S));
+    TEST_TRUE(fixture_gone(fixture, &plan, LONG));
     fixture_destroy(fixture);
 }
 
@@ -90,9 +90,9 @@ static void check_isolation(const char *kind, const char *parameter, const char 
     struct flare_plan plan = plan_of(id, parameter, 3);
     fixture_start_node(fixture, 0, arguments, NULL);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
     if (strcmp(parameter, "descendants") == 0)
-        TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
+        TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     end_flare(fixture, &plan);
     fixture_destroy(fixture);
 }
@@ -131,13 +131,13 @@ static void user__without_privilege__flare_runs_and_is_gone(void)
     fixture->run_as = nobody->pw_uid;
     fixture_start_node(fixture, 0, NULL, NULL);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->exit_status, 0);
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, LONG)->worker->exit_status, 0);
     TEST_TRUE(fixture_pid(fixture, plan.id, 0) > 1);
     end_flare(fixture, &plan);
     plan = plan_of("NOBODY2", "descendants", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     end_flare(fixture, &plan);
     fixture_destroy(fixture);
 }

@@ -36,13 +36,13 @@ static struct fixture *start(void)
 static void run_descendants(struct fixture *fixture, const struct flare_plan *plan)
 {
     TEST_REQUIRE(fixture_run(fixture, plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan->id, 2, 30 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan->id, 2, LONG));
 }
 
 static void kill_agent(struct fixture *fixture)
 {
     TEST_EQUAL(kill(fixture->nodes[0].pid, SIGKILL), 0);
-    int status = fixture_reap(fixture, 0, 30 * S);
+    int status = fixture_reap(fixture, 0, LONG);
     TEST_TRUE(WIFSIGNALED(status));
 }
 
@@ -112,7 +112,7 @@ static void restart__pack_was_killed_too__what_it_left_goes(void)
     TEST_EQUAL(kill(pack, SIGKILL), 0);
     fixture_start_node(fixture, 0, arguments, NULL);
     /* The host is all that is left, and waits for the controller's word. */
-    TEST_TRUE(fixture_until(fixture, has_only_host, (void *)(uintptr_t)plan.id, 30 * S));
+    TEST_TRUE(fixture_until(fixture, has_only_host, (void *)(uintptr_t)plan.id, LONG));
     end_flare(fixture, &plan);
     read_folder(fixture, folder);
     TEST_TRUE(count_groups(folder) <= 2);
@@ -148,7 +148,7 @@ static void no_return__pack_ends_with_its_descendants(void)
         return;
     run_descendants(fixture, &plan);
     kill_agent(fixture);
-    TEST_TRUE(fixture_until(fixture, is_empty, (void *)(uintptr_t)plan.id, 60 * S));
+    TEST_TRUE(fixture_until(fixture, is_empty, (void *)(uintptr_t)plan.id, LONG));
     fixture_start_node(fixture, 0, arguments, NULL);
     fixture_destroy(fixture);
 }

@@ -67,7 +67,7 @@ static void kill_something(const struct flare_plan *plan)
 static void restart_agent(int i)
 {
     TEST_EQUAL(kill(fixture->nodes[i].pid, SIGKILL), 0);
-    TEST_TRUE(WIFSIGNALED(fixture_reap(fixture, i, 5 * S)));
+    TEST_TRUE(WIFSIGNALED(fixture_reap(fixture, i, LONG)));
     fixture->nodes[i].call = NULL;
     fixture_start_node(fixture, i, NULL, NULL);
 }
@@ -77,7 +77,7 @@ static void restart_agent(int i)
 static void end_in_any_case(const struct flare_plan *plan)
 {
     fixture_stop_flare(fixture, plan, dice(2) ? 0 : 100 * MS);
-    bool gone = fixture_gone(fixture, plan, 3 * S);
+    bool gone = fixture_gone(fixture, plan, LONG);
     bool left = !fixture_nothing_left(fixture, plan->id);
     if (!gone || left)
         fprintf(stderr, "flare %s parameter \"%s\" gone=%d left=%d\n", plan->id, plan->parameter,

@@ -20,20 +20,20 @@ static void node__terminated__leaves_nothing(void)
     fixture_destroy(fixture);
 }
 
-/* What a worker that waited for rank 0 has said: the status, and how long after killed_ns. */
-static void check_news(const struct flare_plan *plan, uint32_t rank, int64_t killed_ns,
+/* What a worker that waited for rank 0 has said: the status, and how long after the kill. */
+static void check_news(const struct flare_plan *plan, uint32_t rank, struct moment killed,
                        const char *says)
 {
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan->id, rank, 5 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan->id, rank, LONG);
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->exit_status, 0);
     struct covey_buffer result = fixture_result(fixture, plan->id, rank);
     TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-    int64_t after_ns = strtoll((char *)result.data + 9, NULL, 10) - killed_ns;
-    if (after_ns < 0 || after_ns > 100 * MS || !strstr((char *)result.data, says))
+    int64_t after_ns = rested_since(killed, strtoll((char *)result.data + 9, NULL, 10));
+    if (after_ns > 100 * MS || !strstr((char *)result.data, says))
         fprintf(stderr, "rank %u after %lld us: %s\n", rank, (long long)after_ns / 1000,
                 (char *)result.data);
-    TEST_TRUE(after_ns >= 0 && after_ns < 100 * MS);
+    TEST_TRUE(after_ns < 100 * MS);
     TEST_TRUE(strstr((char *)result.data, says) != NULL);
     covey_buffer_free(&result);
 }
@@ -41,7 +41,7 @@ static void check_news(const struct flare_plan *plan, uint32_t rank, int64_t kil
 static void start_waiting(struct flare_plan *plan)
 {
     TEST_REQUIRE(fixture_run(fixture, plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan->id, plan_workers(plan), 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan->id, plan_workers(plan), LONG));
 }
 
 static void kill_worker__peers_learn_it_within_100_ms(void)
@@ -50,15 +50,15 @@ static void kill_worker__peers_learn_it_within_100_ms(void)
     plan.pack_count = 2;
     plan.packs[1].workers = 2;
     start_waiting(&plan);
-    int64_t killed_ns = covey_wall_ns();
+    struct moment killed = moment_now();
     TEST_EQUAL(kill(fixture_pid(fixture, plan.id, 0), SIGKILL), 0);
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, 5 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, LONG);
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->signal, SIGKILL);
     TEST_EQUAL(ended->worker->state, COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED);
     TEST_EQUAL_STRING(ended->message, "");
     for (uint32_t rank = 1; rank < 6; rank++)
-        check_news(&plan, rank, killed_ns, "killed by signal 9");
+        check_news(&plan, rank, killed, "killed by signal 9");
     end_flare(fixture, &plan);
 }
 
@@ -74,16 +74,16 @@ static void kill_pack__its_workers_go_and_the_others_learn_it(void)
     pid_t worker = fixture_pid(fixture, plan.id, 0);
     pack = processes_parent(worker);
     TEST_REQUIRE(pack > 1 && (pack == packs[0] || pack == packs[1]));
-    int64_t killed_ns = covey_wall_ns();
+    struct moment killed = moment_now();
     TEST_EQUAL(kill(pack, SIGKILL), 0);
     for (uint32_t rank = 0; rank < 2; rank++) {
-        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, 2 * S);
+        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, LONG);
         TEST_REQUIRE(ended != NULL);
         TEST_EQUAL(ended->worker->signal, SIGKILL);
         TEST_TRUE(strstr(ended->message, "its pack was killed by signal 9") != NULL);
     }
     for (uint32_t rank = 2; rank < 5; rank++)
-        check_news(&plan, rank, killed_ns, "its pack was killed");
+        check_news(&plan, rank, killed, "its pack was killed");
     TEST_TRUE(kill(worker, 0) < 0);
     end_flare(fixture, &plan);
 }
@@ -96,7 +96,7 @@ static void kill_host__told_and_everything_goes(void)
     TEST_REQUIRE(host > 1);
     TEST_EQUAL(kill(host, SIGKILL), 0);
     const struct said *said =
-        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0, 2 * S);
+        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0, LONG);
     TEST_REQUIRE(said != NULL);
     const Covey__V1__Failure *failure = said->message->host_ended->failure;
     TEST_EQUAL_STRING(failure->message,
@@ -120,7 +120,7 @@ static void kill_host__told_before_the_workers_that_fail_of_it(void)
         host = processes_find(plan.id, "covey-host", 1);
     TEST_REQUIRE(processes_parent(host) == fixture->nodes[1].pid);
     TEST_EQUAL(kill(host, SIGKILL), 0);
-    TEST_TRUE(fixture_wait_ended(fixture, plan.id, 6, 5 * S) != NULL);
+    TEST_TRUE(fixture_wait_ended(fixture, plan.id, 6, LONG) != NULL);
     for (size_t i = fixture->looked_from; i < fixture->said_count; i++) {
         const Covey__V1__AttachRequest *message = fixture->said[i].message;
         if (fixture->said[i].node != 1 ||
@@ -140,7 +140,7 @@ static void kill_thread_pack__all_ranks_are_told(void)
     struct flare_plan plan = plan_of("KILLTHREADS", "crash", 3);
     plan.worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_THREAD;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, 5 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, LONG);
     TEST_REQUIRE(ended != NULL);
     TEST_TRUE(strstr(ended->message, "signal 6") != NULL);
     end_flare(fixture, &plan);
@@ -155,7 +155,7 @@ static void kill_agent_and_host__packs_end_at_once(void)
     TEST_EQUAL(kill(fixture->nodes[0].pid, SIGKILL), 0);
     TEST_EQUAL(kill(host, SIGKILL), 0);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
-    TEST_TRUE(WIFSIGNALED(fixture_reap(fixture, 0, 5 * S)));
+    TEST_TRUE(WIFSIGNALED(fixture_reap(fixture, 0, LONG)));
     fixture_start_node(fixture, 0, NULL, NULL);
     const struct said *last = NULL;
     for (size_t i = 0; i < fixture->said_count; i++) {
@@ -170,11 +170,11 @@ static void close_lifeline__everything_goes_at_once(void)
 {
     struct flare_plan plan = plan_of("LIFELINE", "stubborn", 3);
     start_waiting(&plan);
-    int64_t from_ns = covey_now_ns();
+    int64_t from_ns = test_rested_ns();
     covey_close(&fixture->nodes[0].lifeline);
-    int status = fixture_reap(fixture, 0, 5 * S);
+    int status = fixture_reap(fixture, 0, LONG);
     TEST_EQUAL(status, 0);
-    TEST_TRUE(covey_now_ns() - from_ns < 500 * MS);
+    TEST_TRUE(test_rested_ns() - from_ns < 500 * MS);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
     fixture_start_node(fixture, 0, NULL, NULL);
 }
@@ -184,10 +184,10 @@ static void terminate_agent__its_flares_end_and_are_told(void)
     struct flare_plan plan = plan_of("TERMINATE", "wait", 3);
     start_waiting(&plan);
     TEST_EQUAL(kill(fixture->nodes[0].pid, SIGTERM), 0);
-    TEST_EQUAL(fixture_reap(fixture, 0, 5 * S), 0);
+    TEST_EQUAL(fixture_reap(fixture, 0, LONG), 0);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, S));
-    TEST_TRUE(fixture_gone(fixture, &plan, S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
+    TEST_TRUE(fixture_gone(fixture, &plan, LONG));
     fixture_start_node(fixture, 0, NULL, NULL);
 }
 

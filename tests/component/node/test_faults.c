@@ -25,7 +25,7 @@ static void check_rolled_back(const struct fault_row *row)
     }
     TEST_TRUE(!fixture_run(fixture, &plan));
     const struct said *said =
-        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED, plan.id, 0, 5 * S);
+        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED, plan.id, 0, LONG);
     TEST_REQUIRE(said != NULL);
     const Covey__V1__Failure *failure = said->message->prepare_failed->failure;
     if (!strstr(failure->message, row->says))
@@ -34,7 +34,7 @@ static void check_rolled_back(const struct fault_row *row)
     /* The other node was ready, or nearly. */
     if (row->two_nodes) {
         fixture_stop_flare(fixture, &plan, 0);
-        TEST_TRUE(fixture_gone(fixture, &plan, 2 * S));
+        TEST_TRUE(fixture_gone(fixture, &plan, LONG));
     }
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
     TEST_TRUE(fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, plan.id, 0) ==
@@ -91,7 +91,7 @@ static void check_told(const char *fault, Covey__V1__AttachRequest__BodyCase kin
     fixture_start_node(fixture, 0, NULL, environment);
     TEST_REQUIRE(fixture_run(fixture, &plan));
     struct told told = {&plan, kind, says};
-    TEST_TRUE(fixture_until(fixture, is_told, &told, 5 * S));
+    TEST_TRUE(fixture_until(fixture, is_told, &told, LONG));
     end_flare(fixture, &plan);
     fixture_destroy(fixture);
 }

@@ -38,10 +38,10 @@ static void flare__hello__runs_and_leaves_nothing(void)
 {
     struct flare_plan plan = plan_of("HELLO", "hello", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     for (uint32_t rank = 0; rank < 3; rank++) {
-        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, S);
+        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, LONG);
         TEST_REQUIRE(ended != NULL);
         TEST_EQUAL(ended->worker->state, COVEY__V1__WORKER_STATE__WORKER_STATE_DONE);
         TEST_EQUAL_STRING(ended->message, "");
@@ -66,9 +66,9 @@ static void flare__packs__know_each_other(void)
     plan.packs[1].workers = 1;
     plan.packs[2].workers = 5;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 10, 10 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 10, LONG));
     for (uint32_t rank = 0; rank < 10; rank++) {
-        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, S);
+        const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, rank, LONG);
         TEST_REQUIRE(ended != NULL);
         TEST_EQUAL_STRING(ended->message, "");
         TEST_EQUAL(ended->worker->pack, rank < 4 ? 0 : rank < 5 ? 1 : 2);
@@ -83,8 +83,8 @@ static void flare__program__gets_arguments_and_its_end_is_told(void)
     plan.code_kind = COVEY__V1__CODE_KIND__CODE_KIND_EXECUTABLE;
     plan.argument = "the-argument";
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     struct covey_buffer result = fixture_result(fixture, plan.id, 2);
     TEST_EQUAL_STRING((char *)result.data, "result of 2 of 3");
     covey_buffer_free(&result);
@@ -99,11 +99,13 @@ static void flare__script__runs(void)
     plan.code = TEST_SOURCES "/script.sh";
     plan.code_kind = COVEY__V1__CODE_KIND__CODE_KIND_EXECUTABLE;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, 5 * S));
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 0, S)->worker->exit_status, 0);
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 1, S)->worker->exit_status, 4);
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, LONG));
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 0, LONG)->worker->exit_status, 0);
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 1, LONG)->worker->exit_status, 4);
     end_flare(fixture, &plan);
-    TEST_TRUE(fixture_logged(fixture, plan.id, 0, "script of SCRIPT 0"));
+    char line[64];
+    (void)snprintf(line, sizeof(line), "script of %s 0", plan.id);
+    TEST_TRUE(fixture_logged(fixture, plan.id, 0, line));
 }
 
 static void flare__threads__run_in_their_pack(void)
@@ -111,8 +113,8 @@ static void flare__threads__run_in_their_pack(void)
     struct flare_plan plan = plan_of("THREADS", "hello", 4);
     plan.worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_THREAD;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, 5 * S));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 4, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, LONG));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 4, LONG));
     for (uint32_t rank = 0; rank < 4; rank++) {
         char expected[32];
         snprintf(expected, sizeof(expected), "result of %u of 4", rank);
@@ -132,9 +134,9 @@ static void flare__threads_in_a_ring__all_succeed(void)
     plan.pack_count = 2;
     plan.packs[1].workers = 3;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 7, 5 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 7, LONG));
     for (uint32_t rank = 0; rank < 7; rank++)
-        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, S)->worker->exit_status, 0);
+        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, LONG)->worker->exit_status, 0);
     end_flare(fixture, &plan);
 }
 
@@ -143,9 +145,9 @@ static void flare__threads_that_do_not_end__go_with_the_pack(void)
     struct flare_plan plan = plan_of("THREADWAIT", "wait", 3);
     plan.worker_kind = COVEY__V1__WORKER_KIND__WORKER_KIND_THREAD;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
     end_flare(fixture, &plan);
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 1, S)->worker->state,
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 1, LONG)->worker->state,
                COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED);
 }
 
@@ -153,12 +155,12 @@ static void flare__worker_fails__status_and_sentence(void)
 {
     struct flare_plan plan = plan_of("EXIT", "exit 7", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 5 * S));
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, S);
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, LONG);
     TEST_EQUAL(ended->worker->exit_status, 7);
     TEST_EQUAL(ended->worker->state, COVEY__V1__WORKER_STATE__WORKER_STATE_FAILED);
     TEST_EQUAL_STRING(ended->message, "");
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->exit_status, 0);
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, LONG)->worker->exit_status, 0);
     end_flare(fixture, &plan);
 }
 
@@ -166,7 +168,7 @@ static void flare__worker_crashes__signal_and_sentence(void)
 {
     struct flare_plan plan = plan_of("CRASH", "crash", 2);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, 5 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 1, LONG);
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->signal, SIGABRT);
     TEST_EQUAL_STRING(ended->message, "");
@@ -178,10 +180,10 @@ static void flare__big_result__comes_in_pieces(void)
     struct flare_plan plan = plan_of("BIG", "big 3000000", 2);
     plan.max_result_bytes = 4 << 20;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, 10 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, LONG));
     for (uint32_t rank = 0; rank < 2; rank++) {
         struct covey_buffer result = fixture_result(fixture, plan.id, rank);
-        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, S)->worker->result_bytes, 3000000);
+        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, LONG)->worker->result_bytes, 3000000);
         TEST_REQUIRE(result.length_bytes == 3000000);
         size_t wrong = 0;
         for (size_t i = 0; i < result.length_bytes; i++)
@@ -197,7 +199,7 @@ static void flare__result_over_the_limit__worker_gets_elimit(void)
     struct flare_plan plan = plan_of("LIMIT", "big 1001", 1);
     plan.max_result_bytes = 1000;
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, 5 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, LONG);
     TEST_REQUIRE(ended != NULL);
     TEST_EQUAL(ended->worker->exit_status, 3);
     TEST_EQUAL(ended->worker->result_bytes, 0);
@@ -209,7 +211,7 @@ static void flare__much_log__all_of_it_comes_before_the_flare_is_gone(void)
 {
     struct flare_plan plan = plan_of("FLOOD", "flood 3000", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, 10 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 3, LONG));
     end_flare(fixture, &plan);
     TEST_EQUAL(fixture_log_lines(fixture, plan.id), 9000);
 }
@@ -228,15 +230,16 @@ static void stop__stubborn_workers__killed_after_the_grace(void)
 {
     struct flare_plan plan = plan_of("STUBBORN", "stubborn", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_until(fixture, all_stubborn, &plan, 5 * S));
+    TEST_TRUE(fixture_until(fixture, all_stubborn, &plan, LONG));
     int64_t from_ns = covey_now_ns();
+    int64_t rested_from_ns = test_rested_ns();
     fixture_stop_flare(fixture, &plan, 300 * COVEY_NS_PER_MS);
-    TEST_TRUE(fixture_gone(fixture, &plan, 3 * S));
-    int64_t took_ns = covey_now_ns() - from_ns;
-    TEST_TRUE(took_ns >= 250 * COVEY_NS_PER_MS && took_ns < 800 * COVEY_NS_PER_MS);
+    TEST_TRUE(fixture_gone(fixture, &plan, LONG));
+    TEST_TRUE(covey_now_ns() - from_ns >= 250 * MS);
+    TEST_TRUE(test_rested_ns() - rested_from_ns < 800 * MS);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->signal, SIGKILL);
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->state,
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, LONG)->worker->signal, SIGKILL);
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, LONG)->worker->state,
                COVEY__V1__WORKER_STATE__WORKER_STATE_STOPPED);
 }
 
@@ -244,10 +247,10 @@ static void stop__willing_workers__end_by_sigterm(void)
 {
     struct flare_plan plan = plan_of("WILLING", "wait", 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 3, LONG));
     fixture_stop_flare(fixture, &plan, 5 * S);
-    TEST_TRUE(fixture_gone(fixture, &plan, 2 * S));
-    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, S)->worker->signal, SIGTERM);
+    TEST_TRUE(fixture_gone(fixture, &plan, LONG));
+    TEST_EQUAL(fixture_wait_ended(fixture, plan.id, 2, LONG)->worker->signal, SIGTERM);
     TEST_TRUE(fixture_nothing_left(fixture, plan.id));
 }
 
@@ -263,9 +266,9 @@ static void stop__descendants_that_hide__go_too(void)
 {
     struct flare_plan plan = plan_of("HIDDEN", "descendants", 2);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, 5 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, LONG));
     /* Host, pack, and two of each worker. */
-    TEST_TRUE(fixture_until(fixture, six_processes, &plan, 5 * S));
+    TEST_TRUE(fixture_until(fixture, six_processes, &plan, LONG));
     end_flare(fixture, &plan);
 }
 
@@ -274,8 +277,7 @@ static void stop__before_the_start__nothing_ran(void)
     struct flare_plan plan = plan_of("EARLY", "hello", 4);
     fixture->looked_from = fixture->said_count;
     fixture_prepare(fixture, &plan);
-    TEST_REQUIRE(
-        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARED, plan.id, 0, 5 * S));
+    TEST_REQUIRE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARED, plan.id, 0, LONG));
     end_flare(fixture, &plan);
     TEST_TRUE(fixture_find(fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, plan.id, 0) ==
               NULL);
@@ -330,8 +332,8 @@ static void prepare__bad_code__refused_with_one_sentence(void)
         plan.code_kind = rows[i].kind;
         plan.sha256 = rows[i].sha256;
         TEST_TRUE(!fixture_run(fixture, &plan));
-        const struct said *said = fixture_wait(
-            fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED, plan.id, 0, 5 * S);
+        const struct said *said =
+            fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_PREPARE_FAILED, plan.id, 0, LONG);
         TEST_REQUIRE(said != NULL);
         const Covey__V1__Failure *failure = said->message->prepare_failed->failure;
         if (!strstr(failure->message, rows[i].says))
@@ -348,7 +350,7 @@ static void prepare__same_code_again__comes_from_the_cache(void)
     unsigned before = fixture->blob_calls;
     struct flare_plan plan = plan_of("CACHED", "hello", 2);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, 5 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 2, LONG));
     end_flare(fixture, &plan);
     TEST_EQUAL(fixture->blob_calls, before);
 }

@@ -35,9 +35,9 @@ static void ring__over_two_nodes__everyone_gets_it(void)
 {
     struct flare_plan plan = two_nodes("TWORING", "ring", 3, 4);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 7, 10 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 7, LONG));
     for (uint32_t rank = 0; rank < 7; rank++)
-        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, S)->worker->exit_status, 0);
+        TEST_EQUAL(fixture_wait_ended(fixture, plan.id, rank, LONG)->worker->exit_status, 0);
     bool transport = false;
     const struct said *said;
     for (size_t n = 0; (said = fixture_find(
@@ -52,17 +52,17 @@ static void kill_worker__other_node_is_told__its_workers_learn_it(void)
 {
     struct flare_plan plan = two_nodes("TWOKILL", "peer", 2, 2);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, 5 * S));
-    int64_t killed_ns = covey_wall_ns();
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, LONG));
+    struct moment killed = moment_now();
     TEST_EQUAL(kill(fixture_pid(fixture, plan.id, 0), SIGKILL), 0);
-    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, 2 * S);
+    const Covey__V1__WorkerEnded *ended = fixture_wait_ended(fixture, plan.id, 0, LONG);
     TEST_REQUIRE(ended != NULL);
     fixture_tell_peers_ended(fixture, 1, plan.id, 0, "killed by signal 9");
-    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 4, 5 * S));
+    TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 4, LONG));
     for (uint32_t rank = 1; rank < 4; rank++) {
         struct covey_buffer result = fixture_result(fixture, plan.id, rank);
         TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-        int64_t after_ns = strtoll((char *)result.data + 9, NULL, 10) - killed_ns;
+        int64_t after_ns = rested_since(killed, strtoll((char *)result.data + 9, NULL, 10));
         TEST_TRUE(after_ns < (rank == 1 ? 100 * MS : 2 * S));
         TEST_TRUE(strstr((char *)result.data, "killed by signal 9") != NULL);
         covey_buffer_free(&result);
@@ -74,22 +74,23 @@ static void kill_host__workers_of_both_nodes_learn_it(void)
 {
     struct flare_plan plan = two_nodes("TWOHOST", "peer", 1, 3);
     TEST_REQUIRE(fixture_run(fixture, &plan));
-    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, 5 * S));
+    TEST_TRUE(fixture_wait_started(fixture, plan.id, 4, LONG));
     pid_t hosts[2] = {processes_find(plan.id, "covey-host", 0),
                       processes_find(plan.id, "covey-host", 1)};
     TEST_REQUIRE(hosts[0] > 1 && hosts[1] > 1);
     /* The host of node 1, whose workers wait for rank 0 on node 0. */
     pid_t agent = processes_parent(hosts[0]);
     pid_t host = agent == fixture->nodes[1].pid ? hosts[0] : hosts[1];
-    int64_t killed_ns = covey_wall_ns();
+    struct moment killed = moment_now();
     TEST_EQUAL(kill(host, SIGKILL), 0);
-    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0, S) !=
+    TEST_TRUE(fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0, LONG) !=
               NULL);
     for (uint32_t rank = 1; rank < 4; rank++) {
-        TEST_REQUIRE(fixture_wait_ended(fixture, plan.id, rank, 2 * S) != NULL);
+        TEST_REQUIRE(fixture_wait_ended(fixture, plan.id, rank, LONG) != NULL);
         struct covey_buffer result = fixture_result(fixture, plan.id, rank);
         TEST_REQUIRE(strncmp((char *)result.data, "EPEER at ", 9) == 0);
-        TEST_TRUE(strtoll((char *)result.data + 9, NULL, 10) - killed_ns < 100 * MS);
+        int64_t at_ns = strtoll((char *)result.data + 9, NULL, 10);
+        TEST_TRUE(rested_since(killed, at_ns) < 100 * MS);
         covey_buffer_free(&result);
     }
     end_flare(fixture, &plan);
@@ -142,12 +143,12 @@ static void start__48_workers_on_two_warm_nodes__last_in_user_code_in_time(void)
         snprintf(id, sizeof(id), "SPEED%d", i);
         struct flare_plan plan = two_nodes(id, "nothing", 24, 24);
         size_t from = fixture->said_count;
-        TEST_TRUE(fixture_until(fixture, is_warm, &from, 5 * S));
-        int64_t from_ns = covey_wall_ns();
+        TEST_TRUE(fixture_until(fixture, is_warm, &from, LONG));
+        struct moment begun = moment_now();
         TEST_REQUIRE(fixture_run(fixture, &plan));
-        TEST_TRUE(fixture_wait_started(fixture, plan.id, 48, 5 * S));
-        took_ns[i] = newest_start_ns(plan.id) - from_ns;
-        TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 48, 5 * S));
+        TEST_TRUE(fixture_wait_started(fixture, plan.id, 48, LONG));
+        took_ns[i] = rested_since(begun, newest_start_ns(plan.id));
+        TEST_TRUE(fixture_wait_all_ended(fixture, plan.id, 48, LONG));
         end_flare(fixture, &plan);
     }
     qsort(took_ns, ROUNDS, sizeof(*took_ns), by_value);

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LONG (30 * S)
-
 static struct fixture *fixture;
 
 static void node__starts(void)

@@ -9,7 +9,7 @@ NODE = os.path.join(os.environ["COVEY_BUILD_DIR"], "bin", "covey-node")
 
 
 def run(*arguments, **environment):
-    return subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=20,
+    return subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=120,
                           env={**os.environ, **environment})
 
 
@@ -55,7 +55,7 @@ def main():
         check(not os.path.exists(folder + "/run"), "a runtime folder that stays")
     for program in ("covey-host", "covey-pack"):
         done = subprocess.run([os.path.join(os.path.dirname(NODE), program)], capture_output=True, text=True,
-                              timeout=20)
+                              timeout=120)
         check(done.returncode == 2 and "covey-node" in done.stderr, program + " by hand")
 
 

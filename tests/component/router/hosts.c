@@ -36,7 +36,7 @@ static void run_worker(struct host *host, uint32_t rank)
     const struct worker_setup setup = {.magic = WORKER_SETUP_MAGIC,
                                        .version = WORKER_SETUP_VERSION,
                                        .rank = rank,
-                                       .timeout_ns = timeout_ns ? timeout_ns : 20 * COVEY_NS_PER_S,
+                                       .timeout_ns = timeout_ns ? timeout_ns : 60 * COVEY_NS_PER_S,
                                        .result_limit_bytes = 1 << 20,
                                        .arena_fd = arena_fd(host->arena),
                                        .host_event_fd = host_port_event_fd(host->port),
@@ -45,7 +45,7 @@ static void run_worker(struct host *host, uint32_t rank)
                                        .control_fd = host->control[1]};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     EXPECT(covey_worker_create(&setup, &ctx, &error) == COVEY_OK);
-    EXPECT(covey_worker_enter(ctx, covey_now_ns() + 20 * COVEY_NS_PER_S) == COVEY_OK);
+    EXPECT(covey_worker_enter(ctx, covey_now_ns() + 60 * COVEY_NS_PER_S) == COVEY_OK);
     host->hosts->work(ctx, host->shared);
     covey_worker_leave(ctx);
     test_child_exit(0);
@@ -221,7 +221,7 @@ bool hosts_run(const struct hosts *hosts, struct shared *seen)
 
 void hosts_wait_mark(struct shared *shared, unsigned mark, uint32_t value)
 {
-    int64_t deadline_ns = covey_now_ns() + 20 * COVEY_NS_PER_S;
+    int64_t deadline_ns = covey_now_ns() + 180 * COVEY_NS_PER_S;
     while (atomic_load(&shared->marks[mark]) < value) {
         EXPECT(covey_now_ns() < deadline_ns);
         usleep(200);

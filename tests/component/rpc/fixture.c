@@ -129,7 +129,7 @@ bool fixture_run(struct fixture *fixture, bool (*condition)(void *data), void *d
     uv_timer_t timer = {.data = &late};
     uv_timer_init(&fixture->loop, &timer);
     uv_update_time(&fixture->loop);
-    uv_timer_start(&timer, on_timeout, 10000, 0);
+    uv_timer_start(&timer, on_timeout, 120000, 0);
     while (!condition(data) && !late)
         uv_run(&fixture->loop, UV_RUN_ONCE);
     bool held = condition(data);

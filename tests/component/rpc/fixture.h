@@ -44,7 +44,7 @@ void fixture_start_channel(struct fixture *fixture, const char *target);
 void fixture_stop(struct fixture *fixture);
 void fixture_stop_server(struct fixture *fixture, int64_t grace_ns);
 
-/* Runs the loop until condition(data); false after ten seconds. */
+/* Runs the loop until condition(data); false after two minutes. */
 bool fixture_run(struct fixture *fixture, bool (*condition)(void *data), void *data);
 
 /* Runs the loop until *progress has stood still for many rounds: what can happen has happened. */

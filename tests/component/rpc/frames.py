@@ -6,6 +6,7 @@ import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+DEADLINE_S = 60  # for what must come: no promise of speed
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 ENHANCE_YOUR_CALM, REFUSED_STREAM = 0xb, 0x7
 
@@ -77,10 +78,10 @@ class Connection:
         host, _, port = address.rpartition(":")
         if host == "unix":
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(10)
+            self.socket.settimeout(DEADLINE_S)
             self.socket.connect(port)
         else:
-            self.socket = socket.create_connection((host, int(port)), 10)
+            self.socket = socket.create_connection((host, int(port)), DEADLINE_S)
         self.buffer = b""
         self.inflater = _Inflater()
         self.headers = {}  # stream -> all its headers

@@ -71,7 +71,7 @@ class Server:
         if not self.process.stdin.closed:
             self.process.stdin.close()
         self.process.stdout.close()
-        assert self.process.wait(10) == 0, f"the server ended with {self.process.returncode}"
+        assert self.process.wait(60) == 0, f"the server ended with {self.process.returncode}"
 
 
 def make_certificate():

@@ -78,7 +78,7 @@ class BadServer(unittest.TestCase):
         port = listener.getsockname()[1]
         arguments = [outside.BUILD + "/tests/echo_client", f"localhost:{port}", method, "hi", "1",
                      "10", "5000"] + ([self.certificate] if wrap else [])
-        done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=20)
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=120)
         self.assertEqual(done.returncode, 0)
         listener.close()
         thread.join(10)

@@ -154,7 +154,7 @@ class Errors(Case):
         future.add_done_callback(lambda _: ended.set())
         self.assertEqual(self.echo.unary(Note(text="after")).text, "after")
         future.cancel()
-        self.assertTrue(ended.wait(10))
+        self.assertTrue(ended.wait(60))
         self.assertEqual(future.code(), grpc.StatusCode.CANCELLED)
 
     def test_many_headers(self):

@@ -21,7 +21,6 @@ GOODBYE = frame(frames.GOAWAY, payload=bytes(4) + (0xff).to_bytes(4, "big"))
 FAULT = frame(frames.WINDOW_UPDATE, payload=bytes(4))  # an increment of 0: PROTOCOL_ERROR
 PROTOCOL_ERROR = 0x1
 LONG_MS = "600000"
-DEADLINE_S = 60
 
 
 class Case(unittest.TestCase):
@@ -39,7 +38,6 @@ class Case(unittest.TestCase):
 
     def connect(self):
         connection = Connection(self.server.address, hello=False)
-        connection.socket.settimeout(DEADLINE_S)
         connection.send(frames.PREFACE + frame(frames.SETTINGS))
         return connection
 
@@ -129,7 +127,6 @@ class LastWordsOverTls(LastWords):
         context = ssl.create_default_context(cafile=self.certificate[0])
         context.set_alpn_protocols(["h2"])
         connection = Connection(self.server.address, hello=False)
-        connection.socket.settimeout(DEADLINE_S)
         connection.socket = context.wrap_socket(connection.socket, server_hostname="localhost",
                                                 suppress_ragged_eofs=False)
         connection.send(frames.PREFACE + frame(frames.SETTINGS))
@@ -141,7 +138,6 @@ class LastWordsOverTls(LastWords):
 
     def test_why_plaintext_is_refused(self):
         with Connection(self.server.address, hello=False) as connection:
-            connection.socket.settimeout(DEADLINE_S)
             connection.send(frames.PREFACE + frame(frames.SETTINGS) + PING * 30000)
             octets = b""
             while more := connection.socket.recv(65536):
@@ -219,7 +215,7 @@ class Stop(Case):
             connection.send(GOODBYE)
             self.read_to_end(connection)
             self.server.begin_stop()
-            self.assertEqual(self.server.process.wait(DEADLINE_S), 0)
+            self.assertEqual(self.server.process.wait(frames.DEADLINE_S), 0)
 
 
 if __name__ == "__main__":

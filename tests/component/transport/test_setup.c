@@ -50,7 +50,7 @@ static struct worker_setup sound(void)
     return (struct worker_setup){.magic = WORKER_SETUP_MAGIC,
                                  .version = WORKER_SETUP_VERSION,
                                  .rank = 1,
-                                 .timeout_ns = COVEY_NS_PER_S,
+                                 .timeout_ns = 60 * COVEY_NS_PER_S,
                                  .result_limit_bytes = 100,
                                  .param_offset = 6,
                                  .param_length = 6,

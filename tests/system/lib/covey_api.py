@@ -50,13 +50,13 @@ class Api:
     def __init__(self, socket_path):
         self.channel = grpc.insecure_channel(f"unix:{socket_path}", [("grpc.enable_retries", 0)])
 
-    def call(self, method, request, seconds=20):
+    def call(self, method, request, seconds=120):
         name = type(request).__name__.removesuffix("Request")
         answer = getattr(messages, name + "Response")
         return self.channel.unary_unary(f"/covey.v1.Covey/{method}", type(request).SerializeToString, answer.FromString)(
             request, timeout=seconds, wait_for_ready=True)
 
-    def raw(self, method, request, seconds=20):
+    def raw(self, method, request, seconds=120):
         """Bytes as they are; returns the status code of the answer."""
         try:
             self.channel.unary_unary(f"/covey.v1.Covey/{method}", None, None)(request, timeout=seconds)

@@ -26,6 +26,8 @@ WORKERS = os.path.join(BUILD, "tests", "system")
 
 # Sanitizers make everything slower; a promise in milliseconds is only held to its letter without them.
 SLOWNESS = 5 if SANITIZED else 1
+# For what must come: no promise, only the end of a test that would not end.
+LONG = 120
 PROGRAMS = {"covey", "coveyd", "covey-node", "covey-host", "covey-pack"}
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
@@ -60,9 +62,33 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, what, seconds=10):
-    """Polls until condition() gives something true, and returns that."""
-    deadline = time.monotonic() + seconds * SLOWNESS
+def starved():
+    """Seconds, from some beginning, in which somebody on this machine waited for a cpu; 0 where the kernel does not tell."""
+    try:
+        with open("/proc/pressure/cpu", encoding="ascii") as file:
+            return int(file.readline().rpartition("total=")[2]) / 1e6
+    except (OSError, ValueError):
+        return 0.0
+
+
+class Moment:
+    """Now, for a promise of speed from now on. It is what a machine at rest keeps: time in which somebody waited for a cpu
+    does not count."""
+
+    def __init__(self):
+        self.wall, self.starved = time.time(), starved()
+
+    def until(self, wall):
+        """Seconds that a machine at rest would have needed until this time of the wall clock, which has come."""
+        return wall - self.wall - (starved() - self.starved)
+
+    def seconds(self):
+        return self.until(time.time())
+
+
+def wait_for(condition, what, seconds=LONG, promise=None):
+    """Polls until condition() gives something true, and returns that. A promise is the seconds that it takes at rest."""
+    begun, deadline = Moment(), time.monotonic() + seconds * SLOWNESS
     while True:
         found = condition()
         if found:
@@ -70,6 +96,8 @@ def wait_for(condition, what, seconds=10):
         if time.monotonic() > deadline:
             raise AssertionError("\n".join([f"waited {seconds * SLOWNESS} s in vain: {what}",
                                             *(sandbox.describe() for sandbox in Sandbox.open)]))
+        if promise is not None and begun.seconds() > promise * SLOWNESS:
+            raise AssertionError(f"not within {promise * SLOWNESS} s of a machine at rest: {what}")
         time.sleep(0.005)
 
 
@@ -188,7 +216,7 @@ class Sandbox:
         self.started.append(process)
         return process
 
-    def finish(self, process, seconds=30):
+    def finish(self, process, seconds=LONG):
         """Waits for the end of what start() began."""
         try:
             out, err = process.communicate(timeout=seconds * SLOWNESS)
@@ -199,7 +227,7 @@ class Sandbox:
             raise AssertionError(f"{done}\n{self.describe()}") from None
         return Finished(process.args, process.returncode, out, err, time.monotonic() - process.begun)
 
-    def covey(self, *arguments, seconds=30, **options):
+    def covey(self, *arguments, seconds=LONG, **options):
         return self.finish(self.start(*arguments, **options), seconds)
 
     def processes(self, *exes):
@@ -234,21 +262,24 @@ class Sandbox:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
-        deadline = time.monotonic() + 10
-        while (left := self.processes()) and time.monotonic() < deadline:
-            for process in left:
-                try:
-                    process.kill()
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.01)
+        wait_for(self.end_processes, f"the end of all processes in {self.folder}")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_processes(self):
+        """True when there are none."""
+        left = self.processes()
+        for process in left:
+            try:
+                process.kill()
+            except ProcessLookupError:
+                pass
+        return not left
 
 
 class Cluster(Sandbox):
     """`covey up` in a sandbox."""
 
-    def __init__(self, nodes=2, slots=8, arguments=(), seconds=30, **environment):
+    def __init__(self, nodes=2, slots=8, arguments=(), seconds=LONG, **environment):
         super().__init__(**environment)
         self.connection = None
         self.respawned = []
@@ -318,13 +349,13 @@ class Cluster(Sandbox):
             except self.api.error:
                 return False
             return states == ["UP"] * count
-        wait_for(up, f"{count} nodes up", 60)
+        wait_for(up, f"{count} nodes up")
 
     def kill(self, process):
-        """kill -9, and the wall clock just before it."""
-        at = time.time()
+        """kill -9, and the moment just before it."""
+        at = Moment()
         process.kill()
-        wait_for(lambda: not process.alive(), f"the death of {process}", 5)
+        wait_for(lambda: not process.alive(), f"the death of {process}")
         return at
 
     def respawn(self, process, without=()):
@@ -345,9 +376,9 @@ class Cluster(Sandbox):
             self.connection.close()
         super().close()
         for process in self.respawned:
-            process.wait(10)
+            process.wait(LONG)
 
-    def wait(self, flare_id, seconds=20):
+    def wait(self, flare_id, seconds=LONG):
         """The flare at its end, and the exit status of `covey wait`."""
         done = self.covey("wait", "--json", flare_id, seconds=seconds)
         return done.last(), done.code
@@ -358,16 +389,15 @@ class Cluster(Sandbox):
     def logs(self, flare_id, *arguments):
         return self.expect(OK, "logs", "--json", *arguments, flare_id).logs()
 
-    def wait_logs(self, flare_id, text, count, seconds=15):
+    def wait_logs(self, flare_id, text, count):
         """Waits until `count` lines contain a text."""
         def there():
             lines = [line for line in self.logs(flare_id) if text in line["text"]]
             return lines if len(lines) >= count else None
-        return wait_for(there, f"{count} lines with {text!r} of flare {flare_id}", seconds)
+        return wait_for(there, f"{count} lines with {text!r} of flare {flare_id}")
 
-    def wait_state(self, flare_id, *states, seconds=10):
-        return wait_for(lambda: (flare := self.get(flare_id))["state"] in states and flare,
-                        f"flare {flare_id} in {states}", seconds)
+    def wait_state(self, flare_id, *states):
+        return wait_for(lambda: (flare := self.get(flare_id))["state"] in states and flare, f"flare {flare_id} in {states}")
 
 
 def only(things):
@@ -424,7 +454,7 @@ class SystemTest(unittest.TestCase):
             if running:
                 self.cluster.covey("cancel", *running)
 
-    def own_cluster(self, nodes=2, slots=8, arguments=(), seconds=30, **environment):
+    def own_cluster(self, nodes=2, slots=8, arguments=(), seconds=LONG, **environment):
         cluster = Cluster(nodes, slots, arguments, seconds, **environment)
         self.addCleanup(cluster.close)
         return cluster
@@ -446,21 +476,20 @@ class SystemTest(unittest.TestCase):
 
     def assert_nothing_left(self, cluster, flare_id, seconds=1):
         """Within a second of its end nothing of a flare is left."""
-        deadline = time.monotonic() + seconds * SLOWNESS
         kept = [os.path.join(cluster.state, name) for name in ("controller",)]
-        while left := leftovers(flare_id, cluster, kept):
-            if time.monotonic() > deadline:
-                self.fail(f"left of flare {flare_id}: {left}\n{cluster.describe()}")
-            time.sleep(0.01)
+        try:
+            wait_for(lambda: not leftovers(flare_id, cluster, kept), "nothing that is left", promise=seconds)
+        except AssertionError as error:
+            self.fail(f"{error}: flare {flare_id}: {leftovers(flare_id, cluster, kept)}\n{cluster.describe()}")
 
     def assert_quiet(self, sandbox, seconds=2):
         """No process of a private cluster is left, and no folder of it."""
         try:
-            wait_for(lambda: not sandbox.processes(), "the end of all processes", seconds)
-        except AssertionError:
-            self.fail(f"still running: {sandbox.processes()}\n{sandbox.describe()}")
+            wait_for(lambda: not sandbox.processes(), "the end of all processes", promise=seconds)
+        except AssertionError as error:
+            self.fail(f"{error}: still running: {sandbox.processes()}\n{sandbox.describe()}")
 
-    def assert_ended(self, cluster, flare_id, state, code, seconds=20):
+    def assert_ended(self, cluster, flare_id, state, code, seconds=LONG):
         """The flare ends so, `covey wait` says so, and nothing is left of it. Returns the flare."""
         flare, status = cluster.wait(flare_id, seconds)
         self.assertEqual((flare["state"], status), (state, code), f"{flare}\n{cluster.describe()}")
