@@ -75,6 +75,7 @@ static struct router *make_router(const struct router_options *options)
     router->regions = covey_calloc(router->slab_count, sizeof(struct net_region *));
     router->sent = covey_calloc(nodes * locals + 1, sizeof *router->sent);
     router->finished = covey_calloc(arena_worker_count(options->arena), sizeof *router->finished);
+    router->ending_of = covey_calloc(arena_worker_count(options->arena), sizeof(struct ending *));
     router->end_seen = covey_calloc(locals + 1, sizeof *router->end_seen);
     router->taken = covey_calloc(arena_worker_count(options->arena), sizeof *router->taken);
     router->end_told = covey_calloc(nodes * locals + 1, sizeof *router->end_told);
@@ -86,9 +87,9 @@ static struct router *make_router(const struct router_options *options)
     router->traffic = covey_calloc(nodes, sizeof *router->traffic);
     router->node_known = covey_calloc(nodes, sizeof *router->node_known);
     if (!router->regions || !router->sent || !router->finished || !router->end_seen ||
-        !router->end_told || !router->end_taken || !router->taken || !router->heard_ns ||
-        !router->queued || !router->held || !router->node_lost || !router->node_known ||
-        !router->traffic) {
+        !router->ending_of || !router->end_told || !router->end_taken || !router->taken ||
+        !router->heard_ns || !router->queued || !router->held || !router->node_lost ||
+        !router->node_known || !router->traffic) {
         router_destroy(router);
         return NULL;
     }
@@ -136,6 +137,7 @@ void router_destroy(struct router *router)
     free(router->regions);
     free(router->sent);
     free(router->finished);
+    free(router->ending_of);
     free(router->end_seen);
     free(router->end_told);
     free(router->end_taken);

@@ -35,19 +35,10 @@
 /* More time than this between two calls of router_progress is not this process's. */
 #define ACTIVE_STEP_NS (100 * COVEY_NS_PER_MS)
 
-static struct ending *find_ending(const struct router *router, uint32_t rank)
-{
-    covey_list_for_each (node, &router->endings) {
-        struct ending *ending = covey_container_of(node, struct ending, node);
-        if (ending->rank == rank)
-            return ending;
-    }
-    return NULL;
-}
-
-static void forget(struct ending *ending)
+static void forget(struct router *router, struct ending *ending)
 {
     covey_list_remove(&ending->node);
+    router->ending_of[ending->rank] = NULL;
     free(ending);
 }
 
@@ -71,17 +62,7 @@ static bool is_final(enum covey_status status)
     return status == COVEY_OK || status == COVEY_EPEER;
 }
 
-/* False where it must be tried again. */
-static bool tell_taken(struct router *router, const struct ending *ending)
-{
-    uint8_t header[ROUTER_TAKEN_BYTES] = {ROUTER_TAKEN};
-    net_put_u32(header + 4, ending->rank);
-    enum covey_status status = net_send(router->net, arena_node_of(router->arena, ending->rank),
-                                        header, sizeof header, NULL, NULL, NULL);
-    return is_final(status);
-}
-
-/* Does what is due; the ending may be gone then, or must be tried again. */
+/* Does what is due here; who is to hear of it elsewhere is told by router_end_progress. */
 static bool settle(struct router *router, struct ending *ending)
 {
     bool did = false;
@@ -89,14 +70,52 @@ static bool settle(struct router *router, struct ending *ending)
         arena_mark_ended(router->arena, ending->rank, ending->state, ending->reason);
         did = ending->told = true;
     }
-    if (!ending->told || !ending->counted || router->taken[ending->rank] < ending->sent)
-        return did;
-    if (!tell_taken(router, ending)) {
-        router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
-        return did;
+    ending->taken = ending->told && ending->counted && router->taken[ending->rank] >= ending->sent;
+    return did;
+}
+
+/* Tells a node, in one record, of as many as there is room for, from this ending on: they are
+ * forgotten then. False where it must be tried again. */
+static bool tell_taken(struct router *router, const struct ending *first)
+{
+    uint8_t header[NET_HEADER_BYTES_MAX] = {ROUTER_TAKEN};
+    struct ending *named[(NET_HEADER_BYTES_MAX - ROUTER_TAKEN_BYTES) / 4];
+    unsigned node = arena_node_of(router->arena, first->rank);
+    size_t count = 0;
+    for (const struct covey_list *at = &first->node; at != &router->endings; at = at->next) {
+        struct ending *ending = covey_container_of(at, struct ending, node);
+        if (!ending->taken || arena_node_of(router->arena, ending->rank) != node)
+            continue;
+        if (count == sizeof named / sizeof(struct ending *))
+            break;
+        net_put_u32(header + ROUTER_TAKEN_BYTES + 4 * count, ending->rank);
+        named[count++] = ending;
     }
-    forget(ending);
+    if (!is_final(
+            net_send(router->net, node, header, ROUTER_TAKEN_BYTES + 4 * count, NULL, NULL, NULL)))
+        return false;
+    while (count > 0)
+        forget(router, named[--count]);
     return true;
+}
+
+static bool tell_all_taken(struct router *router)
+{
+    bool did = false;
+    for (struct covey_list *at = router->endings.next; at != &router->endings;) {
+        const struct ending *ending = covey_container_of(at, struct ending, node);
+        if (!ending->taken) {
+            at = at->next;
+            continue;
+        }
+        if (!tell_taken(router, ending)) {
+            router->retry_ns = router->now_ns + ROUTER_RETRY_NS;
+            return did;
+        }
+        did = true;
+        at = router->endings.next;
+    }
+    return did;
 }
 
 /* Something of the rank may be lost. A node that was never heard of has sent nothing. */
@@ -109,7 +128,7 @@ static void give_up(struct router *router, struct ending *ending, const char *wh
                                "it had ended, but the last that it sent is lost: %s", why);
     }
     arena_mark_ended(router->arena, ending->rank, ending->state, ending->reason);
-    forget(ending);
+    forget(router, ending);
 }
 
 void router_end_pass_time(struct router *router, int64_t now_ns)
@@ -127,7 +146,7 @@ void router_end_heard(struct router *router, unsigned node)
 static struct ending *note(struct router *router, uint32_t rank, enum arena_rank_state state,
                            const char *reason, size_t reason_bytes)
 {
-    struct ending *ending = find_ending(router, rank);
+    struct ending *ending = router->ending_of[rank];
     if (!ending) {
         ending = covey_calloc(1, sizeof *ending);
         if (!ending)
@@ -135,6 +154,7 @@ static struct ending *note(struct router *router, uint32_t rank, enum arena_rank
         ending->rank = rank;
         ending->since_ns = router->active_ns;
         covey_list_push_back(&router->endings, &ending->node);
+        router->ending_of[rank] = ending;
     }
     if (reason_bytes >= sizeof ending->reason)
         reason_bytes = sizeof ending->reason - 1;
@@ -160,33 +180,61 @@ void router_mark_ended(struct router *router, uint32_t rank, enum arena_rank_sta
         arena_mark_ended(router->arena, rank, state, reason);
 }
 
-void router_end_received(struct router *router, const struct net_message *message)
+/* The bytes of one of the ends in a record, of which there are left_bytes; 0: it makes no sense. */
+static size_t check_end(const struct router *router, unsigned node, const uint8_t *end,
+                        size_t left_bytes)
 {
-    const uint8_t *header = message->header;
-    uint32_t rank = net_get_u32(header + 4);
-    uint32_t state = net_get_u32(header + 8);
-    if (rank >= arena_worker_count(router->arena) ||
-        arena_node_of(router->arena, rank) != message->node ||
-        (state != ARENA_DONE && state != ARENA_DIED)) {
-        router_fail_node(router, message->node, "it sent a malformed message");
-        return;
-    }
-    const char *reason = (const char *)header + ROUTER_ENDED_BYTES;
-    struct ending *ending = note(router, rank, state, reason,
-                                 strnlen(reason, message->header_bytes - ROUTER_ENDED_BYTES));
-    if (!ending) {
-        router_fail_node(router, message->node, "news of it was lost here: out of memory");
-        return;
-    }
+    if (left_bytes < ROUTER_ENDED_BYTES)
+        return 0;
+    size_t reason_bytes = net_get_u16(end + 2);
+    uint32_t rank = net_get_u32(end + 4);
+    uint32_t state = net_get_u32(end + 8);
+    bool is_sound = end[0] == ROUTER_ENDED && reason_bytes <= left_bytes - ROUTER_ENDED_BYTES &&
+                    rank < arena_worker_count(router->arena) &&
+                    arena_node_of(router->arena, rank) == node &&
+                    (state == ARENA_DONE || state == ARENA_DIED);
+    return is_sound ? ROUTER_ENDED_BYTES + reason_bytes : 0;
+}
+
+/* False: out of memory. */
+static bool take_end(struct router *router, const uint8_t *end)
+{
+    uint32_t rank = net_get_u32(end + 4);
+    const char *reason = (const char *)end + ROUTER_ENDED_BYTES;
+    struct ending *ending =
+        note(router, rank, net_get_u32(end + 8), reason, strnlen(reason, net_get_u16(end + 2)));
+    if (!ending)
+        return false;
     ending->counted = true;
-    ending->sent = net_get_u64(header + 16);
+    ending->sent = net_get_u64(end + 16);
     ending->told |= arena_rank_state(router->arena, rank) >= ARENA_DONE;
     (void)settle(router, ending);
+    return true;
+}
+
+void router_end_received(struct router *router, const struct net_message *message)
+{
+    const uint8_t *bytes = message->header;
+    size_t length_bytes = message->header_bytes;
+    for (size_t at = 0; at < length_bytes;) {
+        size_t here = check_end(router, message->node, bytes + at, length_bytes - at);
+        if (here == 0) {
+            router_fail_node(router, message->node, "it sent a malformed message");
+            return;
+        }
+        at += here;
+    }
+    for (size_t at = 0; at < length_bytes; at += ROUTER_ENDED_BYTES + net_get_u16(bytes + at + 2)) {
+        if (!take_end(router, bytes + at)) {
+            router_fail_node(router, message->node, "news of it was lost here: out of memory");
+            return;
+        }
+    }
 }
 
 static void look_at_ending(struct router *router, uint32_t rank)
 {
-    struct ending *ending = covey_list_empty(&router->endings) ? NULL : find_ending(router, rank);
+    struct ending *ending = router->ending_of[rank];
     if (ending)
         (void)settle(router, ending);
 }
@@ -205,13 +253,17 @@ void router_end_taken(struct router *router, uint32_t source)
 
 void router_end_taken_received(struct router *router, const struct net_message *message)
 {
-    uint32_t local;
-    uint32_t rank = net_get_u32(message->header + 4);
-    if (rank >= arena_worker_count(router->arena) || !arena_local_of(router->arena, rank, &local)) {
-        router_fail_node(router, message->node, "it sent a malformed message");
-        return;
+    const uint8_t *bytes = message->header;
+    for (size_t at = ROUTER_TAKEN_BYTES; at < message->header_bytes; at += 4) {
+        uint32_t local;
+        uint32_t rank = net_get_u32(bytes + at);
+        if (rank >= arena_worker_count(router->arena) ||
+            !arena_local_of(router->arena, rank, &local)) {
+            router_fail_node(router, message->node, "it sent a malformed message");
+            return;
+        }
+        router->end_taken[(size_t)message->node * arena_local_count(router->arena) + local] = true;
     }
-    router->end_taken[(size_t)message->node * arena_local_count(router->arena) + local] = true;
 }
 
 static bool node_is_done(const struct router *router, unsigned node)
@@ -233,36 +285,51 @@ bool router_is_done(const struct router *router)
     return true;
 }
 
-/* Tells one node of the end of a local rank. */
-static enum covey_status tell(struct router *router, unsigned node, uint32_t local)
+struct record {
+    uint8_t bytes[NET_HEADER_BYTES_MAX];
+    size_t length_bytes;
+};
+
+/* Puts the end of a local rank into a record for a node; false where there is no room. */
+static bool put_end(const struct router *router, unsigned node, uint32_t local,
+                    struct record *record)
 {
-    uint8_t header[ROUTER_ENDED_BYTES + ARENA_REASON_BYTES] = {ROUTER_ENDED};
+    uint8_t *end = record->bytes + record->length_bytes;
     uint32_t rank = arena_rank_of(router->arena, local);
     char reason[ARENA_REASON_BYTES];
     arena_rank_reason(router->arena, rank, reason);
     size_t reason_bytes = strnlen(reason, sizeof reason);
-    net_put_u32(header + 4, rank);
-    net_put_u32(header + 8, arena_rank_state(router->arena, rank));
-    net_put_u64(header + 16, router->sent[(size_t)node * arena_local_count(router->arena) + local]);
-    memcpy(header + ROUTER_ENDED_BYTES, reason, reason_bytes);
-    return net_send(router->net, node, header, ROUTER_ENDED_BYTES + reason_bytes, NULL, NULL, NULL);
+    if (sizeof record->bytes - record->length_bytes < ROUTER_ENDED_BYTES + reason_bytes)
+        return false;
+    memset(end, 0, ROUTER_ENDED_BYTES);
+    end[0] = ROUTER_ENDED;
+    net_put_u16(end + 2, (uint16_t)reason_bytes);
+    net_put_u32(end + 4, rank);
+    net_put_u32(end + 8, arena_rank_state(router->arena, rank));
+    net_put_u64(end + 16, router->sent[(size_t)node * arena_local_count(router->arena) + local]);
+    memcpy(end + ROUTER_ENDED_BYTES, reason, reason_bytes);
+    record->length_bytes += ROUTER_ENDED_BYTES + reason_bytes;
+    return true;
 }
 
-static bool *told(struct router *router, unsigned node, uint32_t local)
-{
-    return &router->end_told[(size_t)node * arena_local_count(router->arena) + local];
-}
-
-/* False where it must be tried again. */
+/* Tells a node of the ends here of which it does not know, many in one record. False where it must
+ * be tried again. */
 static bool tell_node(struct router *router, unsigned node)
 {
-    for (uint32_t local = 0; local < arena_local_count(router->arena); local++) {
-        if (!router->end_seen[local] || *told(router, node, local))
-            continue;
-        enum covey_status status = tell(router, node, local);
-        if (!is_final(status))
+    const uint32_t locals = arena_local_count(router->arena);
+    bool *told = router->end_told + (size_t)node * locals;
+    uint32_t first = 0;
+    while (first < locals) {
+        struct record record = {.length_bytes = 0};
+        uint32_t next = first;
+        while (next < locals &&
+               (!router->end_seen[next] || told[next] || put_end(router, node, next, &record)))
+            next++;
+        if (record.length_bytes > 0 && !is_final(net_send(router->net, node, record.bytes,
+                                                          record.length_bytes, NULL, NULL, NULL)))
             return false;
-        *told(router, node, local) = true;
+        for (; first < next; first++)
+            told[first] |= router->end_seen[first];
     }
     return true;
 }
@@ -315,6 +382,8 @@ bool router_end_progress(struct router *router)
         }
         did |= settle(router, ending);
     }
+    if (router->net)
+        did |= tell_all_taken(router);
     return did;
 }
 
@@ -325,7 +394,7 @@ void router_end_lost(struct router *router, unsigned node, const char *reason)
         if (arena_node_of(router->arena, ending->rank) != node)
             continue;
         if (ending->told)
-            forget(ending);
+            forget(router, ending);
         else
             give_up(router, ending, reason);
     }

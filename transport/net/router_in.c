@@ -111,7 +111,8 @@ static bool is_sound(const struct net_message *message)
     if (message->header[0] == ROUTER_ENDED)
         return message->header_bytes >= ROUTER_ENDED_BYTES && message->payload_bytes == 0;
     if (message->header[0] == ROUTER_TAKEN)
-        return message->header_bytes == ROUTER_TAKEN_BYTES && message->payload_bytes == 0;
+        return message->header_bytes > ROUTER_TAKEN_BYTES && message->header_bytes % 4 == 0 &&
+               message->payload_bytes == 0;
     size_t inline_bytes = message->header_bytes - ROUTER_MESSAGE_BYTES;
     return message->header[0] == ROUTER_MESSAGE && message->header_bytes >= ROUTER_MESSAGE_BYTES &&
            inline_bytes <= DESCRIPTOR_INLINE_BYTES &&

@@ -8,13 +8,13 @@
 /* The headers that routers put into messages; docs/wire.md. */
 enum router_kind {
     ROUTER_MESSAGE = 1, /* a descriptor header, then the payload where it is short */
-    ROUTER_ENDED = 2,   /* a rank of the sending node has ended */
-    ROUTER_TAKEN = 3,   /* all that an ended rank of the other node had sent is here */
+    ROUTER_ENDED = 2,   /* ranks of the sending node have ended */
+    ROUTER_TAKEN = 3,   /* all that ended ranks of the other node had sent is here */
 };
 
 #define ROUTER_MESSAGE_BYTES 64
-#define ROUTER_ENDED_BYTES   24
-#define ROUTER_TAKEN_BYTES   8
+#define ROUTER_ENDED_BYTES   24 /* of each rank, and its reason */
+#define ROUTER_TAKEN_BYTES   4  /* and 4 for each rank */
 
 /* How often what waits for memory or a place in an inbox is tried again. */
 #define ROUTER_RETRY_NS 2000000LL
@@ -45,6 +45,7 @@ struct ending {
     uint32_t rank;
     enum arena_rank_state state;
     bool told;        /* to the workers here; what is held may still have to be fetched */
+    bool taken;       /* all of it is here, and its host is to be told */
     bool counted;     /* by its host: */
     uint64_t sent;    /* so many messages to here */
     int64_t since_ns; /* when the news came, by active_ns */
@@ -84,6 +85,7 @@ struct router {
     struct covey_list *held; /* by local destination: struct arrival */
     uint64_t held_count;
     struct covey_list endings;
+    struct ending **ending_of; /* by rank: where it is among them; NULL: nowhere */
     int64_t now_ns;
     int64_t active_ns; /* a clock that stands still while this process does */
     int64_t retry_ns;  /* when to try again, or COVEY_NEVER_NS */

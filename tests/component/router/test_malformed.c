@@ -20,7 +20,10 @@ struct pair {
     unsigned lost;
     enum covey_status why;
     char reason[128];
-    uint32_t taken; /* the rank that the router has said it has all of; or NOBODY */
+    uint32_t taken; /* the last rank that the router has said it has all of; or NOBODY */
+    unsigned taken_count;
+    unsigned end_records;
+    unsigned ends;
 };
 
 #define NOBODY UINT32_MAX
@@ -47,8 +50,19 @@ static enum net_verdict on_message(void *data, struct net_message *message,
 {
     struct pair *pair = data;
     (void)landing;
-    if (message->header[0] == ROUTER_TAKEN)
-        pair->taken = net_get_u32(message->header + 4);
+    const uint8_t *bytes = message->header;
+    if (bytes[0] == ROUTER_TAKEN) {
+        pair->taken = net_get_u32(bytes + message->header_bytes - 4);
+        pair->taken_count += (unsigned)(message->header_bytes - ROUTER_TAKEN_BYTES) / 4;
+    }
+    if (bytes[0] != ROUTER_ENDED)
+        return NET_DROP;
+    pair->end_records++;
+    for (size_t at = 0; at < message->header_bytes;
+         at += ROUTER_ENDED_BYTES + net_get_u16(bytes + at + 2)) {
+        TEST_EQUAL(bytes[at], ROUTER_ENDED);
+        pair->ends++;
+    }
     return NET_DROP;
 }
 
@@ -135,7 +149,7 @@ static void check_given_up(const uint8_t *header, size_t header_bytes, size_t pa
     open_pair(&pair);
     const struct net_payload payload = {.address = bytes, .length_bytes = payload_bytes};
     TEST_EQUAL(net_send(pair.peer, 0, header, header_bytes, &payload, NULL, NULL), COVEY_OK);
-    TEST_TRUE(test_wait(turn_until_lost, &pair, 5 * COVEY_NS_PER_S));
+    TEST_TRUE(test_wait(turn_until_lost, &pair, 30 * COVEY_NS_PER_S));
     TEST_EQUAL(pair.lost, 1);
     TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_DIED);
     TEST_EQUAL(arena_rank_state(pair.arena, 3), ARENA_DIED);
@@ -198,12 +212,40 @@ static void end__that_makes_no_sense__ends_the_peer(void)
     check_ended(1, 77, ROUTER_ENDED_BYTES, 0);
     check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES - 1, 0);
     check_ended(1, ARENA_DIED, ROUTER_ENDED_BYTES, 1);
-    uint8_t taken[ROUTER_TAKEN_BYTES + 1] = {ROUTER_TAKEN};
-    check_given_up(taken, ROUTER_TAKEN_BYTES + 1, 0);
+    uint8_t taken[ROUTER_TAKEN_BYTES + 8] = {ROUTER_TAKEN};
+    check_given_up(taken, ROUTER_TAKEN_BYTES, 0); /* of nobody */
+    check_given_up(taken, ROUTER_TAKEN_BYTES + 5, 0);
     net_put_u32(taken + 4, 1); /* no rank of this node */
-    check_given_up(taken, ROUTER_TAKEN_BYTES, 0);
+    check_given_up(taken, ROUTER_TAKEN_BYTES + 4, 0);
     net_put_u32(taken + 4, 4);
-    check_given_up(taken, ROUTER_TAKEN_BYTES, 0);
+    check_given_up(taken, ROUTER_TAKEN_BYTES + 4, 0);
+    net_put_u32(taken + 4, 0);
+    net_put_u32(taken + 8, 3);
+    check_given_up(taken, ROUTER_TAKEN_BYTES + 8, 0);
+}
+
+static void put_end(uint8_t *bytes, uint32_t rank, enum arena_rank_state state, uint64_t sent)
+{
+    memset(bytes, 0, ROUTER_ENDED_BYTES);
+    bytes[0] = ROUTER_ENDED;
+    net_put_u32(bytes + 4, rank);
+    net_put_u32(bytes + 8, state);
+    net_put_u64(bytes + 16, sent);
+}
+
+static void ends__of_which_one_makes_no_sense__end_the_peer(void)
+{
+    uint8_t bytes[2 * ROUTER_ENDED_BYTES + 4] = {0};
+    put_end(bytes, 1, ARENA_DONE, 0);
+    put_end(bytes + ROUTER_ENDED_BYTES, 2, ARENA_DONE, 0); /* not of its ranks */
+    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES, 0);
+    put_end(bytes + ROUTER_ENDED_BYTES, 3, ARENA_DONE, 0);
+    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES + 4, 0); /* and something more */
+    bytes[ROUTER_ENDED_BYTES] = ROUTER_TAKEN;
+    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES, 0);
+    put_end(bytes + ROUTER_ENDED_BYTES, 3, ARENA_DONE, 0);
+    net_put_u16(bytes + ROUTER_ENDED_BYTES + 2, 5); /* a reason longer than the record */
+    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES + 4, 0);
 }
 
 static void message__that_is_sound__is_delivered(void)
@@ -213,7 +255,7 @@ static void message__that_is_sound__is_delivered(void)
     open_pair(&pair);
     router_message_encode(&sound, bytes);
     TEST_EQUAL(net_send(pair.peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
-    TEST_TRUE(test_wait(turn_until_received, &pair, 5 * COVEY_NS_PER_S));
+    TEST_TRUE(test_wait(turn_until_received, &pair, 30 * COVEY_NS_PER_S));
     TEST_EQUAL(pair.lost, 0);
     TEST_EQUAL(router_traffic(pair.router, 1).received_bytes, 20);
     TEST_EQUAL(router_counters(pair.router).dropped, 0);
@@ -272,10 +314,8 @@ static void messages__more_than_there_is_leave_for__end_the_peer(void)
 
 static void send_end(struct pair *pair, uint32_t rank, enum arena_rank_state state, uint64_t sent)
 {
-    uint8_t bytes[ROUTER_ENDED_BYTES] = {ROUTER_ENDED};
-    net_put_u32(bytes + 4, rank);
-    net_put_u32(bytes + 8, state);
-    net_put_u64(bytes + 16, sent);
+    uint8_t bytes[ROUTER_ENDED_BYTES];
+    put_end(bytes, rank, state, sent);
     TEST_EQUAL(net_send(pair->peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
 }
 
@@ -326,9 +366,57 @@ static void end__all_of_it_has_come__its_host_is_told(void)
     close_pair(&pair);
 }
 
+static bool turn_until_both_taken(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return pair->taken_count == 2;
+}
+
+static void ends__of_many_in_one_record__are_all_heard(void)
+{
+    uint8_t bytes[2 * ROUTER_ENDED_BYTES + 6];
+    struct pair pair;
+    open_pair(&pair);
+    put_end(bytes, 1, ARENA_DIED, 0);
+    net_put_u16(bytes + 2, 6);
+    memcpy(bytes + ROUTER_ENDED_BYTES, "killed", 6);
+    put_end(bytes + ROUTER_ENDED_BYTES + 6, 3, ARENA_DONE, 0);
+    TEST_EQUAL(net_send(pair.peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
+    TEST_TRUE(test_wait(turn_until_both_taken, &pair, 30 * COVEY_NS_PER_S));
+    char reason[ARENA_REASON_BYTES];
+    arena_rank_reason(pair.arena, 1, reason);
+    TEST_EQUAL_STRING(reason, "killed");
+    TEST_EQUAL(arena_rank_state(pair.arena, 1), ARENA_DIED);
+    TEST_EQUAL(arena_rank_state(pair.arena, 3), ARENA_DONE);
+    close_pair(&pair);
+}
+
+static bool turn_until_both_ends(void *data)
+{
+    struct pair *pair = data;
+    (void)turn_until_lost(pair);
+    return pair->ends >= 2;
+}
+
+static void ends__of_many_at_once__are_told_in_one_record(void)
+{
+    struct pair pair;
+    open_pair(&pair);
+    send_sound(&pair, 2, 1);
+    TEST_TRUE(test_wait(turn_until_received, &pair, 30 * COVEY_NS_PER_S));
+    arena_mark_ended(pair.arena, 0, ARENA_DONE, "");
+    arena_mark_ended(pair.arena, 2, ARENA_DIED, "killed by signal 9");
+    TEST_TRUE(test_wait(turn_until_both_ends, &pair, 30 * COVEY_NS_PER_S));
+    TEST_EQUAL(pair.ends, 2);
+    TEST_EQUAL(pair.end_records, 1);
+    TEST_EQUAL(pair.lost, 0);
+    close_pair(&pair);
+}
+
 static void send_taken(struct pair *pair, uint32_t rank)
 {
-    uint8_t bytes[ROUTER_TAKEN_BYTES] = {ROUTER_TAKEN};
+    uint8_t bytes[ROUTER_TAKEN_BYTES + 4] = {ROUTER_TAKEN};
     net_put_u32(bytes + 4, rank);
     TEST_EQUAL(net_send(pair->peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
 }
@@ -426,6 +514,9 @@ static void message__encoded_and_decoded__comes_back(void)
 static const struct test_case cases[] = {
     TEST_CASE(message__that_makes_no_sense__ends_the_peer),
     TEST_CASE(end__that_makes_no_sense__ends_the_peer),
+    TEST_CASE(ends__of_which_one_makes_no_sense__end_the_peer),
+    TEST_CASE(ends__of_many_in_one_record__are_all_heard),
+    TEST_CASE(ends__of_many_at_once__are_told_in_one_record),
     TEST_CASE(message__that_is_sound__is_delivered),
     TEST_CASE(messages__more_than_there_is_leave_for__end_the_peer),
     TEST_CASE(end__all_of_it_waits_here__is_told_at_once),
