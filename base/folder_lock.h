@@ -2,7 +2,10 @@
 #ifndef BASE_FOLDER_LOCK_H
 #define BASE_FOLDER_LOCK_H
 
+#include "base/process.h"
 #include "covey/status.h"
+
+#include <stdbool.h>
 
 /*
  * Locks a folder by its file "lock", and gives the descriptor that holds it: the caller's,
@@ -13,8 +16,13 @@
  * program. A successor may come sooner, so this blocks for up to 5 s when the folder is locked, and
  * only then fails with EEXISTS, without a text: the caller knows who the other must be. The errors
  * of open(2) and flock(2) come at once, with one.
+ *
+ * Who has the lock signs the file with its pid and the time of its start.
  */
 enum covey_status covey_folder_lock(const char *folder, int *lock_fd,
                                     struct covey_error *error) COVEY_MUST_USE;
+
+/* Who has signed a folder's lock; false where that one does not run any more, or nobody has. */
+bool covey_folder_owner(const char *folder, struct covey_process_id *owner);
 
 #endif

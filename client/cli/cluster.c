@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/folder_lock.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/surroundings.h"
 #include "base/text.h"
 #include "client/cli/paths.h"
@@ -54,32 +56,12 @@ enum covey_status cli_cluster_check(struct covey_error *error)
 
 /* ---- processes ---- */
 
-uint64_t cli_process_start_time(pid_t pid)
-{
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    covey_close(&fd);
-    if (length <= 0)
-        return 0;
-    text[length] = 0;
-    /* The name, in parentheses, may hold anything; the start time is 20 fields after it. The first
-     * is the state: who has ended and was not reaped yet does not run. */
-    char *at = strrchr(text, ')');
-    if (at && (at[2] == 'Z' || at[2] == 'X'))
-        return 0;
-    for (int field = 0; at && field < 20; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
 int cli_process_open(const struct cli_process *process)
 {
     if (process->pid <= 0)
         return -1;
     int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    if (fd >= 0 && cli_process_start_time(process->pid) != process->start_time)
+    if (fd >= 0 && covey_process_start_time(process->pid) != process->start_time)
         covey_close(&fd);
     return fd;
 }
@@ -88,6 +70,26 @@ void cli_process_log(const struct cli_cluster *cluster, const struct cli_process
                      char path[PATH_MAX])
 {
     (void)snprintf(path, PATH_MAX, "%.4000s/%s.log", cluster->state, process->name);
+}
+
+static bool runs(const struct cli_process *process)
+{
+    return process->pid > 0 && covey_process_start_time(process->pid) == process->start_time;
+}
+
+void cli_cluster_find_successors(struct cli_cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->process_count; i++) {
+        struct cli_process *process = &cluster->processes[i];
+        struct covey_process_id owner;
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof path, "%.4000s/%s", cluster->state,
+                       i == 0 ? "controller/controller" : process->name);
+        if (runs(process) || !covey_folder_owner(path, &owner))
+            continue;
+        process->pid = owner.pid;
+        process->start_time = owner.start_time;
+    }
 }
 
 static bool wait_readable(int fd, int64_t deadline_ns)
@@ -181,7 +183,7 @@ static enum covey_status spawn(struct cli_cluster *cluster, const char *program,
     if (status)
         return status;
     process->pid = pid;
-    process->start_time = cli_process_start_time(pid);
+    process->start_time = covey_process_start_time(pid);
     cluster->process_count++;
     return COVEY_OK;
 }
@@ -317,7 +319,7 @@ static enum covey_status check_running(const struct cli_cluster *cluster, struct
 {
     for (size_t i = 0; i < cluster->process_count; i++) {
         const struct cli_process *process = &cluster->processes[i];
-        if (cli_process_start_time(process->pid) != process->start_time)
+        if (!runs(process))
             return say_ended(cluster, process, error);
     }
     return COVEY_OK;

@@ -53,8 +53,9 @@ enum covey_status cli_cluster_wait(struct cli_cluster *cluster, struct covey_cli
 /* Ends the processes that run: nodes, then the controller; SIGTERM, then SIGKILL; waits. */
 void cli_cluster_stop(struct cli_cluster *cluster);
 
-/* When a process was started, by /proc; 0 where none of that pid runs. */
-uint64_t cli_process_start_time(pid_t pid);
+/* In place of each process that does not run any more: the one that has taken its state folder
+ * over, as who was started again by hand has. */
+void cli_cluster_find_successors(struct cli_cluster *cluster);
 
 /* A descriptor of it that is readable when it has ended; -1 where it does not run. */
 int cli_process_open(const struct cli_process *process);

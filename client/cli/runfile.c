@@ -184,6 +184,7 @@ enum covey_status cli_runfile_read(const char *runtime, struct cli_cluster *clus
     if (!loaded)
         return covey_error_set(error, COVEY_ENOTFOUND, "nothing was started here with covey up");
     fill(cluster, loaded);
+    cli_cluster_find_successors(cluster);
     (void)cyaml_free(&how, &schema, loaded, 0);
     return COVEY_OK;
 }

@@ -274,6 +274,19 @@ class UpAndDown(SystemTest):
         self.assert_quiet(cluster, 1)
         self.assertEqual(cluster.covey("nodes").code, UNREACHABLE)
 
+    def test_down_ends_daemons_that_were_started_again(self):
+        """By hand, under the folders of the same covey up: they are found by the locks of their state folders."""
+        cluster = self.own_cluster(2, 4)
+        daemons = [*cluster.agents(), cluster.controller()]
+        for daemon in daemons:
+            cluster.kill(daemon)
+        for daemon in daemons:
+            cluster.respawn(daemon)
+        cluster.wait_nodes()
+        self.assert_message(cluster.covey("up"), BAD_INPUT, "running already")
+        cluster.expect(OK, "down")
+        self.assert_quiet(cluster)
+
     def test_down_ends_what_runs(self):
         cluster = self.own_cluster(2, 4)
         cluster.deploy("act", ACT)

@@ -78,7 +78,34 @@ static void folder_lock__no_folder__told_at_once(void)
     TEST_TRUE(strstr(error.message, "/nonexistent/folder/lock") != NULL);
 }
 
+static void folder_owner__signed_by_one_that_runs__is_that_one(void)
+{
+    const char *folder = new_folder();
+    char path[96];
+    char text[64];
+    struct covey_process_id owner;
+    struct covey_error error;
+    int fd;
+    (void)snprintf(path, sizeof(path), "%s/lock", folder);
+    TEST_TRUE(!covey_folder_owner(folder, &owner));
+    FILE *file = fopen(path, "we");
+    TEST_REQUIRE(file && fputs("a longer text than the one that replaces it", file) >= 0);
+    TEST_EQUAL(fclose(file), 0);
+    TEST_TRUE(!covey_folder_owner(folder, &owner));
+    TEST_EQUAL(covey_folder_lock(folder, &fd, &error), COVEY_OK);
+    TEST_TRUE(covey_folder_owner(folder, &owner));
+    TEST_EQUAL(owner.pid, getpid());
+    TEST_EQUAL(owner.start_time, covey_process_start_time(getpid()));
+    /* Another process has the pid by now. */
+    int length = snprintf(text, sizeof(text), "%ld 1\n", (long)getpid());
+    TEST_REQUIRE(ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length);
+    TEST_TRUE(!covey_folder_owner(folder, &owner));
+    covey_close(&fd);
+    TEST_EQUAL(covey_remove_tree(folder), COVEY_OK);
+}
+
 static const struct test_case cases[] = {
+    TEST_CASE(folder_owner__signed_by_one_that_runs__is_that_one),
     TEST_CASE(folder_lock__holder_is_about_to_go__taken_after_it),
     TEST_CASE(folder_lock__holder_stays__refused),
     TEST_CASE(folder_lock__no_folder__told_at_once),
