@@ -66,6 +66,13 @@ void covey_log_keep_error(int fd)
     kept_error_fd = fd;
 }
 
+void covey_log_keep_text(const char *text)
+{
+    if (kept_error_fd >= 0 && pwrite(kept_error_fd, text, strlen(text) + 1, 0) < 0) {
+        /* it is on standard error all the same */
+    }
+}
+
 /* Looking at the file's length costs a call; one in so many records does. */
 #define LOOK_EVERY 64
 
@@ -111,10 +118,8 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     length += covey_text_vprint(text, sizeof(line) - 1 - length, format, arguments);
     va_end(arguments);
     covey_text_tame(text);
-    if (level == COVEY_LOG_ERROR && kept_error_fd >= 0 &&
-        pwrite(kept_error_fd, text, strlen(text) + 1, 0) < 0) {
-        /* it is on standard error all the same */
-    }
+    if (level == COVEY_LOG_ERROR)
+        covey_log_keep_text(text);
     line[length++] = '\n';
     if (write(log_fd, line, length) < 0) {
         /* nowhere left to say it */

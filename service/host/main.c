@@ -12,6 +12,16 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+/* UCX ends the process where it finds a state that it does not know, as after the death of a peer
+ * in the middle of a wire-up. It says which on standard error, and nothing to us. */
+static void on_abort(int signal_number)
+{
+    covey_log_keep_text("it gave up by abort(), for a reason of the network library or its own "
+                        "that is in the node's log");
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+}
+
 int main(int argc, char **argv)
 {
     struct covey_error error = {0};
@@ -35,5 +45,6 @@ int main(int argc, char **argv)
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGABRT, on_abort);
     return host_run(argv[1], argv[2]);
 }

@@ -106,6 +106,23 @@ static void kill_host__told_and_everything_goes(void)
     end_flare(fixture, &plan);
 }
 
+static void abort_host__flare_says_where_the_reason_is(void)
+{
+    struct flare_plan plan = plan_of("ABORTHOST", "peer", 2);
+    start_waiting(&plan);
+    pid_t host = processes_find(plan.id, "covey-host", 0);
+    TEST_REQUIRE(host > 1);
+    TEST_EQUAL(kill(host, SIGABRT), 0);
+    const struct said *said =
+        fixture_wait(fixture, COVEY__V1__ATTACH_REQUEST__BODY_HOST_ENDED, plan.id, 0, LONG);
+    TEST_REQUIRE(said != NULL);
+    TEST_EQUAL_STRING(said->message->host_ended->failure->message,
+                      "the flare's host on node n0 was killed by signal 6 (Aborted): it gave up by "
+                      "abort(), for a reason of the network library or its own that is in the "
+                      "node's log");
+    end_flare(fixture, &plan);
+}
+
 /* Workers that fail for want of their host do not hide the cause. */
 static void kill_host__told_before_the_workers_that_fail_of_it(void)
 {
@@ -196,6 +213,7 @@ static const struct test_case deaths[] = {
     TEST_CASE(kill_worker__peers_learn_it_within_100_ms),
     TEST_CASE(kill_pack__its_workers_go_and_the_others_learn_it),
     TEST_CASE(kill_host__told_and_everything_goes),
+    TEST_CASE(abort_host__flare_says_where_the_reason_is),
     TEST_CASE(kill_host__told_before_the_workers_that_fail_of_it),
     TEST_CASE(kill_thread_pack__all_ranks_are_told),
     TEST_CASE(kill_agent_and_host__packs_end_at_once),
