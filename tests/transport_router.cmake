@@ -9,7 +9,7 @@ foreach(name collectives failures flow giving_up messages shrink)
   target_link_libraries(test_router_${name} PRIVATE covey_test_world_ucx)
   set_target_properties(test_router_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME component.router.${name} COMMAND test_router_${name})
-  set_tests_properties(component.router.${name} PROPERTIES LABELS component TIMEOUT 300)
+  set_tests_properties(component.router.${name} PROPERTIES LABELS component TIMEOUT ${COVEY_TEST_TIMEOUT})
 endforeach()
 
 covey_unit_test(router router LABEL component TIMEOUT 240

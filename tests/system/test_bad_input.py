@@ -75,7 +75,7 @@ class Requests(SystemTest):
             (["deploy", "--name", "x", files["foreign.so"]], BAD_INPUT, "(?i)aarch64|arm|machine"),
             (["deploy", "--name", "x", files["cut.so"]], BAD_INPUT, "cut.so"),
             (["deploy", "--name", "x", files["empty"]], BAD_INPUT, "empty"),
-            (["deploy", "--name", "x", files["text.sh"]], BAD_INPUT, "text.sh.*ELF"),
+            (["deploy", "--name", "x", files["text.sh"]], BAD_INPUT, "text.sh is not executable"),
             (["deploy", "--name", "x", files["closed"]], BAD_INPUT, "closed.*execut"),
             (["deploy", "--name", "x", "/nonexistent/act.so"], BAD_INPUT, "/nonexistent/act.so.*[Nn]o such"),
             (["deploy", "--name", "No Name!", ACT], BAD_INPUT, "No Name!"),
