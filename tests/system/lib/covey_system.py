@@ -389,15 +389,15 @@ class Cluster(Sandbox):
     def logs(self, flare_id, *arguments):
         return self.expect(OK, "logs", "--json", *arguments, flare_id).logs()
 
-    def wait_logs(self, flare_id, text, count):
+    def wait_logs(self, flare_id, text, count, seconds=LONG):
         """Waits until `count` lines contain a text."""
         def there():
             lines = [line for line in self.logs(flare_id) if text in line["text"]]
             return lines if len(lines) >= count else None
-        return wait_for(there, f"{count} lines with {text!r} of flare {flare_id}")
+        return wait_for(there, f"{count} lines with {text!r} of flare {flare_id}", seconds)
 
-    def wait_state(self, flare_id, *states):
-        return wait_for(lambda: (flare := self.get(flare_id))["state"] in states and flare, f"flare {flare_id} in {states}")
+    def wait_state(self, flare_id, *states, seconds=LONG):
+        return wait_for(lambda: (flare := self.get(flare_id))["state"] in states and flare, f"flare {flare_id} in {states}", seconds)
 
 
 def only(things):
