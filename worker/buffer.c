@@ -73,7 +73,8 @@ enum covey_status covey_send_buf(struct covey_comm *comm, struct covey_buf *buf,
         return context_fail(ctx, COVEY_EINVAL,
                             "send_buf: rank %d, tag %d or %zu bytes of %zu cannot be", destination,
                             tag, length_bytes, (size_t)buf->block.length);
-    struct request request = {0};
+    struct request request;
+    request_begin(&request);
     enum covey_status status = engine_send_start(&comm->core->user, &request, (uint32_t)destination,
                                                  tag, 0, NULL, &buf->block, length_bytes);
     if (status || request.done)
@@ -94,7 +95,9 @@ enum covey_status covey_recv_buf(struct covey_comm *comm, struct covey_buf **buf
         tag > COVEY_TAG_MAX)
         return context_fail(ctx, COVEY_EINVAL, "recv_buf: rank %d or tag %d cannot be", source,
                             tag);
-    struct request request = {.as_block = true};
+    struct request request;
+    request_begin(&request);
+    request.as_block = true;
     enum covey_status status = engine_receive_start(&comm->core->user, &request, source, tag);
     if (status)
         return status;

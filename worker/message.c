@@ -87,7 +87,8 @@ enum covey_status covey_send(struct covey_comm *comm, const void *bytes, size_t 
     enum covey_status status = check_send(comm, bytes, length_bytes, destination, tag);
     if (status)
         return status;
-    struct request request = {0};
+    struct request request;
+    request_begin(&request);
     status = engine_send_start(&comm->core->user, &request, (uint32_t)destination, tag, 0, bytes,
                                NULL, length_bytes);
     if (status || request.done)
@@ -103,7 +104,10 @@ enum covey_status covey_recv(struct covey_comm *comm, void *bytes, size_t size_b
     enum covey_status status = check_receive(comm, bytes, size_bytes, source, tag);
     if (status)
         return status;
-    struct request request = {.target = bytes, .size = size_bytes};
+    struct request request;
+    request_begin(&request);
+    request.target = bytes;
+    request.size = size_bytes;
     status = engine_receive_start(&comm->core->user, &request, source, tag);
     if (status)
         return status;
@@ -126,11 +130,15 @@ enum covey_status covey_sendrecv(struct covey_comm *comm, const void *send_bytes
         status = check_receive(comm, receive_bytes, receive_size_bytes, source, receive_tag);
     if (status)
         return status;
-    struct request receive = {.target = receive_bytes, .size = receive_size_bytes};
+    struct request receive;
+    request_begin(&receive);
+    receive.target = receive_bytes;
+    receive.size = receive_size_bytes;
     status = engine_receive_start(&comm->core->user, &receive, source, receive_tag);
     if (status)
         return status;
-    struct request send = {0};
+    struct request send;
+    request_begin(&send);
     status = engine_send_start(&comm->core->user, &send, (uint32_t)destination, send_tag, 0,
                                send_bytes, NULL, send_length_bytes);
     if (status) {

@@ -123,7 +123,8 @@ void agree_close(struct comm *comm)
 static void say(struct comm *comm, uint32_t member, int tag, uint64_t argument, const void *bytes,
                 uint64_t length)
 {
-    struct request request = {0};
+    struct request request;
+    request_begin(&request);
     enum covey_status status = engine_send_start(&comm->agreement->channel, &request, member, tag,
                                                  argument, bytes, NULL, length);
     if (!status)

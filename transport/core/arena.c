@@ -24,6 +24,15 @@ static uint64_t align(uint64_t offset, uint64_t to)
     return (offset + to - 1) / to * to;
 }
 
+static uint32_t boxes_of(uint64_t workers)
+{
+    uint64_t room = LAYOUT_BOXES_BYTES / sizeof(struct layout_box) / (workers * workers);
+    uint32_t boxes = LAYOUT_MOST_BOXES;
+    while (boxes > room && boxes > 0)
+        boxes /= 2;
+    return boxes < LAYOUT_LEAST_BOXES ? 0 : boxes;
+}
+
 void layout_compute(const struct layout_shape *shape, struct layout *layout)
 {
     uint64_t endpoints = shape->local_count + 1ull;
@@ -38,7 +47,15 @@ void layout_compute(const struct layout_shape *shape, struct layout *layout)
     /* The host's inbox is the last, and longer. */
     uint64_t inboxes_end = layout->inboxes + shape->local_count * layout->inbox_bytes +
                            slots_offset + LAYOUT_HOST_SLOTS * sizeof(struct layout_slot);
-    layout->slab_table = align(inboxes_end, 4096);
+    uint64_t workers = shape->local_count;
+    uint64_t rings = workers * workers;
+    layout->boxes = workers > 0 ? boxes_of(workers) : 0;
+    layout->talking_bytes = (uint32_t)align(workers, 512) / 8;
+    layout->talking = align(inboxes_end, 4096);
+    layout->rings = align(layout->talking + workers * layout->talking_bytes, 4096);
+    layout->box_lines = align(layout->rings + rings * sizeof(struct layout_ring), 4096);
+    layout->slab_table =
+        align(layout->box_lines + rings * layout->boxes * sizeof(struct layout_box), 4096);
     layout->touched_words = (shape->slab_count + 63) / 64;
     layout->touched =
         align(layout->slab_table + shape->slab_count * sizeof(struct layout_slab), 4096);

@@ -41,7 +41,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     engine->timeout_ns = timeout_ns;
     engine->next_cookie = 1;
     uint32_t cpus = count_cpus();
-    engine->may_spin = cpus > arena->shape.local_count;
+    /* Between nodes the host is at work, too. */
+    engine->may_spin = cpus >= arena->shape.local_count + (arena->shape.node_count > 1);
     engine->yield_ns = engine_yield_ns(arena->shape.local_count, cpus);
     uint32_t endpoints = arena->shape.local_count + 1;
     engine->pending = covey_calloc(endpoints, sizeof(*engine->pending));
@@ -51,6 +52,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     engine->last_look = covey_calloc(arena->shape.worker_count, sizeof(*engine->last_look));
     if (!engine->ended || !engine->last_look || !flow_open(engine))
         goto no_flows;
+    if (boxes_open(arena, endpoint, &engine->boxes))
+        goto no_boxes;
     if (memory_open(arena, endpoint, &engine->memory))
         goto no_memory;
     for (uint32_t i = 0; i < endpoints; i++)
@@ -67,6 +70,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     *out = engine;
     return COVEY_OK;
 no_memory:
+    boxes_close(&engine->boxes);
+no_boxes:
     flow_close(engine);
 no_flows:
     free(engine->last_look);
@@ -108,6 +113,7 @@ void engine_destroy(struct engine *engine)
     covey_map_clear(&engine->channels);
     covey_map_clear(&engine->cookies);
     memory_close(&engine->memory);
+    boxes_close(&engine->boxes);
     free(engine->pending);
     free(engine->last_look);
     free(engine->ended);
@@ -169,7 +175,8 @@ struct request *engine_request_new(struct engine *engine)
     struct covey_list *spare = covey_list_pop_front(&engine->spare_requests);
     struct request *request = spare ? (struct request *)spare : covey_malloc(sizeof(*request));
     if (request) {
-        *request = (struct request){.allocated = true};
+        request_begin(request);
+        request->allocated = true;
         covey_list_init(&request->link);
     }
     return request;
@@ -198,6 +205,21 @@ static uint32_t endpoint_of(const struct engine *engine, uint32_t rank)
                                                           : engine->arena->shape.local_count;
 }
 
+/* False where there is no room now. */
+static bool post_to(struct engine *engine, uint32_t to, const struct descriptor *descriptor)
+{
+    enum boxes_posted posted = boxes_post(engine->arena, &engine->boxes, to, descriptor);
+    if (posted == BOXES_UNFIT)
+        return inbox_post(engine->arena, engine->endpoint, to, descriptor);
+    return posted == BOXES_POSTED;
+}
+
+static bool take_next(struct engine *engine, struct descriptor *descriptor)
+{
+    return boxes_take(engine->arena, &engine->boxes, descriptor) ||
+           inbox_take(engine->arena, &engine->inbox, descriptor);
+}
+
 enum covey_status engine_post_shared(struct engine *engine, const struct descriptor *descriptor)
 {
     uint32_t to = endpoint_of(engine, descriptor->header.destination);
@@ -209,7 +231,7 @@ enum covey_status engine_post_shared(struct engine *engine, const struct descrip
     case MEMORY_GRANTED:
         break;
     }
-    if (!inbox_post(engine->arena, engine->endpoint, to, descriptor)) {
+    if (!post_to(engine, to, descriptor)) {
         memory_revoke(&engine->memory, to, &descriptor->block);
         return COVEY_EAGAIN;
     }
@@ -222,7 +244,7 @@ static enum covey_status post_now(struct engine *engine, const struct descriptor
     if (descriptor->header.payload == DESCRIPTOR_BLOCK)
         return engine_post_shared(engine, descriptor);
     uint32_t to = endpoint_of(engine, descriptor->header.destination);
-    return inbox_post(engine->arena, engine->endpoint, to, descriptor) ? COVEY_OK : COVEY_EAGAIN;
+    return post_to(engine, to, descriptor) ? COVEY_OK : COVEY_EAGAIN;
 }
 
 static void release_block(struct engine *engine, const struct descriptor *descriptor)
@@ -577,7 +599,7 @@ static bool drain(struct engine *engine)
             engine->no_memory = true;
             return false;
         }
-        if (!inbox_take(engine->arena, &engine->inbox, &descriptor)) {
+        if (!take_next(engine, &descriptor)) {
             covey_list_push_front(&engine->spare_messages, &message->by_peer);
             return true;
         }

@@ -22,10 +22,14 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "transport/core/boxes.h"
 #include "transport/core/flow.h"
 #include "transport/core/inbox.h"
 #include "transport/core/index.h"
 #include "transport/core/memory.h"
+
+#include <stddef.h>
+#include <string.h>
 
 #define ENGINE_ANY             (-1)
 #define ENGINE_PIECE_BYTES     MEMORY_RESERVE_BYTES
@@ -91,7 +95,6 @@ struct request {
     const uint8_t *source;
     const struct descriptor_block *source_block;
     uint64_t accepted; /* bytes asked for */
-    struct descriptor_block window[ENGINE_WINDOW];
     uint32_t window_used;
 
     /* a receive: where to; or, as_block, into a block that the request's owner then holds */
@@ -105,7 +108,16 @@ struct request {
 
     uint64_t length; /* of the message */
     uint64_t moved;  /* bytes so far */
+
+    /* Last, so that a request begins without it: only the first window_used are filled in. */
+    struct descriptor_block window[ENGINE_WINDOW];
 };
+
+/* All zero, but for the window, which has half the bytes and is seldom used. */
+static inline void request_begin(struct request *request)
+{
+    memset(request, 0, offsetof(struct request, window));
+}
 
 struct engine {
     struct arena *arena;
@@ -115,6 +127,7 @@ struct engine {
     bool may_spin;    /* there are cores to spare */
     int64_t yield_ns; /* how long a wait yields before it sleeps */
     struct inbox inbox;
+    struct boxes boxes;
     struct memory memory;
     uint32_t epoch_seen;   /* whose ends are acted on */
     uint32_t epoch_looked; /* whose ends last_look has; acted on for this node: */

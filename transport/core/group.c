@@ -50,7 +50,8 @@ enum covey_status group_begin(struct group *group, struct comm *comm, enum group
  */
 static void tell_member(struct group *group, uint32_t member, uint64_t argument)
 {
-    struct request request = {0};
+    struct request request;
+    request_begin(&request);
     char text[ENGINE_TEXT_BYTES];
     memcpy(text, group->engine->text, sizeof(text));
     enum covey_status sent = engine_send_start(&group->comm->collective, &request, member,
@@ -351,7 +352,8 @@ static enum covey_status complete_one(struct group *group, struct request *reque
 enum covey_status group_send(struct group *group, uint32_t member, const void *bytes,
                              uint64_t length)
 {
-    struct request request = {0};
+    struct request request;
+    request_begin(&request);
     covey_list_init(&request.link);
     request.channel = &group->comm->collective;
     enum covey_status status = engine_send_start(&group->comm->collective, &request, member, 0,
@@ -363,7 +365,10 @@ enum covey_status group_send(struct group *group, uint32_t member, const void *b
 
 enum covey_status group_receive(struct group *group, uint32_t member, void *bytes, uint64_t length)
 {
-    struct request request = {.target = bytes, .size = length};
+    struct request request;
+    request_begin(&request);
+    request.target = bytes;
+    request.size = length;
     enum covey_status status =
         engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
     return status ? blame(group, member, status) : complete_one(group, &request, status);
@@ -372,7 +377,9 @@ enum covey_status group_receive(struct group *group, uint32_t member, void *byte
 enum covey_status group_receive_block(struct group *group, uint32_t member,
                                       struct descriptor_block *block, int *tag)
 {
-    struct request request = {.as_block = true};
+    struct request request;
+    request_begin(&request);
+    request.as_block = true;
     enum covey_status status =
         engine_receive_start(&group->comm->collective, &request, (int)member, ENGINE_ANY);
     status = status ? blame(group, member, status) : complete_one(group, &request, status);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define LAYOUT_MAGIC        0x616e6572615f7643ull
-#define LAYOUT_VERSION      2u
+#define LAYOUT_VERSION      3u
 
 #define LAYOUT_WORKER_SLOTS 256u /* in an inbox; a power of two */
 #define LAYOUT_HOST_SLOTS   1024u
@@ -115,6 +115,25 @@ struct layout_inbox {
     alignas(128) struct layout_slot slots[];
 };
 
+/* Boxes in the ring of each pair of workers: as many as this memory has room for, if all pairs
+ * talk; where it has room for less than the least, there are none. */
+#define LAYOUT_MOST_BOXES  64u /* powers of two */
+#define LAYOUT_LEAST_BOXES 4u
+#define LAYOUT_BOXES_BYTES (64u << 20)
+#define LAYOUT_BOX_WORDS   7u
+
+struct layout_box {
+    alignas(64) _Atomic uint64_t stamp; /* of boxes.c */
+    uint64_t words[LAYOUT_BOX_WORDS];
+};
+
+_Static_assert(sizeof(struct layout_box) == 64, "one cache line");
+
+struct layout_ring {
+    alignas(64) _Atomic uint32_t taken; /* how far the consumer has come, or less */
+    _Atomic uint32_t space_wanted;      /* the producer found it full */
+};
+
 /* enum values of the low half of layout_slab.owner; the high half counts the claims */
 #define LAYOUT_SLAB_FREE    0u
 #define LAYOUT_SLAB_OWNED   1u       /* + endpoint */
@@ -139,12 +158,17 @@ struct layout {
     uint64_t ranks;
     uint64_t endpoints;
     uint64_t inboxes;
+    uint64_t talking;
+    uint64_t rings;
+    uint64_t box_lines;
     uint64_t slab_table;
     uint64_t touched;
     uint64_t holders;
     uint64_t slabs;
     uint64_t total_bytes;
-    uint64_t inbox_bytes; /* of one worker's */
+    uint64_t inbox_bytes;   /* of one worker's */
+    uint32_t boxes;         /* of a ring; 0: there are no rings */
+    uint32_t talking_bytes; /* of one endpoint's */
     uint32_t holder_words;
     uint32_t touched_words; /* of one endpoint's */
 };
@@ -183,6 +207,27 @@ static inline struct layout_inbox *layout_inbox(const struct arena *arena, uint3
 {
     return (struct layout_inbox *)(arena->base + arena->layout.inboxes +
                                    endpoint * arena->layout.inbox_bytes);
+}
+
+/* A bit for each worker whose ring to this one is looked into. */
+static inline _Atomic uint64_t *layout_talking(const struct arena *arena, uint32_t to)
+{
+    return (_Atomic uint64_t *)(arena->base + arena->layout.talking +
+                                (uint64_t)to * arena->layout.talking_bytes);
+}
+
+static inline struct layout_ring *layout_ring(const struct arena *arena, uint32_t to, uint32_t from)
+{
+    return (struct layout_ring *)(arena->base + arena->layout.rings) +
+           ((uint64_t)to * arena->shape.local_count + from);
+}
+
+static inline struct layout_box *layout_box(const struct arena *arena, uint32_t to, uint32_t from,
+                                            uint32_t position)
+{
+    return (struct layout_box *)(arena->base + arena->layout.box_lines) +
+           ((uint64_t)to * arena->shape.local_count + from) * arena->layout.boxes +
+           position % arena->layout.boxes;
 }
 
 static inline struct layout_slab *layout_slab(const struct arena *arena, uint32_t slab)

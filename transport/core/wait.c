@@ -6,7 +6,8 @@
 
 #include <sched.h>
 
-#define SPIN_ROUNDS     2000u
+#define SPIN_ROUNDS     32u
+#define SPIN_LOOKS      64u /* in a round */
 #define STALL_NAP_NS    (1 * COVEY_NS_PER_MS)
 
 #define LONGEST_WORD_NS (100 * COVEY_NS_PER_MS)
@@ -54,7 +55,8 @@ static void pause_cpu(void)
 /* True where something happened since the engine last looked. */
 static bool has_news(const struct engine *engine)
 {
-    return inbox_ready(&engine->inbox) || arena_epoch(engine->arena) != engine->epoch_looked ||
+    return boxes_ready(engine->arena, &engine->boxes) || inbox_ready(&engine->inbox) ||
+           arena_epoch(engine->arena) != engine->epoch_looked ||
            atomic_load(&layout_header(engine->arena)->reaps) != engine->memory.reaps_seen;
 }
 
@@ -76,12 +78,18 @@ static void sleep_a_while(struct engine_wait *wait, int64_t now_ns)
         memory_want(&engine->memory, false);
 }
 
+static void spin(const struct engine *engine)
+{
+    for (uint32_t looks = 0; looks < SPIN_LOOKS && !has_news(engine); looks++)
+        pause_cpu();
+}
+
 /* One of: spin, yield, sleep. ETIMEOUT once the time is over. */
 static enum covey_status pass_time(struct engine_wait *wait)
 {
     const struct engine *engine = wait->engine;
     if (engine->may_spin && wait->rounds < SPIN_ROUNDS && wait->timeout_ns != 0) {
-        pause_cpu();
+        spin(engine);
         return COVEY_OK;
     }
     int64_t now_ns = covey_now_ns();

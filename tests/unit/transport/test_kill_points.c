@@ -5,6 +5,7 @@
  * stay behind.
  */
 #include "one_node.h"
+#include "transport/core/boxes.h"
 #include "transport/core/inbox.h"
 #include "transport/core/memory.h"
 #include "transport/core/slab.h"
@@ -30,6 +31,7 @@ struct world {
     struct arena *arena;
     struct memory memory[WORKERS];
     struct inbox inbox;                               /* of ME */
+    struct boxes boxes[WORKERS];                      /* of ME and VICTIM */
     struct descriptor_block held[WORKERS][MOST_HELD]; /* by ME and OTHER: let go at the end */
     uint32_t held_count[WORKERS];
     struct descriptor_block block; /* from a scenario's setup to its victim */
@@ -52,14 +54,19 @@ static struct descriptor_block allocate(struct world *world, uint32_t endpoint, 
     return block;
 }
 
+static struct descriptor about(const struct descriptor_block *block, uint32_t from)
+{
+    return (struct descriptor){.header = {.kind = DESCRIPTOR_MESSAGE,
+                                          .payload = DESCRIPTOR_BLOCK,
+                                          .source = from,
+                                          .length = block->length},
+                               .block = *block};
+}
+
 static void send_block(struct world *world, uint32_t from, uint32_t to,
                        const struct descriptor_block *block)
 {
-    struct descriptor descriptor = {.header = {.kind = DESCRIPTOR_MESSAGE,
-                                               .payload = DESCRIPTOR_BLOCK,
-                                               .source = from,
-                                               .length = block->length},
-                                    .block = *block};
+    struct descriptor descriptor = about(block, from);
     if (memory_grant(&world->memory[from], to, block) != MEMORY_GRANTED)
         return;
     if (inbox_post(world->arena, from, to, &descriptor))
@@ -103,6 +110,23 @@ static void small_message(struct world *world)
     struct descriptor_block block = allocate(world, VICTIM, 100);
     send_block(world, VICTIM, ME, &block);
     memory_release(&world->memory[VICTIM], &block);
+}
+
+static void boxed_message(struct world *world)
+{
+    struct descriptor_block block = allocate(world, VICTIM, 100);
+    struct descriptor descriptor = about(&block, VICTIM);
+    if (memory_grant(&world->memory[VICTIM], ME, &block) != MEMORY_GRANTED ||
+        boxes_post(world->arena, &world->boxes[VICTIM], ME, &descriptor) != BOXES_POSTED)
+        abort();
+    memory_granted(&world->memory[VICTIM]);
+    memory_release(&world->memory[VICTIM], &block);
+}
+
+static void two_boxed_messages(struct world *world)
+{
+    boxed_message(world);
+    boxed_message(world);
 }
 
 static void large_message(struct world *world)
@@ -225,6 +249,8 @@ static void die_with_all(struct world *world)
 
 static const struct scenario scenarios[] = {
     {"a small message", nothing, small_message, false},
+    {"a boxed message", nothing, boxed_message, false},
+    {"two boxed messages", nothing, two_boxed_messages, false},
     {"a large message", nothing, large_message, false},
     {"a message that is agreed on", nothing, agreed_message, false},
     {"the last holder of a large block lets go", lend_large, let_go, false},
@@ -251,6 +277,8 @@ static void open_world(struct world *world)
     for (uint32_t i = 0; i < WORKERS; i++)
         TEST_REQUIRE(memory_open(world->arena, i, &world->memory[i]) == COVEY_OK);
     inbox_open(world->arena, ME, &world->inbox);
+    TEST_REQUIRE(boxes_open(world->arena, ME, &world->boxes[ME]) == COVEY_OK);
+    TEST_REQUIRE(boxes_open(world->arena, VICTIM, &world->boxes[VICTIM]) == COVEY_OK);
 }
 
 static void free_memory(struct memory *memory)
@@ -264,6 +292,8 @@ static void close_world(struct world *world)
 {
     for (uint32_t i = 0; i < WORKERS; i++)
         free_memory(&world->memory[i]);
+    boxes_close(&world->boxes[ME]);
+    boxes_close(&world->boxes[VICTIM]);
     arena_destroy(world->arena);
 }
 
@@ -285,6 +315,7 @@ static void copy_world(const struct world *from, const uint8_t *control, struct 
            (size_t)to->arena->shape.slab_count * LAYOUT_SLAB_BLOCKS / 8);
     to->memory[ME].reaps_seen = from->memory[ME].reaps_seen;
     to->inbox.shared = layout_inbox(to->arena, ME);
+    TEST_REQUIRE(boxes_open(to->arena, ME, &to->boxes[ME]) == COVEY_OK);
 }
 
 /* ---- after the death ---- */
@@ -327,7 +358,8 @@ static int go_on(struct world *world, bool dead_too)
     int wrong = 0;
     die(world->arena, dead, dead_too ? 2 : 1);
     memory_audit(me);
-    while (inbox_take(world->arena, &world->inbox, &descriptor)) {
+    while (boxes_take(world->arena, &world->boxes[ME], &descriptor) ||
+           inbox_take(world->arena, &world->inbox, &descriptor)) {
         if (descriptor.header.payload != DESCRIPTOR_BLOCK)
             continue;
         if (memory_accept(me, &descriptor.block))
@@ -362,6 +394,7 @@ static void check_state(const struct scenario *scenario, const struct world *wor
         fprintf(stderr, "%s: %d amiss after a death in state %d\n", scenario->name, wrong, number);
     TEST_EQUAL(wrong, 0);
     free_memory(&copy.memory[ME]);
+    boxes_close(&copy.boxes[ME]);
     arena_destroy(copy.arena);
 }
 
