@@ -1,17 +1,8 @@
 /* Reduce and allreduce. */
-#include "transport/core/group.h"
+#include "transport/core/combine.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* One piece of the vectors. */
-struct piece {
-    const uint8_t *input;
-    uint8_t *sum; /* where the speaker puts its node's result */
-    uint64_t count;
-    uint64_t bytes;
-    reduce_apply apply;
-};
 
 /* Adds what a member has sent to sum, or makes it the sum. */
 static enum covey_status add_from(struct group *group, const struct piece *piece, uint32_t member,
@@ -33,8 +24,8 @@ static enum covey_status add_from(struct group *group, const struct piece *piece
     return status;
 }
 
-/* In the order of the members; sum may be where the input is, if ours is the first. */
-static enum covey_status combine_node(struct group *group, const struct piece *piece, uint8_t *own)
+/* Its own input is put aside first: the sum may go where it is. */
+enum covey_status combine_node(struct group *group, const struct piece *piece, uint8_t *own)
 {
     struct comm *comm = group->comm;
     uint32_t here = group_node_size(comm, comm->node);
@@ -143,9 +134,11 @@ enum covey_status collective_allreduce(struct comm *comm, const void *input, voi
 {
     struct group group;
     enum covey_status status = begin(&group, comm, GROUP_ALLREDUCE, GROUP_NO_ROOT, reduction);
+    uint64_t length = reduction->count * reduce_type_bytes(reduction->type);
+    if (!status && rounds_suit(comm, length))
+        return group_end(&group, rounds_allreduce(&group, input, output, reduction));
     if (!status)
         status = reduce(&group, input, output, reduction, 0);
-    uint64_t length = reduction->count * reduce_type_bytes(reduction->type);
     struct blocks blocks = {.bytes = output, .length = length};
     struct walk walk = {.blocks = &blocks, .end = 1};
     if (!status)
