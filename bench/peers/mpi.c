@@ -165,5 +165,8 @@ int main(int argc, char **argv)
         failed = measure_order(&talk, &order, stdout);
     if (failed)
         MPI_Abort(MPI_COMM_WORLD, 1);
+    /* Open MPI 4.1.4 was seen to die in MPI_Finalize after an allgather; not with all met before.
+     */
+    MPI_Barrier(MPI_COMM_WORLD);
     return MPI_Finalize() || fclose(stdout) ? 1 : 0;
 }
