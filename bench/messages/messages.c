@@ -1,6 +1,7 @@
 /* covey-bench latency, rate, bandwidth, barrier, bcast, ...: messages, beside what people use
  * instead. */
 #include "bench/bench.h"
+#include "bench/messages/compare.h"
 #include "bench/messages/measure.h"
 #include "bench/messages/report.h"
 
@@ -34,6 +35,9 @@ int bench_messages(int argc, char **argv)
     struct ours ours;
     settings_read(argc, argv, &settings);
     machine_read(&machine);
+    struct past past;
+    if (settings.compare && compare_find(settings.compare, "", "", &past) < 0)
+        return BENCH_BAD_INPUT;
     if (messages_check_peers(&settings))
         return BENCH_FAILED;
     int status =

@@ -1,5 +1,7 @@
 #include "bench/messages/report.h"
 
+#include "bench/messages/compare.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -29,6 +31,35 @@ static double barrier_us(const struct contender *contender)
 static double limit_ns(const struct row *row, enum limit limit)
 {
     return bench_series_median(&row->limits[limit]);
+}
+
+static struct span span_of(const struct bench_series *series)
+{
+    return (struct span){bench_series_median(series), bench_series_percentile(series, 0.1),
+                         bench_series_percentile(series, 0.9)};
+}
+
+/* What a row of before has to say; false where there is none that counts. Ratios to a peer are
+ * compared where both have them: they depend less on the day. */
+static bool compare_row(const struct row *row, int peer, struct past *past, enum verdict *verdict)
+{
+    char name[row_name_bytes];
+    row_name(row, name);
+    const char *peer_name = peer < PEERS ? peer_names[peer] : "";
+    if (!row->settings->compare || !row_is_valid(row) ||
+        compare_find(row->settings->compare, name, peer_name, past) != 1 || !past->valid)
+        return false;
+    struct figures figures = figures_of(row, &row->ours);
+    struct span now = {figures.median, figures.p10, figures.p90};
+    bool more = row_more_is_better(row);
+    const struct span *before = &past->value;
+    if (peer < PEERS && past->ratio.median > 0) {
+        now = span_of(&row->peers[peer].ratios);
+        before = &past->ratio;
+        more = true;
+    }
+    *verdict = compare_spans(before, &now, more);
+    return true;
 }
 
 /* ---- JSON ---- */
@@ -84,10 +115,15 @@ static void json_line(const struct row *row, const struct machine *machine, int 
     for (int limit = 0; limit < LIMITS; limit++)
         printf("%s\"%s\":%.4g", limit ? "," : "", limit_names[limit],
                limit_ns(row, (enum limit)limit));
-    printf(
-        "},\"machine\":{\"processor\":\"%s\",\"cores\":%ld,\"memory_gib\":%.1f,\"kernel\":\"%s\","
-        "\"load\":%.2f}}\n",
-        machine->processor, machine->cores, machine->memory_gib, machine->kernel, machine->load);
+    printf("}");
+    struct past past;
+    enum verdict verdict;
+    if (compare_row(row, peer, &past, &verdict))
+        printf(",\"before\":{\"value\":%.6g,\"verdict\":\"%s\"}", past.value.median,
+               verdict_names[verdict]);
+    printf(",\"machine\":{\"processor\":\"%s\",\"cores\":%ld,\"memory_gib\":%.1f,\"kernel\":\"%s\","
+           "\"load\":%.2f}}\n",
+           machine->processor, machine->cores, machine->memory_gib, machine->kernel, machine->load);
 }
 
 /* ---- CSV ---- */
@@ -120,6 +156,16 @@ static void text_figures(const char *size, const char *who, const struct figures
            figures->p10, figures->p90);
 }
 
+/* Ends a line with it. */
+static void text_verdict(const struct row *row, int peer)
+{
+    struct past past;
+    enum verdict verdict;
+    if (compare_row(row, peer, &past, &verdict))
+        printf("  before %.4g: %s", past.value.median, verdict_names[verdict]);
+    putchar('\n');
+}
+
 static void text_notes(const struct row *row)
 {
     const struct settings *settings = row->settings;
@@ -150,15 +196,16 @@ static void text_row(const struct row *row)
     if (row->order.operation != OPERATION_BARRIER)
         size_write(row->order.bytes, size);
     text_figures(size, "covey", &figures);
-    putchar('\n');
+    text_verdict(row, PEERS);
     for (int peer = 0; peer < PEERS; peer++) {
         const struct bench_series *ratios = &row->peers[peer].ratios;
         if (ratios->count == 0)
             continue;
         figures = figures_of(row, &row->peers[peer]);
         text_figures("", peer_names[peer], &figures);
-        printf("  ratio %.3g (%.3g..%.3g)\n", bench_series_median(ratios),
+        printf("  ratio %.3g (%.3g..%.3g)", bench_series_median(ratios),
                bench_series_percentile(ratios, 0.1), bench_series_percentile(ratios, 0.9));
+        text_verdict(row, peer);
     }
     text_notes(row);
 }

@@ -23,6 +23,7 @@ enum {
     KEY_WINDOW,
     KEY_JSON,
     KEY_CSV,
+    KEY_COMPARE,
 };
 
 enum { most_workers = 4096, most_nodes = 64, most = 1000000 };
@@ -48,6 +49,8 @@ static const struct argp_option options[] = {
      "Messages under way at once, or calls in a sample (default: 64; 8 for bandwidth)", 0},
     {"json", KEY_JSON, NULL, 0, "One JSON object for each length and peer", 0},
     {"csv", KEY_CSV, NULL, 0, "The same as comma-separated values", 0},
+    {"compare", KEY_COMPARE, "FILE", 0,
+     "What an earlier --json has said, and whether it is beyond noise", 0},
     {0},
 };
 
@@ -141,6 +144,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CSV:
         settings->csv = true;
+        return 0;
+    case KEY_COMPARE:
+        settings->compare = text;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "%s takes no \"%s\"", operation_names[settings->operation], text);

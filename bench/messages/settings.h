@@ -23,6 +23,7 @@ struct settings {
     int window;
     bool json;
     bool csv;
+    const char *compare; /* a file of earlier figures, or NULL */
 };
 
 /* Reads a command line whose first word ends with the operation's name. Bad input ends the program,

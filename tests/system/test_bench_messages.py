@@ -112,6 +112,22 @@ class Messages(unittest.TestCase):
             self.assertEqual(row["valid"], done.returncode == 0)
             self.assertEqual("machine disturbed" in done.stderr, done.returncode == DISTURBED)
 
+    def test_compare_with_an_earlier_run(self):
+        with tempfile.TemporaryDirectory(prefix="covey-bench-") as folder:
+            path = os.path.join(folder, "old.json")
+            row = self.rows("latency")[0]
+            for factor, verdict in [(0.001, "worse"), (1000, "better")]:
+                old = {**row, "value": row["value"] * factor, "spread": {"p10": row["value"] * factor, "p90": row["value"] * factor}}
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(json.dumps(old) + "\n")
+                (now,) = self.rows("latency", "--compare", path)
+                self.assertEqual(now["before"]["verdict"], verdict)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write("no row\n")
+            done = self.bench("latency", "--compare", path)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("line 2", done.stderr)
+
     def test_bad_input(self):
         for arguments, said in [(["latency", "--bytes", "8.."], '"8.."'), (["latency", "--peer", "mvapich"], "openmpi, ucx"),
                                 (["latency", "-n", "3"], "even"), (["rate", "--nodes", "4"], "evenly"),
