@@ -15,6 +15,8 @@ enum covey_status stamp_flare(const char *flare_id)
         if (strncmp(*entry, name, sizeof(name) - 1) != 0)
             continue;
         char *value = *entry + sizeof(name) - 1;
+        if (strcmp(value, flare_id) == 0)
+            return COVEY_OK; /* it was executed again */
         if (strlen(value) != room)
             return COVEY_EPRECONDITION;
         memcpy(value, flare_id, length);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -135,4 +136,16 @@ enum covey_status code_check_program(int fd, struct covey_error *error)
         return COVEY_OK;
     return covey_error_set(error, COVEY_EINVAL,
                            "the program is neither an ELF file nor a script that starts with #!");
+}
+
+unsigned code_count_threads(void)
+{
+    unsigned count = 0;
+    DIR *threads = opendir("/proc/self/task");
+    if (!threads)
+        return 1;
+    for (struct dirent *entry; (entry = readdir(threads));)
+        count += *entry->d_name != '.';
+    closedir(threads);
+    return count;
 }

@@ -20,4 +20,7 @@ enum covey_status code_check_program(int fd, struct covey_error *error) COVEY_MU
 /* Whether the file at the path, if there is one, has the same content. */
 bool code_is_at(const char *path, int fd);
 
+/* The threads of this process, as /proc shows them; 1 where it does not. */
+unsigned code_count_threads(void);
+
 #endif

@@ -82,6 +82,26 @@ void pack_agent_ready(struct pack *pack, struct pack_source *source, uint32_t ev
     }
 }
 
+enum covey_status pack_take_agent(struct pack *pack, int take_fd)
+{
+    int fd = fcntl(take_fd, F_DUPFD_CLOEXEC, 16);
+    covey_close(&take_fd);
+    pack_unwatch(pack, &pack->agent);
+    link_close(&pack->link);
+    if (fd < 0)
+        return covey_status_from_errno(errno);
+    enum covey_status status = link_open(&pack->link, fd);
+    if (status)
+        return status;
+    pack->agent = (struct pack_source){.fd = fd, .ready = pack_agent_ready};
+    status = pack_watch(pack, &pack->agent, EPOLLIN);
+    if (status)
+        agent_lost(pack);
+    else
+        pack->agent_deadline_ns = COVEY_NEVER_NS;
+    return status;
+}
+
 /* The newest agent counts; only our own user and root may be one. */
 void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t events)
 {
@@ -96,19 +116,8 @@ void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t
         covey_close(&fd);
         return;
     }
-    int low = fd;
-    fd = fcntl(low, F_DUPFD_CLOEXEC, 16);
-    covey_close(&low);
-    pack_unwatch(pack, &pack->agent);
-    link_close(&pack->link);
-    if (fd < 0 || link_open(&pack->link, fd) != COVEY_OK)
+    if (pack_take_agent(pack, fd) != COVEY_OK)
         return;
-    pack->agent = (struct pack_source){.fd = fd, .ready = pack_agent_ready};
-    if (pack_watch(pack, &pack->agent, EPOLLIN) != COVEY_OK) {
-        agent_lost(pack);
-        return;
-    }
-    pack->agent_deadline_ns = COVEY_NEVER_NS;
     pack_hello(pack);
     if (!pack->prepared)
         return;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool set_number(const char *name, uint64_t value)
 {
@@ -22,6 +23,20 @@ enum covey_status pack_set_environment(struct pack *pack, struct covey_error *er
     for (size_t i = 0; set && i < flare->n_environment; i++)
         set = putenv(flare->environment[i]) == 0;
     return set ? COVEY_OK : covey_error_set_errno(error, errno, "cannot set the environment");
+}
+
+bool pack_environment_is_late(const struct pack *pack)
+{
+    static const char *const early[] = {"LD_",           "GLIBC_TUNABLES=", "MALLOC_",
+                                        "ASAN_OPTIONS=", "UBSAN_OPTIONS=",  "LSAN_OPTIONS=",
+                                        "TSAN_OPTIONS="};
+    for (size_t i = 0; i < pack->flare->n_environment; i++) {
+        for (size_t k = 0; k < sizeof(early) / sizeof(*early); k++) {
+            if (strncmp(pack->flare->environment[i], early[k], strlen(early[k])) == 0)
+                return true;
+        }
+    }
+    return false;
 }
 
 bool pack_set_worker_environment(const struct pack *pack, uint32_t index)

@@ -1,5 +1,6 @@
-/* covey-pack RUNTIME_FOLDER SOCKET_NAME [CGROUP]: started by covey-node only, with its listening
- * socket on descriptor 3, in the cgroup where it is given one. */
+/* covey-pack RUNTIME_FOLDER SOCKET_NAME [CGROUP [LIFE]]: started by covey-node only, with its
+ * listening socket on descriptor 3, in the cgroup where it is given one (not ""); LIFE is for
+ * itself, see again.c. */
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/start.h"
@@ -19,6 +20,13 @@
 #include <unistd.h>
 
 #define FIRST_FREE_FD 16
+
+/* One of the sanitizer's, with it. */
+#ifdef __SANITIZE_THREAD__
+#define OWN_THREADS 2
+#else
+#define OWN_THREADS 1
+#endif
 
 static void set_limits(void)
 {
@@ -103,6 +111,19 @@ static bool set_up(struct pack *pack)
            pack_watch(pack, &pack->signals, EPOLLIN) == COVEY_OK;
 }
 
+/* Standard error will be the code's, or is. */
+static void open_log(struct pack *pack)
+{
+    pack->words_fd = out_of_the_way(LOCAL_WORDS_FD);
+    covey_log_keep_error(pack->words_fd);
+    if (pack->life == PACK_LIFE_FIRST)
+        pack->log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    else
+        pack->log_fd = out_of_the_way(pack_again_log_fd());
+    if (pack->log_fd >= 0)
+        covey_log_set_fd(pack->log_fd);
+}
+
 int main(int argc, char **argv)
 {
     static struct pack pack;
@@ -110,27 +131,27 @@ int main(int argc, char **argv)
     covey_start();
     pack_title_init(argc, argv);
     covey_log_init("covey-pack");
-    covey_log_keep_error(out_of_the_way(LOCAL_WORDS_FD));
-    /* Standard error will be the code's. */
-    int log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    if (log_fd >= 0)
-        covey_log_set_fd(log_fd);
-    if (argc < 3 || argc > 4 || strlen(argv[2]) >= sizeof(pack.socket_name)) {
+    if (argc < 3 || argc > 5 || strlen(argv[2]) >= sizeof(pack.socket_name) ||
+        (argc == 5 && !pack_life_parse(argv[4], &pack.life))) {
         (void)fprintf(stderr, "covey-pack is started by covey-node, not by hand\n");
         return 2;
     }
+    open_log(&pack);
     if (covey_fault_init(&error) != COVEY_OK) {
         log_error("%s", error.message);
         return 2;
     }
     pack.runtime_folder = argv[1];
-    pack.cgroup = argc == 4 ? argv[3] : NULL;
+    pack.cgroup = argc > 3 && *argv[3] ? argv[3] : NULL;
+    pack.own_threads = OWN_THREADS;
     (void)snprintf(pack.socket_name, sizeof(pack.socket_name), "%s", argv[2]);
     (void)pthread_mutex_init(&pack.threads_lock, NULL);
     set_limits();
     if (!set_up(&pack))
         return 1;
-    enum covey_status status = pack_run(&pack);
+    enum covey_status status = pack.life == PACK_LIFE_FIRST ? COVEY_OK : pack_go_on(&pack);
+    if (!status)
+        status = pack_run(&pack);
     if (status)
         log_error("the pack's loop failed status=%s", covey_status_name(status));
     if (pack.leaves && !status)

@@ -40,9 +40,17 @@ static int open_for_reading(int memory)
     return fd;
 }
 
+/* Takes the descriptor, of memory. */
+static void read_from(struct pack_output *output, int take_fd)
+{
+    covey_list_remove(&output->queued);
+    covey_close(&output->source.fd);
+    output->source.fd = take_fd;
+    output->is_memory = true;
+}
+
 static bool redirect(struct pack *pack, int stream)
 {
-    struct pack_output *output = &pack->own[stream - 1];
     int memory = memfd_create("covey-output", MFD_CLOEXEC);
     int reading = memory >= 0 ? open_for_reading(memory) : -1;
     bool done = reading >= 0 && dup2(memory, stream) == stream;
@@ -54,10 +62,7 @@ static bool redirect(struct pack *pack, int stream)
                  strerror(error));
         return false;
     }
-    covey_list_remove(&output->queued);
-    covey_close(&output->source.fd);
-    output->source.fd = reading;
-    output->is_memory = true;
+    read_from(&pack->own[stream - 1], reading);
     return true;
 }
 
@@ -65,6 +70,16 @@ void pack_own_redirect(struct pack *pack)
 {
     if (redirect(pack, STDOUT_FILENO) && redirect(pack, STDERR_FILENO))
         pack_own_tell(pack);
+}
+
+void pack_own_adopt(struct pack *pack)
+{
+    for (int stream = STDOUT_FILENO; stream <= STDERR_FILENO; stream++) {
+        int reading = open_for_reading(stream);
+        if (reading >= 0)
+            read_from(&pack->own[stream - 1], reading);
+    }
+    pack_own_tell(pack);
 }
 
 void pack_own_read(struct pack *pack)

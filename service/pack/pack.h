@@ -77,9 +77,20 @@ enum pack_fd {
     PACK_FDS
 };
 
+/* A pack begins once, or twice: see again.c. */
+enum pack_life {
+    PACK_LIFE_FIRST,
+    PACK_LIFE_AGAIN,    /* executed with the flare's environment */
+    PACK_LIFE_UNLOADED, /* and without the code, which its workers load */
+};
+
 struct pack {
     int epoll;
     bool finished;
+    enum pack_life life;
+    int log_fd;
+    int words_fd;
+    unsigned own_threads; /* without those of the code */
     const char *runtime_folder;
     const char *cgroup; /* in which it is with all that it forks; or NULL */
     char socket_name[64];
@@ -105,7 +116,8 @@ struct pack {
     Covey__V1__LocalPack here;
     struct arena *arena;
     code_entry entry;
-    bool in_place;             /* the code's content is at the path that it was deployed from */
+    bool is_object;            /* the code is loaded, not executed */
+    bool in_place;             /* its content is at the path that it was deployed from */
     struct worker_setup setup; /* what is the same for all */
     uint64_t *parameter_bytes;
     size_t parameter_count;
@@ -176,6 +188,8 @@ void pack_outputs_cut(struct pack *pack);
 
 /* From here on it goes to memory, new and empty. */
 void pack_own_redirect(struct pack *pack);
+/* It goes to the memory that the pack found when it began again, and what is there is its own. */
+void pack_own_adopt(struct pack *pack);
 /* Adds to the log what has been written there. */
 void pack_own_read(struct pack *pack);
 /* From here on it is the workers' output: to pipes, which are read from now on. */
@@ -186,6 +200,8 @@ void pack_own_tell(struct pack *pack);
 /* ---- control.c: what the agent and the workers say ---- */
 
 void pack_agent_ready(struct pack *pack, struct pack_source *source, uint32_t events);
+/* The newest connection is the agent's. Takes the descriptor. */
+enum covey_status pack_take_agent(struct pack *pack, int take_fd) COVEY_MUST_USE;
 void pack_listener_ready(struct pack *pack, struct pack_source *source, uint32_t events);
 void pack_lifeline_ready(struct pack *pack, struct pack_source *source, uint32_t events);
 void pack_control_ready(struct pack *pack, struct pack_source *source, uint32_t events);
@@ -196,11 +212,28 @@ void pack_control_drain(struct pack *pack, struct pack_source *source);
 
 /* Answers PackPrepare. After a failure the pack is finished. */
 void pack_prepare(struct pack *pack, struct local_record *record);
+/* Which of the pack's descriptors the record has at this place, of PACK_FDS. */
+enum pack_fd pack_fd_of_record(size_t index);
+
+/* ---- again.c ---- */
+
+/* The life of a name on the command line. False: none. */
+bool pack_life_parse(const char *name, enum pack_life *life);
+/* Where the log is when a pack begins again. */
+int pack_again_log_fd(void);
+/* Executes the pack once more, in the present environment, to do what it was asked to. Returns only
+ * where it has failed before anything was lost. */
+enum covey_status pack_begin_again(struct pack *pack, const local_message *prepare,
+                                   enum pack_life life, struct covey_error *error) COVEY_MUST_USE;
+/* After a new beginning: takes what was left for it, and prepares. */
+enum covey_status pack_go_on(struct pack *pack) COVEY_MUST_USE;
 
 /* ---- environment.c: what workers find in their environment ---- */
 
 /* What is the same for all workers of the pack: the flare's variables, and Covey's own. */
 enum covey_status pack_set_environment(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+/* Whether some of the flare's variables take effect only when a program starts. */
+bool pack_environment_is_late(const struct pack *pack);
 /* What is a worker's own, in its process. False: no memory. */
 bool pack_set_worker_environment(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
 

@@ -18,19 +18,26 @@
 /* Low descriptors are where a worker gets its own. */
 #define FIRST_KEPT_FD 16
 
+enum pack_fd pack_fd_of_record(size_t index)
+{
+    static const enum pack_fd order[PACK_FDS] = {PACK_FD_FLARE, PACK_FD_ARENA,
+                                                 PACK_FD_EVENT, PACK_FD_PARAMETERS,
+                                                 PACK_FD_CODE,  PACK_FD_LIFELINE};
+    return order[index];
+}
+
 static enum covey_status take_descriptors(struct pack *pack, struct local_record *record,
                                           struct covey_error *error)
 {
-    static const enum pack_fd order[] = {PACK_FD_FLARE,      PACK_FD_ARENA, PACK_FD_EVENT,
-                                         PACK_FD_PARAMETERS, PACK_FD_CODE,  PACK_FD_LIFELINE};
     if (record->fd_count != PACK_FDS)
         return covey_error_set(error, COVEY_EPROTO, "a pack needs %d descriptors, not %zu",
                                PACK_FDS, record->fd_count);
     for (size_t i = 0; i < PACK_FDS; i++) {
         int fd = local_take_fd(record, i);
-        pack->fds[order[i]] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_KEPT_FD);
+        int *kept = &pack->fds[pack_fd_of_record(i)];
+        *kept = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_KEPT_FD);
         covey_close(&fd);
-        if (pack->fds[order[i]] < 0)
+        if (*kept < 0)
             return covey_error_set_errno(error, errno, "cannot keep a descriptor");
     }
     return COVEY_OK;
@@ -115,19 +122,50 @@ static enum covey_status map_arena(struct pack *pack, struct covey_error *error)
     return COVEY_OK;
 }
 
-static enum covey_status load_code(struct pack *pack, struct covey_error *error)
+/* Threads that the code has made: none of them would be in a worker that is forked. */
+static unsigned count_lost_threads(const struct pack *pack)
+{
+    unsigned threads = code_count_threads();
+    bool forks = pack->flare->worker_kind == COVEY__V1__WORKER_KIND__WORKER_KIND_PROCESS;
+    return forks && threads > pack->own_threads ? threads - pack->own_threads : 0;
+}
+
+static enum covey_status load_object(struct pack *pack, const local_message *prepare,
+                                     struct covey_error *error)
+{
+    enum covey_status status = COVEY_OK;
+    if (pack->life == PACK_LIFE_FIRST && pack_environment_is_late(pack))
+        return pack_begin_again(pack, prepare, PACK_LIFE_AGAIN, error);
+    pack->own[0].rank = pack->own[1].rank = pack->here.first_rank;
+    if (pack->life == PACK_LIFE_FIRST)
+        pack_own_redirect(pack);
+    else
+        pack_own_adopt(pack);
+    if (pack->life != PACK_LIFE_UNLOADED)
+        status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);
+    unsigned lost = status ? 0 : count_lost_threads(pack);
+    if (lost > 0 && pack->life != PACK_LIFE_UNLOADED)
+        return pack_begin_again(pack, prepare, PACK_LIFE_UNLOADED, error);
+    pack_own_read(pack);
+    if (lost > 0)
+        status =
+            covey_error_set(error, COVEY_EPRECONDITION,
+                            "what LD_PRELOAD names made %u thread%s while it was loaded, which "
+                            "a fork would lose; use --worker thread or an executable",
+                            lost, lost == 1 ? "" : "s");
+    return status;
+}
+
+static enum covey_status load_code(struct pack *pack, const local_message *prepare,
+                                   struct covey_error *error)
 {
     if (covey_fault(COVEY_FAULT_PACK_LOAD))
         return covey_error_set(error, COVEY_EIO, "fault pack_load");
-    if (pack->flare->code_kind != COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT) {
-        pack->in_place = code_is_at(pack->flare->code_path, pack->fds[PACK_FD_CODE]);
-        return code_check_program(pack->fds[PACK_FD_CODE], error);
-    }
-    pack->own[0].rank = pack->own[1].rank = pack->here.first_rank;
-    pack_own_redirect(pack);
-    enum covey_status status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);
-    pack_own_read(pack);
-    return status;
+    pack->is_object = pack->flare->code_kind == COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT;
+    if (pack->is_object)
+        return load_object(pack, prepare, error);
+    pack->in_place = code_is_at(pack->flare->code_path, pack->fds[PACK_FD_CODE]);
+    return code_check_program(pack->fds[PACK_FD_CODE], error);
 }
 
 static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct covey_error *error)
@@ -176,7 +214,7 @@ static enum covey_status prepare_all(struct pack *pack, struct local_record *rec
     if (!status)
         status = map_arena(pack, error);
     if (!status)
-        status = load_code(pack, error);
+        status = load_code(pack, record->message, error);
     if (status)
         return status;
     pack->lifeline =

@@ -122,6 +122,11 @@ static void run_function(const struct pack *pack, uint32_t index)
     struct worker_setup setup = child_setup(pack, index);
     struct covey_error error = {0};
     struct covey_ctx *ctx;
+    code_entry entry = pack->entry;
+    if (!entry && code_load(CHILD_CODE, &entry, &error) != COVEY_OK) {
+        log_error("a worker cannot load the code: %s", error.message);
+        _exit(126);
+    }
     if (covey_worker_create(&setup, &ctx, &error) != COVEY_OK) {
         log_error("a worker cannot be set up: %s", error.message);
         _exit(126);
@@ -129,7 +134,7 @@ static void run_function(const struct pack *pack, uint32_t index)
     covey_close_range(CHILD_ARENA, CHILD_CODE);
     if (covey_worker_enter(ctx, COVEY_NEVER_NS) != COVEY_OK)
         _exit(125);
-    int status = pack->entry(ctx);
+    int status = entry(ctx);
     covey_worker_leave(ctx);
     exit((int)pack_exit_status(status));
 }
@@ -194,7 +199,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
         fail_child("its cpus");
     if (!pack_set_worker_environment(pack, index))
         fail_child("environment");
-    if (pack->entry)
+    if (pack->is_object)
         run_function(pack, index);
     else
         run_program(pack, index);
@@ -246,7 +251,7 @@ enum covey_status pack_fork(struct pack *pack, struct pack_worker *worker,
     enum covey_status status = open_channels(&channels, error);
     if (status)
         return status;
-    if (!pack->entry) {
+    if (!pack->is_object) {
         struct worker_setup setup = pack_worker_setup(pack, index, -1);
         status = worker_setup_send(channels.control[0], &setup);
         if (status) {
