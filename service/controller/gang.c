@@ -151,6 +151,8 @@ static enum covey_status send_prepare(struct controller *controller, struct shar
     prepare.workers_total = flare->view->workers_total;
     prepare.secret = (ProtobufCBinaryData){SECRET_BYTES, flare->secret};
     prepare.max_result_bytes = controller->limits.max_result_bytes;
+    Google__Protobuf__Duration timeout = message_duration(controller->limits.prepare_timeout_ns);
+    prepare.timeout = &timeout;
     fill_parameters(share, given, &prepare);
     Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
     message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE;

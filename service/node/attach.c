@@ -92,13 +92,6 @@ static void on_heartbeat(uv_timer_t *timer)
         log_warn("a heartbeat cannot be sent");
 }
 
-static int64_t duration_ns(const Google__Protobuf__Duration *duration, int64_t otherwise_ns)
-{
-    if (!duration || duration->seconds < 0 || duration->seconds > 1000000000)
-        return otherwise_ns;
-    return duration->seconds * COVEY_NS_PER_S + duration->nanos;
-}
-
 static void on_registered(struct node *agent, const Covey__V1__Registered *registered)
 {
     struct attach *attach = &agent->attach;
@@ -109,7 +102,7 @@ static void on_registered(struct node *agent, const Covey__V1__Registered *regis
         registered->max_message_bytes ? (size_t)registered->max_message_bytes : MESSAGE_BYTES;
     if (attach->message_bytes > MESSAGE_MAX_BYTES)
         attach->message_bytes = MESSAGE_MAX_BYTES;
-    attach->heartbeat_ns = duration_ns(registered->heartbeat_interval, HEARTBEAT_NS);
+    attach->heartbeat_ns = node_duration_ns(registered->heartbeat_interval, HEARTBEAT_NS);
     if (attach->heartbeat_ns < HEARTBEAT_MIN_NS)
         attach->heartbeat_ns = HEARTBEAT_MIN_NS;
     uint64_t interval_ms = (uint64_t)(attach->heartbeat_ns / COVEY_NS_PER_MS);
@@ -151,7 +144,7 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *decoded, v
         flare_start(agent, response->start);
         break;
     case COVEY__V1__ATTACH_RESPONSE__BODY_STOP:
-        flare_stop(agent, response->stop->flare_id, duration_ns(response->stop->grace, 0),
+        flare_stop(agent, response->stop->flare_id, node_duration_ns(response->stop->grace, 0),
                    response->stop->reason);
         break;
     case COVEY__V1__ATTACH_RESPONSE__BODY_LOG_TAKEN:

@@ -446,6 +446,20 @@ size_t child_last_words(const struct node_child *child, char *text, size_t size_
     return length_bytes;
 }
 
+void child_describe_wait(const struct node_child *child, char *text, size_t size_bytes)
+{
+    char call[128];
+    char wait[64];
+    bool calls = usage_read((uint32_t)child->pid, "syscall", call, sizeof(call));
+    if (usage_read((uint32_t)child->pid, "wchan", wait, sizeof(wait)) && strcmp(wait, "0") != 0)
+        (void)covey_text_print(text, size_bytes, "waiting in %s", wait);
+    else if (calls && *call >= '0' && *call <= '9')
+        (void)covey_text_print(text, size_bytes, "waiting in system call %ld",
+                               strtol(call, NULL, 10));
+    else
+        (void)covey_text_print(text, size_bytes, "running");
+}
+
 void child_kill(struct node_child *child)
 {
     if (*child->cgroup)

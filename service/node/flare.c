@@ -81,19 +81,12 @@ static enum covey_status check_environment(const Covey__V1__Definition *definiti
     return COVEY_OK;
 }
 
-static int64_t duration_ns(const Google__Protobuf__Duration *duration, int64_t otherwise_ns)
-{
-    if (!duration || duration->seconds < 0 || duration->seconds > 1000000000)
-        return otherwise_ns;
-    return duration->seconds * COVEY_NS_PER_S + duration->nanos;
-}
-
 static void describe_options(Covey__V1__LocalFlare *text, const Covey__V1__Prepare *prepare)
 {
     const Covey__V1__FlareOptions *options = prepare->options;
     text->communication_timeout_ns =
-        duration_ns(options ? options->communication_timeout : NULL, COMMUNICATION_TIMEOUT_NS);
-    text->grace_ns = duration_ns(options ? options->failure_grace : NULL, FAILURE_GRACE_NS);
+        node_duration_ns(options ? options->communication_timeout : NULL, COMMUNICATION_TIMEOUT_NS);
+    text->grace_ns = node_duration_ns(options ? options->failure_grace : NULL, FAILURE_GRACE_NS);
     text->max_result_bytes = prepare->max_result_bytes;
     text->shared_parameter = prepare->shared_parameter;
     text->workers_total = prepare->workers_total;

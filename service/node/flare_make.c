@@ -16,17 +16,44 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define PREPARE_TIMEOUT_MS 20000
+/* Where the controller does not say how long it waits. */
+#define PREPARE_TIMEOUT_NS (20 * COVEY_NS_PER_S)
+
+/* Of the time that the controller waits: a pack says first where its code hangs, then the agent
+ * says what is missing, then it is too late to say anything. */
+#define LOAD_SHARE(timeout_ns)   ((timeout_ns) / 10 * 8)
+#define ANSWER_SHARE(timeout_ns) ((timeout_ns) / 10 * 9)
+
+/* A pack that does not answer is still in the code that it loads. */
+static void describe_packs(const struct node_flare *flare, char *text, size_t size_bytes)
+{
+    char where[96];
+    covey_list_for_each (node, &flare->packs) {
+        const struct node_child *pack = covey_container_of(node, struct node_child, node);
+        if (!pack->asked || pack->ready)
+            continue;
+        child_describe_wait(pack, where, sizeof(where));
+        (void)covey_text_print(text, size_bytes, "pack %u, which loads the code, and is %s",
+                               pack->pack_id, where);
+        return;
+    }
+    (void)covey_text_print(text, size_bytes, "the packs");
+}
 
 static void on_timeout(uv_timer_t *timer)
 {
-    static const char *const waits[] = {"the code", "the host", "the packs"};
     struct node_flare *flare = timer->data;
-    char message[128];
+    char what[160];
+    char message[256];
     if (flare->state > FLARE_PACKS)
         return;
-    (void)snprintf(message, sizeof(message), "%s did not get ready within %d s",
-                   waits[flare->state], PREPARE_TIMEOUT_MS / 1000);
+    if (flare->state == FLARE_PACKS)
+        describe_packs(flare, what, sizeof(what));
+    else
+        (void)snprintf(what, sizeof(what), "%s",
+                       flare->state == FLARE_FETCHING ? "the code" : "the host");
+    (void)snprintf(message, sizeof(message), "not ready within %lld ms: %s",
+                   (long long)(ANSWER_SHARE(flare->timeout_ns) / COVEY_NS_PER_MS), what);
     flare_withdraw(flare, "ETIMEOUT", message, -1);
 }
 
@@ -123,6 +150,7 @@ void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare)
         return;
     }
     flare->received_ns = covey_now_ns();
+    flare->timeout_ns = node_duration_ns(prepare->timeout, PREPARE_TIMEOUT_NS);
     enum covey_status status = flare_describe(flare, prepare, &error);
     if (!status && (flare_make_workers(flare) != COVEY_OK ||
                     covey_map_set(&agent->flares, prepare->flare_id, flare) != COVEY_OK))
@@ -139,7 +167,8 @@ void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare)
         flare_withdraw(flare, covey_status_name(status), error.message, -1);
         return;
     }
-    (void)uv_timer_start(&flare->timer, on_timeout, PREPARE_TIMEOUT_MS, 0);
+    (void)uv_timer_start(&flare->timer, on_timeout,
+                         (uint64_t)(ANSWER_SHARE(flare->timeout_ns) / COVEY_NS_PER_MS), 0);
     fetch_code(flare);
 }
 
@@ -236,6 +265,7 @@ static enum covey_status ask_pack(struct node_flare *flare, struct node_child *p
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_PREPARE;
     message.pack_prepare = &prepare;
     prepare.pack_id = pack->pack_id;
+    prepare.load_timeout_ns = flare->received_ns + LOAD_SHARE(flare->timeout_ns) - covey_now_ns();
     prepare.parameter_bytes = pack->parameter_bytes;
     prepare.n_parameter_bytes = pack->parameter_count;
     pack->asked = true;

@@ -21,6 +21,13 @@
 #define SHUTDOWN_GRACE_NS (500 * COVEY_NS_PER_MS)
 #define SHUTDOWN_MS       2500
 
+int64_t node_duration_ns(const Google__Protobuf__Duration *duration, int64_t otherwise_ns)
+{
+    if (!duration || duration->seconds < 0 || duration->seconds > 1000000000)
+        return otherwise_ns;
+    return duration->seconds * COVEY_NS_PER_S + duration->nanos;
+}
+
 bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp)
 {
     google__protobuf__timestamp__init(timestamp);

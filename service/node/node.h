@@ -94,6 +94,10 @@ bool child_is_ending(const struct node_child *child);
 /* SIGKILL; a pack takes all that it has forked with it. The end is told as for any other. */
 void child_kill(struct node_child *child);
 
+/* Where its main thread is, as far as the kernel says so: "running", "waiting in futex_wait_queue".
+ */
+void child_describe_wait(const struct node_child *child, char *text, size_t size_bytes);
+
 /* Its last error, cut to size_bytes, of which none may be known: its length. */
 size_t child_last_words(const struct node_child *child, char *text, size_t size_bytes);
 
@@ -208,6 +212,7 @@ struct node_flare {
     uint32_t stop_round; /* of flare_stop_all, that has told it */
     /* When Prepare came, and when each step was done; for the log. */
     int64_t received_ns;
+    int64_t timeout_ns; /* so long after that the answer is due */
     int64_t code_ns;
     int64_t host_ns;
 };
@@ -333,6 +338,9 @@ bool register_send(struct node *agent);
 
 /* Tells the controller what the workers of a flare use now. */
 void usage_tell(struct node *agent, const char *flare_id);
+/* One of a process's files in /proc, as text. False, and the text is empty, where it cannot be
+ * read. */
+bool usage_read(uint32_t pid, const char *file, char *text, size_t size_bytes);
 
 /* ---- fetch.c ---- */
 
@@ -397,6 +405,9 @@ void node_adopted(struct node *agent);
 void node_shut_down(struct node *agent, bool at_once);
 /* Moves on with a shutdown, when a flare or child has gone. */
 void node_check_stopped(struct node *agent);
+
+/* A duration that was received; otherwise_ns for none, or one that is none. */
+int64_t node_duration_ns(const Google__Protobuf__Duration *duration, int64_t otherwise_ns);
 
 /* A timestamp of the wall clock; 0 gives one that is not set. */
 bool node_timestamp(int64_t wall_ns, Google__Protobuf__Timestamp *timestamp);

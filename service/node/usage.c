@@ -12,7 +12,7 @@
 
 #define THREADS 2 /* LocalFlare.worker_kind */
 
-static bool read_text(uint32_t pid, const char *file, char *text, size_t size_bytes)
+bool usage_read(uint32_t pid, const char *file, char *text, size_t size_bytes)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%u/%s", pid, file);
@@ -45,7 +45,7 @@ static bool read_cpu(uint32_t pid, uint64_t *cpu_ns)
 {
     char text[1024];
     uint64_t ticks[4];
-    const char *rest = read_text(pid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    const char *rest = usage_read(pid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
     if (!rest || !take_numbers(rest + 1, 11, ticks, 4))
         return false;
     uint64_t per_tick_ns = (uint64_t)(1000000000 / sysconf(_SC_CLK_TCK));
@@ -58,7 +58,7 @@ static bool read_memory(uint32_t pid, uint64_t *memory_bytes)
 {
     char text[256];
     uint64_t pages_of[2]; /* resident, shared */
-    if (!read_text(pid, "statm", text, sizeof text) || !take_numbers(text, 1, pages_of, 2))
+    if (!usage_read(pid, "statm", text, sizeof text) || !take_numbers(text, 1, pages_of, 2))
         return false;
     uint64_t pages = pages_of[0] > pages_of[1] ? pages_of[0] - pages_of[1] : 0;
     *memory_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);

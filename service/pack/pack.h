@@ -237,6 +237,13 @@ bool pack_environment_is_late(const struct pack *pack);
 /* What is a worker's own, in its process. False: no memory. */
 bool pack_set_worker_environment(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
 
+/* ---- watch.c ---- */
+
+/* The code is being loaded from now on: where that has not come to an end within the time, the
+ * agent is told where it hangs. */
+void pack_watch_load(struct pack *pack, int64_t within_ns);
+void pack_unwatch_load(void);
+
 /* ---- bind.c ---- */
 
 /* Whether the workers can be bound to their cpus here. EUNAVAILABLE, with *rank set. */

@@ -141,8 +141,11 @@ static enum covey_status load_object(struct pack *pack, const local_message *pre
         pack_own_redirect(pack);
     else
         pack_own_adopt(pack);
-    if (pack->life != PACK_LIFE_UNLOADED)
+    if (pack->life != PACK_LIFE_UNLOADED) {
+        pack_watch_load(pack, prepare->pack_prepare->load_timeout_ns);
         status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);
+        pack_unwatch_load();
+    }
     unsigned lost = status ? 0 : count_lost_threads(pack);
     if (lost > 0 && pack->life != PACK_LIFE_UNLOADED)
         return pack_begin_again(pack, prepare, PACK_LIFE_UNLOADED, error);

@@ -102,6 +102,28 @@ class Loading(SystemTest):
         if not SANITIZED:
             self.assertEqual(self.run_code(2, "--env", "MALLOC_PERTURB_=85", code).out.count("] 170 170\n"), 2)
 
+    def test_constructor_that_never_returns(self):
+        body = {"spins": "for (;;) __asm__ volatile(\"\");", "waits": "for (;;) pause();"}
+        for name, text in body.items():
+            with self.subTest(constructor=name):
+                code = self.build(name, WORK + "#include <unistd.h>\nvoid hang_here(void);\n"
+                                  f"void hang_here(void) {{ {text} }}\n"
+                                  "__attribute__((constructor)) static void start(void) { hang_here(); }\n"
+                                  "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
+                done = self.run_code(1, code, code=FAILED)
+                self.assertRegex(done.err, rf"definition {name}, pack 0: loading the code has not come to an end for [3-9]\.\d s, "
+                                           "a constructor does not return")
+                if not SANITIZED:  # which stands between
+                    self.assertRegex(done.err, r"it is in .*hang_here \(the code\+0x[0-9a-f]+\)")
+
+    def test_constructor_that_blocks_signals(self):
+        code = self.build("deaf", WORK + "#include <signal.h>\n#include <unistd.h>\n"
+                          "__attribute__((constructor)) static void start(void)\n"
+                          "{ sigset_t all; sigfillset(&all); sigprocmask(SIG_SETMASK, &all, NULL); for (;;) pause(); }\n"
+                          "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
+        done = self.run_code(1, code, code=FAILED)
+        self.assertRegex(done.err, r"not ready within 4500 ms: pack 0, which loads the code, and is waiting in \w+")
+
 
 if __name__ == "__main__":
     unittest.main()

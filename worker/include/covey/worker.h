@@ -10,9 +10,10 @@
  * COVEY_NODES and COVEY_NODE_RANK say where a worker is, also to one that calls nothing of this.
  * Workers that are threads share one environment, which has neither rank.
  *
- * Loading: a pack loads a shared object once and forks its workers. Where the object has made threads
- * by then, in a constructor (Go, pools of C++ libraries), they would be lost: it is loaded once more,
- * by each worker for itself, and what it did before in the pack was for nothing.
+ * Loading: a pack loads a shared object once and forks its workers. Where the object has made
+ * threads by then, in a constructor (Go, pools of C++ libraries), they would be lost: it is loaded
+ * once more, by each worker for itself, and what it did before in the pack was for nothing. A
+ * constructor that does not return fails the flare, and where it hangs is said.
  *
  * Output: standard output and error go to the flare's log, by line. A write waits while nobody
  * takes it. Workers that are threads share their pack's two streams; both are flushed when one
