@@ -1,5 +1,6 @@
 #include "service/pack/code.h"
 
+#include "base/elf.h"
 #include "base/error.h"
 
 #include <dirent.h>
@@ -79,7 +80,19 @@ static enum covey_status check_machine(const Elf64_Ehdr *header, struct covey_er
     return COVEY_OK;
 }
 
-enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error)
+static bool names_origin(const char *text, void *data)
+{
+    (void)data;
+    return strstr(text, "$ORIGIN") || strstr(text, "${ORIGIN}");
+}
+
+bool code_wants_neighbours(int fd)
+{
+    return covey_elf_find(fd, DT_RUNPATH, names_origin, NULL) ||
+           covey_elf_find(fd, DT_RPATH, names_origin, NULL);
+}
+
+enum covey_status code_load(int fd, const char *path, code_entry *entry, struct covey_error *error)
 {
     Elf64_Ehdr header;
     bool elf = false;
@@ -96,12 +109,16 @@ enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error
         return covey_error_set(error, COVEY_EINVAL,
                                "the code is no shared object: link it with -shared, or deploy it "
                                "as an executable");
-    char path[32];
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    char copy[32];
+    (void)snprintf(copy, sizeof(copy), "/proc/self/fd/%d", fd);
+    void *library = dlopen(path ? path : copy, RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        return covey_error_set(error, COVEY_EINVAL, "the shared object cannot be loaded: %s",
-                               dlerror());
+        return covey_error_set(error, COVEY_EINVAL, "the shared object cannot be loaded: %s%s",
+                               dlerror(),
+                               !path && code_wants_neighbours(fd)
+                                   ? " ($ORIGIN names nothing here: the file is not on this node "
+                                     "where it was deployed from)"
+                                   : "");
     void *found = dlsym(library, "covey_work");
     if (!found)
         return covey_error_set(error, COVEY_EINVAL,

@@ -8,11 +8,16 @@
 
 typedef int (*code_entry)(struct covey_ctx *ctx);
 
+/* Whether it looks for libraries beside itself ($ORIGIN). */
+bool code_wants_neighbours(int fd);
+
 /*
- * Checks that the file is a shared object for this machine, loads it and finds covey_work. EINVAL
- * with a message that says what it is instead. It stays loaded for the life of the process.
+ * Checks that the file is a shared object for this machine, loads it and finds covey_work. path:
+ * where the same content lies, to be loaded from there, or NULL. EINVAL with a message that says
+ * what it is instead. It stays loaded for the life of the process.
  */
-enum covey_status code_load(int fd, code_entry *entry, struct covey_error *error) COVEY_MUST_USE;
+enum covey_status code_load(int fd, const char *path, code_entry *entry,
+                            struct covey_error *error) COVEY_MUST_USE;
 
 /* Checks that the file is a program for this machine, or a script, and executable. */
 enum covey_status code_check_program(int fd, struct covey_error *error) COVEY_MUST_USE;

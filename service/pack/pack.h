@@ -212,6 +212,11 @@ void pack_control_drain(struct pack *pack, struct pack_source *source);
 
 /* Answers PackPrepare. After a failure the pack is finished. */
 void pack_prepare(struct pack *pack, struct local_record *record);
+/* Where the code's content lies under its own name, or NULL. */
+static inline const char *pack_code_path(const struct pack *pack)
+{
+    return pack->in_place ? pack->flare->code_path : NULL;
+}
 /* Which of the pack's descriptors the record has at this place, of PACK_FDS. */
 enum pack_fd pack_fd_of_record(size_t index);
 

@@ -143,7 +143,7 @@ static enum covey_status load_object(struct pack *pack, const local_message *pre
         pack_own_adopt(pack);
     if (pack->life != PACK_LIFE_UNLOADED) {
         pack_watch_load(pack, prepare->pack_prepare->load_timeout_ns);
-        status = code_load(pack->fds[PACK_FD_CODE], &pack->entry, error);
+        status = code_load(pack->fds[PACK_FD_CODE], pack_code_path(pack), &pack->entry, error);
         pack_unwatch_load();
     }
     unsigned lost = status ? 0 : count_lost_threads(pack);
@@ -165,10 +165,13 @@ static enum covey_status load_code(struct pack *pack, const local_message *prepa
     if (covey_fault(COVEY_FAULT_PACK_LOAD))
         return covey_error_set(error, COVEY_EIO, "fault pack_load");
     pack->is_object = pack->flare->code_kind == COVEY__V1__CODE_KIND__CODE_KIND_SHARED_OBJECT;
+    int code = pack->fds[PACK_FD_CODE];
+    /* A shared object that is written over would change in its workers' memory. */
+    pack->in_place = (!pack->is_object || code_wants_neighbours(code)) &&
+                     code_is_at(pack->flare->code_path, code);
     if (pack->is_object)
         return load_object(pack, prepare, error);
-    pack->in_place = code_is_at(pack->flare->code_path, pack->fds[PACK_FD_CODE]);
-    return code_check_program(pack->fds[PACK_FD_CODE], error);
+    return code_check_program(code, error);
 }
 
 static enum covey_status make_workers(struct pack *pack, int32_t *rank, struct covey_error *error)

@@ -123,7 +123,7 @@ static void run_function(const struct pack *pack, uint32_t index)
     struct covey_error error = {0};
     struct covey_ctx *ctx;
     code_entry entry = pack->entry;
-    if (!entry && code_load(CHILD_CODE, &entry, &error) != COVEY_OK) {
+    if (!entry && code_load(CHILD_CODE, pack_code_path(pack), &entry, &error) != COVEY_OK) {
         log_error("a worker cannot load the code: %s", error.message);
         _exit(126);
     }

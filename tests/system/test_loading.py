@@ -90,6 +90,22 @@ class Loading(SystemTest):
             self.assertEqual(done.out.count("] 4\n"), 2, str(done))
         self.assertRegex(self.run_code(1, code, code=FAILED).err, "libfirst.so: cannot open", "it was that flare's alone")
 
+    def test_libraries_beside_the_code(self):
+        """By a RUNPATH that begins with $ORIGIN."""
+        folder = os.path.join(self.cluster.folder, "app")
+        os.makedirs(os.path.join(folder, "lib"))
+        os.rename(self.build("beside", "int value(void) { return 5; }\n"), os.path.join(folder, "lib", "libbeside.so"))
+        text = WORK + "#include <stdio.h>\nint value(void);\nint covey_work(struct covey_ctx *c) { (void)c; printf(\"%d\\n\", value()); return 0; }\n"
+        code = os.path.join(folder, "app.so")
+        os.rename(self.build("app", text, f"-L{folder}/lib", "-lbeside", "-Wl,-rpath,$ORIGIN/lib"), code)
+        for kind in ("process", "thread"):
+            self.assertEqual(self.run_code(2, "--worker", kind, code).out.count("] 5\n"), 2)
+        self.cluster.deploy("app", code)
+        os.rename(code, code + ".moved")
+        done = self.cluster.expect(FAILED, "flare", "-q", "app")
+        self.assertRegex(done.err, r"libbeside.so: cannot open shared object file: No such file or directory "
+                                   r"\(\$ORIGIN names nothing here: the file is not on this node where it was deployed from\)")
+
     def test_what_the_loader_says_is_the_flares(self):
         code = self.build("plain", WORK + "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
         done = self.run_code(2, "--env", "LD_PRELOAD=/no/such/library.so", code)
