@@ -142,6 +142,9 @@ static void fill_options(struct client_arena *arena, struct covey_flare_options 
     to->wait_for_nodes = from->wait_for_nodes;
     to->max_packs = from->max_packs;
     to->max_nodes = from->max_nodes;
+    to->working_folder = client_arena_line(arena, from->working_folder);
+    to->working_folder_must_exist = from->working_folder_must_exist;
+    to->core_dumps = from->core_dumps;
     to->time_limit_ns = duration_of(from->time_limit);
     to->priority = from->priority;
     to->labels = pairs_of(arena, from->labels, from->n_labels, client_arena_line);

@@ -121,6 +121,9 @@ static Covey__V1__FlareOptions *options_of(struct client_arena *arena,
     options->wait_for_nodes = from->wait_for_nodes;
     options->max_packs = from->max_packs;
     options->max_nodes = from->max_nodes;
+    options->working_folder = text_of(from->working_folder);
+    options->working_folder_must_exist = from->working_folder_must_exist;
+    options->core_dumps = from->core_dumps;
     return options;
 }
 

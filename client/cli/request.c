@@ -3,12 +3,15 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "client/cli/cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PARAMETER_BYTES ((size_t)1 << 30)
 
@@ -33,6 +36,8 @@ enum {
     KEY_MAX_NODES,
     KEY_PARAM,
     KEY_PARAMS_FILE,
+    KEY_CWD,
+    KEY_CORE_DUMPS,
 };
 
 static const struct argp_option flare_options[] = {
@@ -65,6 +70,11 @@ static const struct argp_option flare_options[] = {
     {"max-restarts", KEY_MAX_RESTARTS, "N", 0,
      "start the whole gang again so often when it loses a node or must leave one (default 0)", 0},
     {"label", KEY_LABEL, "KEY=VALUE", 0, "to find the flare by; repeatable", 0},
+    {"cwd", KEY_CWD, "DIR", 0,
+     "where the workers start, on each node (run: here, where the node has this folder; else a "
+     "folder of the flare's own)",
+     0},
+    {"core-dumps", KEY_CORE_DUMPS, NULL, 0, "workers that crash may leave core dumps", 0},
     {0},
 };
 
@@ -96,6 +106,18 @@ static struct covey_amount parse_amount(const struct argp_state *state, char *te
 {
     struct covey_pair pair = cli_parse_pair(state, "--resource", text);
     return (struct covey_amount){pair.key, cli_parse_size(state, "--resource", pair.value)};
+}
+
+/* A folder of the nodes; one that is said relative to this one must be here, too. */
+static const char *parse_folder(const struct argp_state *state, const char *text)
+{
+    static char found[PATH_MAX];
+    if (*text == '/')
+        return text;
+    if (!realpath(text, found))
+        argp_error(state, "--cwd must be an absolute path, or a folder that is here, not \"%s\"",
+                   text);
+    return found;
 }
 
 /* Which nodes, and what of them. */
@@ -184,12 +206,27 @@ static error_t parse_flare_option(int key, char *argument, struct argp_state *st
             argp_error(state, "at most %d labels can be given", CLI_MAX_LABELS);
         set->labels[options->label_count++] = cli_parse_pair(state, "--label", argument);
         return 0;
+    case KEY_CWD:
+        options->working_folder = parse_folder(state, argument);
+        options->working_folder_must_exist = true;
+        return 0;
+    case KEY_CORE_DUMPS:
+        options->core_dumps = true;
+        return 0;
     default:
         return parse_node_option(key, argument, state);
     }
 }
 
 const struct argp cli_options_argp = {.options = flare_options, .parser = parse_flare_option};
+
+void cli_flare_options_start_here(struct cli_flare_options *set)
+{
+    static char here[PATH_MAX];
+    if (!set->options.working_folder && getcwd(here, sizeof here) && *here == '/' &&
+        covey_text_valid(here, strlen(here)))
+        set->options.working_folder = here;
+}
 
 struct covey_flare_options cli_flare_options_of(const struct cli_flare_options *set)
 {

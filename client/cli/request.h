@@ -22,6 +22,9 @@ struct cli_flare_options {
 
 extern const struct argp cli_options_argp;
 
+/* The workers start in this folder, where their nodes have it, unless something else was said. */
+void cli_flare_options_start_here(struct cli_flare_options *set);
+
 /* The labels, too. Borrowed from set. */
 struct covey_flare_options cli_flare_options_of(const struct cli_flare_options *set);
 

@@ -117,6 +117,7 @@ int cli_run(int argc, char **argv)
     struct covey_error error = {0};
     struct covey_client *client = NULL;
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
+    cli_flare_options_start_here(&run.options);
     cli_progress_begin(run.attach.quiet);
     enum covey_status status = cli_code_check(&run.code, &error);
     if (!status)

@@ -379,6 +379,14 @@ static bool resolve_duration(Google__Protobuf__Duration **field,
     return true;
 }
 
+static bool resolve_folder(options_message *options, const options_message *defaults)
+{
+    if (*options->working_folder || !*defaults->working_folder)
+        return true;
+    options->working_folder_must_exist = defaults->working_folder_must_exist;
+    return message_set_string(&options->working_folder, defaults->working_folder);
+}
+
 /* Labels of both; the request's win. They are few: a definition's are not merged where the request
  * has any. */
 static bool resolve_labels(options_message *options, const options_message *defaults)
@@ -427,10 +435,12 @@ options_message *flare_resolve_options(const Covey__V1__FlareRequest *request,
         options->max_nodes = defaults->max_nodes;
     options->preemptible = options->preemptible || defaults->preemptible;
     options->wait_for_nodes = options->wait_for_nodes || defaults->wait_for_nodes;
+    options->core_dumps = options->core_dumps || defaults->core_dumps;
     if (!options->worker_resources)
         options->worker_resources = message_new(&covey__v1__resources__descriptor);
     bool done =
-        options->worker_resources && resolve_labels(options, defaults) &&
+        options->worker_resources && resolve_folder(options, defaults) &&
+        resolve_labels(options, defaults) &&
         resolve_named(options->worker_resources, defaults->worker_resources) &&
         resolve_texts(&options->selector, &options->n_selector, defaults->selector,
                       defaults->n_selector) &&

@@ -194,6 +194,8 @@ static enum covey_status check_options(const struct controller *controller,
     if (!message_duration_ns(options->failure_grace, 1, &duration_ns) &&
         (options->failure_grace->seconds != 0 || options->failure_grace->nanos != 0))
         return covey_error_set(error, COVEY_EINVAL, "failure_grace must be a duration");
+    if (*options->working_folder && *options->working_folder != '/')
+        return covey_error_set(error, COVEY_EINVAL, "working_folder must be an absolute path");
     if (options->n_labels > LABELS_MAX)
         return covey_error_set(error, COVEY_EINVAL, "a flare has at most %d labels", LABELS_MAX);
     for (size_t i = 0; i < options->n_labels; i++)

@@ -84,6 +84,11 @@ static enum covey_status check_environment(const Covey__V1__Definition *definiti
 static void describe_options(Covey__V1__LocalFlare *text, const Covey__V1__Prepare *prepare)
 {
     const Covey__V1__FlareOptions *options = prepare->options;
+    if (options) {
+        text->working_folder = options->working_folder;
+        text->working_folder_must_exist = options->working_folder_must_exist;
+        text->core_dumps = options->core_dumps;
+    }
     text->communication_timeout_ns =
         node_duration_ns(options ? options->communication_timeout : NULL, COMMUNICATION_TIMEOUT_NS);
     text->grace_ns = node_duration_ns(options ? options->failure_grace : NULL, FAILURE_GRACE_NS);
@@ -161,12 +166,15 @@ static enum covey_status describe(struct node_flare *flare, const Covey__V1__Pre
 {
     Covey__V1__LocalFlare text = COVEY__V1__LOCAL_FLARE__INIT;
     char *own_name = flare->agent->options.name;
+    char own_folder[FOLDER_BYTES];
+    folder_path(flare->agent, prepare->flare_id, own_folder);
     describe_options(&text, prepare);
     text.packs = parts->pack_pointers;
     text.nodes = parts->nodes;
     text.environment = parts->environment;
     text.n_environment = parts->environment_count;
     text.node_index = UINT32_MAX;
+    text.own_folder = own_folder;
     for (size_t i = 0; i < prepare->n_packs; i++) {
         Covey__V1__LocalPack *pack = &parts->packs[i];
         covey__v1__local_pack__init(pack);

@@ -235,6 +235,7 @@ void node_adopted(struct node *agent)
         node_check_stopped(agent);
         return;
     }
+    folder_sweep(agent);
     attach_start(agent);
     warm_refill_now(agent);
 }

@@ -189,6 +189,8 @@ struct node_flare {
     bool started;       /* Start was received */
     bool stop_asked;    /* FlareGone is owed */
     bool gone;
+    bool folder_gone; /* or it has never been */
+    bool folder_leaves;
     bool settled; /* of an earlier agent, and all its processes have spoken */
     char host_address[128];
     char transport[64];
@@ -281,6 +283,16 @@ void flare_tell_broken(struct node *agent, const char *flare_id, const char *mes
 void flare_kill(struct node_flare *flare);
 /* Says so and forgets the flare, where it is being ended and nothing of it is left. */
 void flare_check_gone(struct node_flare *flare);
+
+/* ---- folder.c: a flare's own folder on this node ---- */
+
+#define FOLDER_BYTES 640
+
+void folder_path(const struct node *agent, const char *flare_id, char path[FOLDER_BYTES]);
+/* Removes it, where a pack has made it. False where that is under way: flare_check_gone follows. */
+bool folder_remove(struct node_flare *flare);
+/* Removes those of flares that are not here, which an agent that was killed has left. */
+void folder_sweep(struct node *agent);
 
 /* ---- outbox.c: reports ---- */
 

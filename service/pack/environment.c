@@ -1,10 +1,14 @@
 #include "base/error.h"
+#include "base/log.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static bool set_number(const char *name, uint64_t value)
 {
@@ -23,6 +27,44 @@ enum covey_status pack_set_environment(struct pack *pack, struct covey_error *er
     for (size_t i = 0; set && i < flare->n_environment; i++)
         set = putenv(flare->environment[i]) == 0;
     return set ? COVEY_OK : covey_error_set_errno(error, errno, "cannot set the environment");
+}
+
+static bool enter(const char *folder)
+{
+    return *folder && chdir(folder) == 0 && setenv("PWD", folder, 1) == 0;
+}
+
+enum covey_status pack_enter_folder(const struct pack *pack, struct covey_error *error)
+{
+    const Covey__V1__LocalFlare *flare = pack->flare;
+    if (enter(flare->working_folder))
+        return COVEY_OK;
+    if (flare->working_folder_must_exist)
+        return covey_error_set(
+            error, COVEY_EPRECONDITION, "the workers cannot start in %s on node %s: %s",
+            flare->working_folder, flare->nodes[flare->node_index], strerror(errno));
+    enum covey_status status = covey_make_dirs(flare->own_folder, 0700, error);
+    if (status)
+        return status;
+    return enter(flare->own_folder)
+               ? COVEY_OK
+               : covey_error_set_errno(error, errno, "the workers cannot start in %s",
+                                       flare->own_folder);
+}
+
+void pack_allow_core_dumps(void)
+{
+    /* Not the arena, which is shared: its pages are many, and most are not there. */
+    static const char filter[] = "0x31";
+    struct rlimit limit;
+    int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, filter, sizeof(filter) - 1) < 0)
+        log_warn("core dumps hold the arena, too error=\"%s\"", strerror(errno));
+    covey_close(&fd);
+    if (getrlimit(RLIMIT_CORE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_CORE, &limit);
 }
 
 bool pack_environment_is_late(const struct pack *pack)

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST_FREE_FD 16
@@ -31,8 +32,12 @@
 static void set_limits(void)
 {
     struct rlimit files;
-    struct rlimit core = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &core);
+    struct rlimit core;
+    /* The flare may raise it again. */
+    if (getrlimit(RLIMIT_CORE, &core) == 0) {
+        core.rlim_cur = 0;
+        (void)setrlimit(RLIMIT_CORE, &core);
+    }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
@@ -51,20 +56,33 @@ static int out_of_the_way(int fd)
     return moved;
 }
 
-/* abort() does not end the first process of a pid namespace as it ends others. */
+/* abort() does not end the first process of a pid namespace as it ends others; a copy of it, of
+ * this thread alone, can leave the core dump. */
 static void on_abort(int number)
 {
+    struct rlimit core;
+    sigset_t set;
+    pid_t copy = getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur > 0 ? _Fork() : -1;
+    if (copy == 0) {
+        sigemptyset(&set);
+        sigaddset(&set, number);
+        (void)signal(number, SIG_DFL);
+        (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+        (void)raise(number);
+    }
+    if (copy > 0)
+        (void)waitpid(copy, NULL, 0);
     _exit(128 + number);
 }
 
 static int watch_signals(void)
 {
+    const struct sigaction aborts = {.sa_handler = on_abort};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || sigaction(SIGABRT, &aborts, NULL) < 0)
         return -1;
-    signal(SIGABRT, on_abort);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -141,7 +159,12 @@ int main(int argc, char **argv)
         log_error("%s", error.message);
         return 2;
     }
-    pack.runtime_folder = argv[1];
+    /* The pack leaves the folder that it was started in. */
+    pack.runtime_folder = realpath(argv[1], NULL);
+    if (!pack.runtime_folder) {
+        log_error("cannot find folder=%s error=\"%s\"", argv[1], strerror(errno));
+        return 1;
+    }
     pack.cgroup = argc > 3 && *argv[3] ? argv[3] : NULL;
     pack.own_threads = OWN_THREADS;
     (void)snprintf(pack.socket_name, sizeof(pack.socket_name), "%s", argv[2]);

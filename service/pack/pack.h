@@ -237,6 +237,11 @@ enum covey_status pack_go_on(struct pack *pack) COVEY_MUST_USE;
 
 /* What is the same for all workers of the pack: the flare's variables, and Covey's own. */
 enum covey_status pack_set_environment(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+/* Goes to the folder where the workers start. EPRECONDITION where it must be there, and is not. */
+enum covey_status pack_enter_folder(const struct pack *pack,
+                                    struct covey_error *error) COVEY_MUST_USE;
+/* Lets this process, and what it forks, leave core dumps. */
+void pack_allow_core_dumps(void);
 /* Whether some of the flare's variables take effect only when a program starts. */
 bool pack_environment_is_late(const struct pack *pack);
 /* What is a worker's own, in its process. False: no memory. */

@@ -104,7 +104,13 @@ static enum covey_status read_flare(struct pack *pack, const Covey__V1__PackPrep
         return covey_error_set(error, status, "the environment has no room for the flare's id");
     (void)snprintf(pack->socket_name, sizeof(pack->socket_name), "%s.pack-%u",
                    pack->flare->flare_id, here->id);
-    return pack_set_environment(pack, error);
+    if (pack->flare->core_dumps)
+        pack_allow_core_dumps();
+    status = pack_set_environment(pack, error);
+    /* A pack that begins again is there. */
+    if (!status && pack->life == PACK_LIFE_FIRST)
+        status = pack_enter_folder(pack, error);
+    return status;
 }
 
 static enum covey_status map_arena(struct pack *pack, struct covey_error *error)

@@ -4,11 +4,13 @@ import collections
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import BAD_INPUT, FAILED, OK, SystemTest, worker
+from covey_system import (BAD_INPUT, BUILD, FAILED, OK, SANITIZED, SystemTest, files_below, processes_of_flare, program, wait_for,
+                          worker)
 
 PYTHON = "/usr/bin/python3"
 PLACE = ("COVEY_SIZE", "COVEY_RANK", "COVEY_LOCAL_RANK", "COVEY_NODES", "COVEY_NODE_RANK")
@@ -92,6 +94,104 @@ class Programs(SystemTest):
         self.write("lost.sh", "#!/no/such/interpreter\n")
         done = self.run_workers(1, "./lost.sh", code=FAILED)
         self.assertIn("its interpreter, or the loader that it names, is not on this node", done.err)
+
+    def test_workers_start_where_run_was_called(self):
+        for kind in (["pwd"], ["--param", "folder", worker("act.so")], ["--worker", "thread", "--param", "folder", worker("act.so")]):
+            done = self.run_workers(3, *kind)
+            self.assertEqual([line.split("] ")[1] for line in done.out.splitlines()], [self.cluster.folder] * 3, str(done))
+
+    def test_workers_start_where_they_are_told_to(self):
+        folder = os.path.join(self.cluster.folder, "there")
+        os.mkdir(folder)
+        self.assertEqual(self.run_workers(1, "--cwd", "there", "sh", "-c", "pwd; echo $PWD").out, f"[0] {folder}\n[0] {folder}\n")
+        self.cluster.expect(OK, "deploy", "--name", "pwd", "--cwd", folder, "pwd")
+        self.assertEqual(self.cluster.expect(OK, "flare", "-q", "pwd").out, f"[0] {folder}\n")
+        self.assertEqual(self.cluster.expect(OK, "flare", "-q", "--cwd", "/usr", "pwd").out, "[0] /usr\n")
+        self.assert_message(self.cluster.covey("run", "--cwd", "nowhere", "pwd"), BAD_INPUT,
+                            '--cwd must be an absolute path, or a folder that is here, not "nowhere"')
+        done = self.run_workers(1, "--cwd", "/no/such/folder", "pwd", code=FAILED)
+        self.assertRegex(done.err, "the workers cannot start in /no/such/folder on node node-[12]: No such file or directory")
+
+    def own_folders(self):
+        return [path for path in files_below(self.cluster.state) if "/flares/" in path]
+
+    def test_flares_own_folder_goes_with_it(self):
+        script = "pwd; mkdir -p a/b; echo x > a/b/c; chmod 0 a/b; ln -s /usr up; ls -d up a"
+        self.cluster.expect(OK, "deploy", "--name", "own", "/bin/sh", "-c", script)
+        done = self.cluster.expect(OK, "flare", "-q", "-n", "2", "--placement", "strict-spread", "-g", "1", "--packing", "homogeneous", "own")
+        found = by_rank(done.out)
+        self.assertEqual([found[rank][1:] for rank in range(2)], [["a", "up"]] * 2)
+        for rank in range(2):
+            self.assertRegex(found[rank][0], rf"^{self.cluster.state}/node-[12]/flares/[0-9A-Z]+$")
+        self.assertNotEqual(found[0][0], found[1][0], "each node has its own")
+        self.assertEqual(self.own_folders(), [])
+        self.assertTrue(os.path.isdir("/usr/bin"))
+
+    def test_folder_of_the_call_that_is_not_on_the_node(self):
+        """As from another machine."""
+        here = os.path.join(self.cluster.folder, "gone")
+        os.mkdir(here)
+        # It is there when it is asked for, and not when the workers start.
+        script = f'cd "{here}" && rmdir "{here}" && exec "$@"'
+        done = self.cluster.finish(self.cluster.start("/bin/sh", "-c", script, "sh", program("covey"), "run", "-q", "pwd"))
+        self.assert_code(done, OK)
+        self.assertIn("/flares/", done.out)
+
+    def test_killed_agents_leave_no_folder(self):
+        self.cluster.expect(OK, "deploy", "--name", "stays", "/bin/sh", "-c", "touch here; echo stays; sleep 1000")
+        flare_id = self.cluster.flare("stays")
+        self.cluster.wait_logs(flare_id, "stays", 1)
+        agents = self.cluster.agents()
+        for agent in agents:
+            self.cluster.kill(agent)
+        self.assertNotEqual(self.own_folders(), [])
+        # Longer than its processes wait for it.
+        wait_for(lambda: not processes_of_flare(flare_id), "the end of what has no agent", 60)
+        for agent in agents:
+            self.cluster.respawn(agent)
+        self.cluster.wait_nodes()
+        wait_for(lambda: not [path for path in self.own_folders() if flare_id in path], "the folder's end", 10)
+
+    def test_core_dumps_where_they_are_wanted(self):
+        hard = subprocess.run(["sh", "-c", "ulimit -Hc"], capture_output=True, text=True, check=True).stdout.strip()
+        self.assertEqual(self.run_workers(1, "sh", "-c", "ulimit -c").out, "[0] 0\n")
+        self.assertEqual(self.run_workers(1, "--core-dumps", "sh", "-c", "ulimit -c").out, f"[0] {hard}\n")
+        with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
+            pattern = file.read().strip()
+        if pattern != "core" or hard != "unlimited" or SANITIZED:
+            return  # they go somewhere else
+        for kind, how in (("process", "trap"), ("thread", "trap"), ("process", "abort"), ("thread", "abort")):
+            with self.subTest(worker=kind, how=how):
+                folder = os.path.join(self.cluster.folder, f"cores-{kind}-{how}")
+                os.mkdir(folder)
+                crash = ("--worker", kind, "--cwd", folder, "--param", f"crash {how}", worker("act.so"))
+                self.run_workers(1, *crash, code=FAILED)
+                self.assertEqual(os.listdir(folder), [])
+                self.run_workers(1, "--core-dumps", *crash, code=FAILED)
+                size = sum(os.stat(os.path.join(folder, name)).st_blocks * 512 for name in os.listdir(folder))
+                self.assertTrue(0 < size < 64 << 20, size)
+
+    def build(self, source, *arguments):
+        subprocess.run(["cc", "-x", "c", "-", "-x", "none", *arguments], input=source, text=True, check=True, cwd=self.cluster.folder)
+
+    def test_mpi_is_warned_of(self):
+        """A library of that name does: what is in it is its own affair."""
+        library = os.path.join(self.cluster.folder, "libmpi.so.40")
+        self.build("int MPI_Init(void) { return 0; }", "-shared", "-fPIC", "-Wl,-soname,libmpi.so.40", "-o", library)
+        link = (library, f"-Wl,-rpath,{self.cluster.folder}")
+        self.build("int MPI_Init(void); int main(void) { return MPI_Init(); }", "-o", "parallel", *link)
+        warning = "covey run: warning: parallel is linked with libmpi.so.40, and Covey starts no MPI: each worker will be an MPI job"
+        done = self.run_workers(4, "./parallel")
+        self.assertEqual(done.err.count(warning), 1, str(done))
+        self.assertEqual(self.run_workers(1, "./parallel").err, "")
+        self.assertEqual(self.run_workers(4, "true").err, "")
+        done = self.cluster.expect(OK, "deploy", "parallel")
+        self.assertEqual(done.err.count("warning: parallel is linked with libmpi.so.40"), 1, str(done))
+        self.build("int MPI_Init(void); int covey_detach(void *); int main(void) { covey_detach(0); return MPI_Init(); }", "-o", "both", *link,
+                   f"-L{BUILD}/lib", "-lcovey-worker", f"-Wl,-rpath,{BUILD}/lib")
+        self.assertEqual(self.run_workers(4, "./both").err, "")
+        launcher = self.write("mpiexec.hydra", "#!/bin/sh\nexit 0\n")
+        self.assertRegex(self.run_workers(2, launcher).err, "warning: each worker is a mpiexec.hydra of its own, which starts a whole MPI job")
 
     def places(self, *arguments):
         """What each worker's environment says of where it is, by rank."""

@@ -120,6 +120,11 @@ struct covey_flare_options {
     int64_t communication_timeout_ns;
     int64_t failure_grace_ns;
     uint32_t max_restarts; /* of the whole gang, when it loses a node or must leave one */
+    /* Where the workers start, an absolute path; where it is not there, in a folder of the flare's
+     * own, unless it must be there. */
+    const char *working_folder;
+    bool working_folder_must_exist;
+    bool core_dumps; /* of workers that crash, as their nodes have it */
 };
 
 struct covey_definition {

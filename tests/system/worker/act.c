@@ -4,6 +4,7 @@
  */
 #include <covey/worker.h>
 
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -270,6 +271,23 @@ static int act_environment(const struct call *call)
     return 0;
 }
 
+/* crash HOW: a fault, or an abort. */
+static int act_crash(const struct call *call)
+{
+    if (strcmp(call->words[0], "abort") == 0)
+        abort();
+    __builtin_trap();
+}
+
+/* folder: the one that it is in. */
+static int act_folder(const struct call *call)
+{
+    char path[PATH_MAX];
+    (void)call;
+    printf("%s\n", getcwd(path, sizeof(path)) ? path : "nowhere");
+    return 0;
+}
+
 static const struct {
     const char *verb;
     int (*act)(const struct call *call);
@@ -282,6 +300,7 @@ static const struct {
     {"stubborn", act_stubborn}, {"orphan", act_orphan},
     {"exchange", act_exchange}, {"cpus", act_cpus},
     {"mesh", act_mesh},         {"environment", act_environment},
+    {"folder", act_folder},     {"crash", act_crash},
 };
 
 int covey_work(struct covey_ctx *ctx)
