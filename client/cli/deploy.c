@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "client/cli/cli.h"
+#include "client/cli/mpi.h"
 #include "client/cli/request.h"
 #include "client/cli/search.h"
 #include "client/cli/simple.h"
@@ -187,6 +188,8 @@ int cli_deploy(int argc, char **argv)
     struct covey_definition *definition = NULL;
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &deploy);
     enum covey_status status = cli_code_check(&deploy.code, &error);
+    if (!status)
+        cli_mpi_warn(deploy.code.file);
     if (!status)
         status = cli_connect(&deploy.common, &client, NULL, &error);
     if (!status) {

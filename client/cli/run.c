@@ -3,6 +3,7 @@
 #include "client/cli/attach.h"
 #include "client/cli/cli.h"
 #include "client/cli/deploy.h"
+#include "client/cli/mpi.h"
 #include "client/cli/private.h"
 #include "client/cli/progress.h"
 #include "client/cli/request.h"
@@ -124,6 +125,8 @@ int cli_run(int argc, char **argv)
         status = cli_results_check(run.attach.results_folder, &error);
     if (!status)
         status = cli_parameters_load(&run.parameters, &error);
+    if (!status && cli_parameters_workers(&run.parameters) > 1)
+        cli_mpi_warn(run.code.file);
     if (!status)
         status = connect_to_server(&run, &client, &error);
     cli_progress_hide();

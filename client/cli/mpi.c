@@ -1,0 +1,68 @@
+#include "client/cli/mpi.h"
+
+#include "base/elf.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "client/cli/cli.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_BYTES 64
+
+/* One of the texts is the beginning of the name; what follows may not go on with it. */
+static bool begins(const char *name, const char *const *texts)
+{
+    for (; *texts; texts++) {
+        size_t length = strlen(*texts);
+        if (strncmp(name, *texts, length) == 0 && (name[length] == '.' || !name[length]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_mpi(const char *library, void *data)
+{
+    /* Of Open MPI, MPICH and what is made of it, and Intel MPI; for C, C++ and Fortran. */
+    static const char *const names[] = {"libmpi",           "libmpich",
+                                        "libmpicxx",        "libmpichcxx",
+                                        "libmpifort",       "libmpichfort",
+                                        "libmpi_cxx",       "libmpi_mpifh",
+                                        "libmpi_usempif08", "libmpi_usempi_ignore_tkr",
+                                        "libmpi_cray",      NULL};
+    if (!begins(library, names))
+        return false;
+    (void)covey_text_print(data, NAME_BYTES, "%s", library);
+    return true;
+}
+
+static bool is_ours(const char *library, void *data)
+{
+    static const char *const names[] = {"libcovey-worker", NULL};
+    (void)data;
+    return begins(library, names);
+}
+
+void cli_mpi_warn(const char *file)
+{
+    static const char *const launchers[] = {"mpirun", "mpiexec", "orterun", "prterun", NULL};
+    const char *slash = strrchr(file, '/');
+    const char *name = slash ? slash + 1 : file;
+    char library[NAME_BYTES];
+    if (begins(name, launchers)) {
+        cli_complain("warning: each worker is a %s of its own, which starts a whole MPI job: to "
+                     "have one, call it without Covey",
+                     name);
+        return;
+    }
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && covey_elf_find(fd, DT_NEEDED, is_mpi, library) &&
+        !covey_elf_find(fd, DT_NEEDED, is_ours, NULL))
+        cli_complain("warning: %s is linked with %s, and Covey starts no MPI: each worker will be "
+                     "an MPI job of its own, rank 0 of 1; start it with mpirun, or write it with "
+                     "covey/worker.h",
+                     name, library);
+    covey_close(&fd);
+}
