@@ -1,6 +1,8 @@
 /*
  * libcovey-worker: what a worker of a flare calls.
  *
+ * docs/workers.md shows how one is written, built and run.
+ *
  * A shared object exports   int covey_work(struct covey_ctx *ctx);
  * a program calls covey_attach() first and covey_detach() last. A worker succeeds by returning (or
  * exiting with) 0; another value ends it with that status, or with 255 where its low eight bits are
