@@ -506,6 +506,7 @@ void client_convert_server_info(struct client_result *result, const ProtobufCMes
         .max_workers = from->max_workers,
         .max_parameter_bytes = from->max_parameter_bytes,
         .max_result_bytes = from->max_result_bytes,
+        .max_blob_bytes = from->max_blob_bytes,
         .json = json_of(&result->arena, message, json),
     };
 }

@@ -12,14 +12,16 @@
 #include "covey/v1/blobs.pb-c.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE_BYTES   ((size_t)1 << 20)
-#define SHA256_DIGITS 64
+#define SHA256_DIGITS (COVEY_SHA256_BYTES - 1)
 
 struct deploy {
     struct covey_operation base;
@@ -56,6 +58,11 @@ static const struct operation_kind deploy_kind = {
 static const struct operation_kind run_kind = {
     .size_bytes = sizeof(struct deploy),
     .reply_offset = offsetof(struct covey_reply, flare),
+    .release = release,
+};
+
+static const struct operation_kind put_kind = {
+    .size_bytes = sizeof(struct deploy),
     .release = release,
 };
 
@@ -118,8 +125,8 @@ static bool send_piece(struct deploy *deploy)
         return true;
     if (got <= 0) {
         operation_break(&deploy->base, COVEY_EIO,
-                        got < 0 ? "cannot read the code file any more"
-                                : "the code file became shorter while it was sent");
+                        got < 0 ? "cannot read the file any more"
+                                : "the file became shorter while it was sent");
         return false;
     }
     Covey__V1__PutRequest request = COVEY__V1__PUT_REQUEST__INIT;
@@ -128,7 +135,7 @@ static bool send_piece(struct deploy *deploy)
     request.data = (ProtobufCBinaryData){(size_t)got, deploy->piece};
     enum covey_status status = rpc_call_send(deploy->base.call, &request.base);
     if (status) {
-        operation_break(&deploy->base, status, "cannot send the code");
+        operation_break(&deploy->base, status, "cannot send the file");
         return false;
     }
     deploy->sent_bytes += (uint64_t)got;
@@ -147,12 +154,14 @@ static void on_put_writable(struct covey_operation *operation)
     }
 }
 
+/* The content is there, or it has failed. */
 static void on_put_end(struct covey_operation *operation, const struct covey_error *error)
 {
-    if (error->status)
+    const struct deploy *deploy = deploy_of(operation);
+    if (error->status || !deploy->last)
         operation_finish(operation, error);
     else
-        call_or_finish(operation, deploy_of(operation)->last, deploy_of(operation)->request);
+        call_or_finish(operation, deploy->last, deploy->request);
 }
 
 static const struct operation_stage put_stage = {
@@ -176,10 +185,8 @@ static void on_stat(struct covey_operation *operation, const ProtobufCMessage *m
 static void on_stat_end(struct covey_operation *operation, const struct covey_error *error)
 {
     struct deploy *deploy = deploy_of(operation);
-    if (error->status)
-        operation_finish(operation, error);
-    else if (deploy->sent_bytes == deploy->length_bytes)
-        call_or_finish(operation, deploy->last, deploy->request);
+    if (error->status || deploy->sent_bytes == deploy->length_bytes)
+        on_put_end(operation, error);
     else
         call_or_finish(operation, &put_stage, NULL);
 }
@@ -209,14 +216,16 @@ static enum covey_status hash_file(struct deploy *deploy, struct covey_error *er
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_bytes = 0;
+    deploy->piece = covey_malloc(PIECE_BYTES);
+    if (!deploy->piece)
+        return covey_error_set(error, COVEY_ENOMEM, "out of memory");
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
               digest_file(deploy, context) &&
               EVP_DigestFinal_ex(context, digest, &digest_bytes) == 1;
     EVP_MD_CTX_free(context);
     if (!ok || digest_bytes * 2 != SHA256_DIGITS)
-        return covey_error_set(error, COVEY_EIO,
-                               "cannot read the code file, or it is being written");
+        return covey_error_set(error, COVEY_EIO, "cannot read the file, or it is being written");
     for (unsigned i = 0; i < digest_bytes; i++)
         snprintf(deploy->sha256 + 2 * (size_t)i, 3, "%02x", digest[i]);
     return COVEY_OK;
@@ -271,11 +280,18 @@ static enum covey_status prepare(struct deploy *deploy, const struct covey_deplo
         return covey_error_set(error, COVEY_EINVAL, "%s is %s, not %s", deployment->file,
                                found == COVEY_CODE_EXECUTABLE ? "a program" : "a shared object",
                                found == COVEY_CODE_EXECUTABLE ? "a shared object" : "a program");
-    deploy->piece = covey_malloc(PIECE_BYTES);
-    if (!deploy->piece)
-        return covey_error_set(error, COVEY_ENOMEM, "out of memory");
     status = hash_file(deploy, error);
     return status ? status : build_request(deploy, deployment, run, found, error);
+}
+
+/* Asks for what hash_file has found. */
+static enum covey_status ask(struct covey_operation *operation, struct covey_error *error)
+{
+    Covey__V1__StatRequest request = COVEY__V1__STAT_REQUEST__INIT;
+    char *sha256[] = {deploy_of(operation)->sha256};
+    request.sha256 = sha256;
+    request.n_sha256 = 1;
+    return operation_call(operation, &stat_stage, &request.base, error);
 }
 
 static enum covey_status begin(struct covey_client *client, const struct operation_kind *kind,
@@ -290,13 +306,8 @@ static enum covey_status begin(struct covey_client *client, const struct operati
     struct deploy *deploy = deploy_of(operation);
     deploy->fd = -1;
     status = prepare(deploy, deployment, run, error);
-    if (!status) {
-        Covey__V1__StatRequest request = COVEY__V1__STAT_REQUEST__INIT;
-        char *sha256[] = {deploy->sha256};
-        request.sha256 = sha256;
-        request.n_sha256 = 1;
-        status = operation_call(operation, &stat_stage, &request.base, error);
-    }
+    if (!status)
+        status = ask(operation, error);
     if (status)
         operation_discard(operation);
     return status;
@@ -353,4 +364,48 @@ enum covey_status covey_client_run(struct covey_client *client,
     if (!status)
         *flare = &result->as.flare;
     return status;
+}
+
+static enum covey_status take_file(struct deploy *deploy, int fd, struct covey_error *error)
+{
+    struct stat facts;
+    deploy->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (deploy->fd < 0 || fstat(deploy->fd, &facts) != 0)
+        return covey_error_set_errno(error, errno, "cannot read the file");
+    if (!S_ISREG(facts.st_mode) || facts.st_size == 0)
+        return covey_error_set(error, COVEY_EINVAL,
+                               "a blob is put from a regular file that holds "
+                               "something");
+    deploy->length_bytes = (uint64_t)facts.st_size;
+    return hash_file(deploy, error);
+}
+
+enum covey_status covey_client_put_blob_start(struct covey_client *client, int fd,
+                                              char sha256[COVEY_SHA256_BYTES],
+                                              const struct covey_start *start,
+                                              struct covey_error *error)
+{
+    struct covey_operation *operation;
+    enum covey_status status = operation_create(client, &put_kind, start, &operation, error);
+    if (status)
+        return status;
+    struct deploy *deploy = deploy_of(operation);
+    status = take_file(deploy, fd, error);
+    if (!status) {
+        memcpy(sha256, deploy->sha256, COVEY_SHA256_BYTES);
+        status = ask(operation, error);
+    }
+    if (status)
+        operation_discard(operation);
+    return status;
+}
+
+enum covey_status covey_client_put_blob(struct covey_client *client, int fd, int64_t timeout_ns,
+                                        char sha256[COVEY_SHA256_BYTES], struct covey_error *error)
+{
+    struct blocking blocking;
+    enum covey_status status = blocking_begin(client, timeout_ns, &blocking, error);
+    if (!status)
+        status = covey_client_put_blob_start(client, fd, sha256, &blocking.start, error);
+    return status ? status : blocking_wait(&blocking, NULL, error);
 }

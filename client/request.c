@@ -158,6 +158,8 @@ Covey__V1__FlareRequest *client_request_flare(struct client_arena *arena,
     made->parameter = bytes_of(request->parameter);
     made->options = options_of(arena, &request->options);
     made->idempotency_key = text_of(request->idempotency_key);
+    made->stdin_sha256 = text_of(request->stdin_sha256);
+    made->stdin_to = (Covey__V1__StandardInput)request->stdin_to;
     return made;
 }
 

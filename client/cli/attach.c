@@ -4,20 +4,35 @@
 #include "client/cli/cli.h"
 #include "client/cli/follow.h"
 #include "client/cli/ids.h"
+#include "client/cli/input.h"
 #include "client/cli/progress.h"
 #include "client/cli/save.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { KEY_RESULTS = 0x400 };
+enum { KEY_RESULTS = 0x400, KEY_STDIN };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Following:", 4},
     {"results", KEY_RESULTS, "DIR", 0, "save each worker's result as DIR/rank-NNNNN", 0},
+    {"stdin", KEY_STDIN, "WHO", 0,
+     "who reads standard input: 0 (the worker of rank 0), all, or none (the default)", 0},
     {"quiet", 'q', NULL, 0, "no progress and no summary", 0},
     {0},
 };
+
+static enum covey_stdin parse_stdin(const struct argp_state *state, const char *who)
+{
+    if (strcmp(who, "0") == 0)
+        return COVEY_STDIN_FIRST;
+    if (strcmp(who, "all") == 0)
+        return COVEY_STDIN_ALL;
+    if (strcmp(who, "none") != 0)
+        argp_error(state, "--stdin must be 0, all or none, not \"%s\"", who);
+    return COVEY_STDIN_NONE;
+}
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type is argp's */
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -26,6 +41,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     switch (key) {
     case KEY_RESULTS:
         attach->results_folder = argument;
+        return 0;
+    case KEY_STDIN:
+        attach->stdin_to = parse_stdin(state, argument);
         return 0;
     case 'q':
         attach->quiet = true;
@@ -70,19 +88,28 @@ static int finish(struct covey_client *client, const struct covey_flare *flare,
     return exit_status ? exit_status : failed;
 }
 
-int cli_attach(struct covey_client *take_client, const struct covey_flare_request *request,
+static enum covey_status submit(struct covey_client *client, struct covey_flare_request *request,
+                                const struct cli_attach *attach, struct covey_flare **submitted,
+                                struct covey_error *error)
+{
+    enum covey_status status = cli_input_put(client, attach->stdin_to, request, error);
+    if (status)
+        return status;
+    return attach->code ? covey_client_run(client, attach->code, request, 0, submitted, error)
+                        : covey_client_flare(client, request, 0, submitted, error);
+}
+
+int cli_attach(struct covey_client *take_client, struct covey_flare_request *request,
                const struct cli_attach *attach)
 {
-    struct covey_flare *submitted;
+    struct covey_flare *submitted = NULL;
     struct covey_flare *flare;
     struct covey_error error = {0};
     struct covey_client *client = take_client;
     cli_progress_begin(attach->quiet);
     if (attach->json)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    enum covey_status status =
-        attach->code ? covey_client_run(client, attach->code, request, 0, &submitted, &error)
-                     : covey_client_flare(client, request, 0, &submitted, &error);
+    enum covey_status status = submit(client, request, attach, &submitted, &error);
     if (status) {
         covey_client_destroy(client);
         return cli_fail(&error);

@@ -10,6 +10,7 @@
 /* Input of cli_attach_argp. */
 struct cli_attach {
     const char *results_folder;
+    enum covey_stdin stdin_to;
     const struct covey_deployment *code; /* NULL: the request names a definition */
     bool quiet;
     bool json;
@@ -21,7 +22,7 @@ extern const struct argp cli_attach_argp;
 
 /* Starts the flare and stays until its end: the program's exit status, and what there is to say
  * said. */
-int cli_attach(struct covey_client *take_client, const struct covey_flare_request *request,
+int cli_attach(struct covey_client *take_client, struct covey_flare_request *request,
                const struct cli_attach *attach);
 
 #endif

@@ -4,6 +4,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/cost.h"
 #include "client/cli/ids.h"
+#include "client/cli/input.h"
 #include "client/cli/request.h"
 #include "client/cli/save.h"
 
@@ -85,15 +86,17 @@ static void fill_request(const struct flare *flare, struct covey_flare_request *
     cli_parameters_apply(&flare->parameters, request);
 }
 
-static int submit_detached(struct covey_client *client, const struct covey_flare_request *request,
-                           bool json)
+static int submit_detached(struct covey_client *client, struct covey_flare_request *request,
+                           const struct cli_attach *attach)
 {
-    struct covey_flare *submitted;
+    struct covey_flare *submitted = NULL;
     struct covey_error error = {0};
-    enum covey_status status = covey_client_flare(client, request, 0, &submitted, &error);
+    enum covey_status status = cli_input_put(client, attach->stdin_to, request, &error);
+    if (!status)
+        status = covey_client_flare(client, request, 0, &submitted, &error);
     if (!status) {
         cli_id_remember(submitted->id);
-        printf("%s\n", json ? submitted->json : submitted->id);
+        printf("%s\n", attach->json ? submitted->json : submitted->id);
     }
     covey_flare_free(submitted);
     covey_client_destroy(client);
@@ -126,7 +129,7 @@ int cli_flare(int argc, char **argv)
     } else {
         fill_request(&flare, &request);
         flare.attach.json = flare.common.json;
-        exit_status = flare.detach ? submit_detached(client, &request, flare.common.json)
+        exit_status = flare.detach ? submit_detached(client, &request, &flare.attach)
                                    : cli_attach(client, &request, &flare.attach);
     }
     cli_parameters_free(&flare.parameters);

@@ -216,6 +216,7 @@ static void get_server_info(struct rpc_call *call, const ProtobufCMessage *messa
     response.max_workers = (uint32_t)limits->max_workers;
     response.max_parameter_bytes = limits->max_parameter_bytes;
     response.max_result_bytes = limits->max_result_bytes;
+    response.max_blob_bytes = limits->max_blob_bytes;
     rpc_call_reply(call, &response.base);
 }
 

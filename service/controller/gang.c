@@ -153,6 +153,8 @@ static enum covey_status send_prepare(struct controller *controller, struct shar
     prepare.max_result_bytes = controller->limits.max_result_bytes;
     Google__Protobuf__Duration timeout = message_duration(controller->limits.prepare_timeout_ns);
     prepare.timeout = &timeout;
+    prepare.stdin_sha256 = flare->request->stdin_sha256;
+    prepare.stdin_to = flare->request->stdin_to;
     fill_parameters(share, given, &prepare);
     Covey__V1__AttachResponse message = COVEY__V1__ATTACH_RESPONSE__INIT;
     message.body_case = COVEY__V1__ATTACH_RESPONSE__BODY_PREPARE;

@@ -58,9 +58,9 @@ static const char *put_text(char **end, const char *text)
 
 static size_t length_of(const struct store_flare *flare)
 {
-    return strlen(flare->tenant) + strlen(flare->idempotency_key) + strlen(flare->code_sha256) + 3 +
-           flare->request.length_bytes + flare->definition.length_bytes +
-           flare->parameters.length_bytes;
+    return strlen(flare->tenant) + strlen(flare->idempotency_key) + strlen(flare->code_sha256) +
+           strlen(flare->stdin_sha256) + 4 + flare->request.length_bytes +
+           flare->definition.length_bytes + flare->parameters.length_bytes;
 }
 
 /* A copy of both; flare is NULL for all but acceptances. */
@@ -87,6 +87,7 @@ static struct journal_record *record_create(const char *id, const struct store_f
     record->flare.tenant = put_text(&end, flare->tenant);
     record->flare.idempotency_key = put_text(&end, flare->idempotency_key);
     record->flare.code_sha256 = put_text(&end, flare->code_sha256);
+    record->flare.stdin_sha256 = put_text(&end, flare->stdin_sha256);
     return record;
 }
 

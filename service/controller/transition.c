@@ -156,6 +156,7 @@ static enum covey_status journal_accepted(struct controller *controller, const s
                                    .accepted_ns = row->at_ns,
                                    .state = FLARE_QUEUED,
                                    .code_sha256 = flare->definition->code_sha256,
+                                   .stdin_sha256 = flare->request->stdin_sha256,
                                    .definition = message_pack(&flare->definition->base)};
     pack_request(request, &accepted);
     enum covey_status status = COVEY_OK;

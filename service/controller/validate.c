@@ -320,6 +320,31 @@ static enum covey_status check_workers(const struct controller *controller,
     return COVEY_OK;
 }
 
+static enum covey_status check_stdin(struct controller *controller,
+                                     const struct controller_identity *caller,
+                                     const Covey__V1__FlareRequest *request,
+                                     struct covey_error *error)
+{
+    uint64_t size_bytes;
+    if ((unsigned)request->stdin_to > COVEY__V1__STANDARD_INPUT__STANDARD_INPUT_ALL)
+        return covey_error_set(error, COVEY_EINVAL, "stdin_to %d is not known", request->stdin_to);
+    if ((*request->stdin_sha256 != '\0') != (request->stdin_to != 0))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "stdin_sha256 and stdin_to go together: give both, or neither");
+    if (!*request->stdin_sha256)
+        return COVEY_OK;
+    if (!store_is_sha256(request->stdin_sha256))
+        return covey_error_set(error, COVEY_EINVAL,
+                               "stdin_sha256 must be 64 lowercase hexadecimal digits");
+    enum covey_status status = store_blob_size(controller->store, request->stdin_sha256,
+                                               caller->tenant, &size_bytes, error);
+    if (status == COVEY_ENOTFOUND)
+        status = covey_error_set(error, COVEY_EPRECONDITION,
+                                 "the standard input %s is not there: put it by Blobs.Put first",
+                                 request->stdin_sha256);
+    return status;
+}
+
 enum covey_status validate_request(struct controller *controller,
                                    const struct controller_identity *caller,
                                    const Covey__V1__FlareRequest *request,
@@ -336,6 +361,8 @@ enum covey_status validate_request(struct controller *controller,
         return covey_error_set(error, COVEY_EINVAL,
                                "definition and inline_definition are both given: leave one out");
     status = check_workers(controller, request, error);
+    if (!status)
+        status = check_stdin(controller, caller, request, error);
     Covey__V1__FlareRequest rest = *request;
     rest.n_parameters = 0;
     rest.parameter.len = 0;

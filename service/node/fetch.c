@@ -1,19 +1,31 @@
-/* Code from the controller into the cache: one call for all flares that wait for the same blob. */
+/* Code, and what workers read, from the controller into the cache: one call for all flares that
+ * wait for the same blob. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "covey/v1/blobs.pb-c.h"
 #include "service/node/node.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FETCH_TIMEOUT_NS (60 * COVEY_NS_PER_S)
 
+/* What a flare does with a blob. */
+struct use {
+    size_t fd_offset; /* of its descriptor in the flare */
+    void (*ready)(struct node_flare *flare, enum covey_status status, const char *message);
+};
+
+static const struct use as_code = {offsetof(struct node_flare, code_fd), flare_code_ready};
+static const struct use as_stdin = {offsetof(struct node_flare, stdin_fd), flare_stdin_ready};
+
 struct waiter {
     struct covey_list node;
     struct node_flare *flare;
+    const struct use *use;
 };
 
 struct fetch {
@@ -27,6 +39,12 @@ struct fetch {
     char sha256[CACHE_DIGEST_CHARACTERS + 1];
 };
 
+static enum covey_status open_blob(struct node_flare *flare, const struct use *use,
+                                   const char *sha256)
+{
+    return cache_get(flare->agent->cache, sha256, (int *)((char *)flare + use->fd_offset));
+}
+
 /* Tells every waiter, each of which may take the next step at once. */
 static void finish(struct fetch *fetch, enum covey_status status, const char *message)
 {
@@ -35,11 +53,10 @@ static void finish(struct fetch *fetch, enum covey_status status, const char *me
     while ((node = covey_list_pop_front(&fetch->waiters))) {
         struct waiter *waiter = covey_container_of(node, struct waiter, node);
         struct node_flare *flare = waiter->flare;
+        const struct use *use = waiter->use;
         free(waiter);
-        enum covey_status got = status;
-        if (!got)
-            got = cache_get(fetch->agent->cache, fetch->sha256, &flare->code_fd);
-        flare_code_ready(flare, got, got == status ? message : "it is not in the cache");
+        enum covey_status got = status ? status : open_blob(flare, use, fetch->sha256);
+        use->ready(flare, got, got == status ? message : "it is not in the cache");
     }
     free(fetch);
 }
@@ -133,28 +150,39 @@ static struct fetch *make(struct node *agent, const char *sha256)
     return fetch;
 }
 
-void fetch_code(struct node_flare *flare)
+static void fetch(struct node_flare *flare, const struct use *use, const char *sha256)
 {
     struct node *agent = flare->agent;
-    if (cache_get(agent->cache, flare->code_sha256, &flare->code_fd) == COVEY_OK) {
-        flare_code_ready(flare, COVEY_OK, "");
+    if (open_blob(flare, use, sha256) == COVEY_OK) {
+        use->ready(flare, COVEY_OK, "");
         return;
     }
-    struct fetch *fetch = find(agent, flare->code_sha256);
+    struct fetch *fetch = find(agent, sha256);
     bool first = !fetch;
     struct waiter *waiter = covey_calloc(1, sizeof(*waiter));
     if (waiter && first)
-        fetch = make(agent, flare->code_sha256);
+        fetch = make(agent, sha256);
     if (!waiter || !fetch) {
         free(waiter);
-        flare_code_ready(flare, COVEY_ENOMEM, "no memory");
+        use->ready(flare, COVEY_ENOMEM, "no memory");
         return;
     }
     waiter->flare = flare;
+    waiter->use = use;
     covey_list_push_back(&fetch->waiters, &waiter->node);
     enum covey_status status = first ? start(fetch) : COVEY_OK;
     if (status)
         finish(fetch, status, covey_status_text(status));
+}
+
+void fetch_code(struct node_flare *flare)
+{
+    fetch(flare, &as_code, flare->code_sha256);
+}
+
+void fetch_stdin(struct node_flare *flare)
+{
+    fetch(flare, &as_stdin, flare->stdin_sha256);
 }
 
 void fetch_forget(struct node_flare *flare)

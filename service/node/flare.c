@@ -18,7 +18,7 @@ struct node_flare *flare_new(struct node *agent)
     if (!flare)
         return NULL;
     flare->agent = agent;
-    flare->text_fd = flare->code_fd = flare->arena_fd = flare->event_fd = -1;
+    flare->text_fd = flare->code_fd = flare->stdin_fd = flare->arena_fd = flare->event_fd = -1;
     flare->failure_rank = -1;
     covey_list_init(&flare->packs);
     (void)uv_timer_init(&agent->loop, &flare->timer);
@@ -36,6 +36,7 @@ static void on_closed(uv_handle_t *handle)
     local_flare_free(flare->text);
     covey_close(&flare->text_fd);
     covey_close(&flare->code_fd);
+    covey_close(&flare->stdin_fd);
     covey_close(&flare->arena_fd);
     covey_close(&flare->event_fd);
     free(flare->workers);
@@ -94,6 +95,7 @@ static void describe_options(Covey__V1__LocalFlare *text, const Covey__V1__Prepa
     text->grace_ns = node_duration_ns(options ? options->failure_grace : NULL, FAILURE_GRACE_NS);
     text->max_result_bytes = prepare->max_result_bytes;
     text->shared_parameter = prepare->shared_parameter;
+    text->stdin_to = prepare->stdin_to;
     text->workers_total = prepare->workers_total;
     text->flare_id = prepare->flare_id;
     text->definition = prepare->definition->name;
@@ -206,6 +208,11 @@ enum covey_status flare_describe(struct node_flare *flare, const Covey__V1__Prep
         return status;
     (void)snprintf(flare->code_sha256, sizeof(flare->code_sha256), "%s",
                    prepare->definition->code_sha256);
+    if (prepare->stdin_to && !cache_digest_valid(prepare->stdin_sha256))
+        return covey_error_set(error, COVEY_EINVAL, "the digest of standard input is not valid");
+    if (prepare->stdin_to)
+        (void)snprintf(flare->stdin_sha256, sizeof(flare->stdin_sha256), "%s",
+                       prepare->stdin_sha256);
     if (make_parts(&parts, prepare))
         status = describe(flare, prepare, &parts, error);
     else

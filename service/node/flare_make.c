@@ -11,6 +11,7 @@
 #include "service/node/node.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,9 @@ static void on_timeout(uv_timer_t *timer)
         describe_packs(flare, what, sizeof(what));
     else
         (void)snprintf(what, sizeof(what), "%s",
-                       flare->state == FLARE_FETCHING ? "the code" : "the host");
+                       flare->state == FLARE_HOST ? "the host"
+                       : flare->code_fd < 0       ? "the code"
+                                                  : "the standard input");
     (void)snprintf(message, sizeof(message), "not ready within %lld ms: %s",
                    (long long)(ANSWER_SHARE(flare->timeout_ns) / COVEY_NS_PER_MS), what);
     flare_withdraw(flare, "ETIMEOUT", message, -1);
@@ -172,20 +175,42 @@ void flare_prepare(struct node *agent, const Covey__V1__Prepare *prepare)
     fetch_code(flare);
 }
 
-void flare_code_ready(struct node_flare *flare, enum covey_status status, const char *message)
+/* False where it has not come; the flare is withdrawn then. */
+static bool has_come(struct node_flare *flare, const char *what, enum covey_status status,
+                     const char *message)
 {
     char text[COVEY_ERROR_MESSAGE_BYTES];
     if (flare->state != FLARE_FETCHING)
-        return;
-    if (status) {
-        (void)covey_text_print(text, sizeof(text), "the code of definition %s cannot be had: %s",
-                               flare->text->definition, message);
-        flare_withdraw(flare, covey_status_name(status), text, -1);
-        return;
-    }
+        return false;
+    if (!status)
+        return true;
+    (void)covey_text_print(text, sizeof(text), "%s of definition %s cannot be had: %s", what,
+                           flare->text->definition, message);
+    flare_withdraw(flare, covey_status_name(status), text, -1);
+    return false;
+}
+
+static void all_fetched(struct node_flare *flare)
+{
     flare->state = FLARE_HOST;
     flare->code_ns = covey_now_ns();
     flare_go_on(flare);
+}
+
+void flare_code_ready(struct node_flare *flare, enum covey_status status, const char *message)
+{
+    if (!has_come(flare, "the code", status, message))
+        return;
+    if (*flare->stdin_sha256)
+        fetch_stdin(flare);
+    else
+        all_fetched(flare);
+}
+
+void flare_stdin_ready(struct node_flare *flare, enum covey_status status, const char *message)
+{
+    if (has_come(flare, "the standard input", status, message))
+        all_fetched(flare);
 }
 
 /* One that is gone is withdrawn from by its end, which also says how it came. */
@@ -260,8 +285,14 @@ static enum covey_status ask_pack(struct node_flare *flare, struct node_child *p
 {
     Covey__V1__PackPrepare prepare = COVEY__V1__PACK_PREPARE__INIT;
     local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
-    const int fds[] = {flare->text_fd,      flare->arena_fd, flare->event_fd,
-                       pack->parameters_fd, flare->code_fd,  pack->lifeline_fd};
+    int input = flare->stdin_fd >= 0 ? flare->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const int fds[] = {flare->text_fd,
+                       flare->arena_fd,
+                       flare->event_fd,
+                       pack->parameters_fd,
+                       flare->code_fd,
+                       pack->lifeline_fd,
+                       input};
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_PREPARE;
     message.pack_prepare = &prepare;
     prepare.pack_id = pack->pack_id;
@@ -270,6 +301,8 @@ static enum covey_status ask_pack(struct node_flare *flare, struct node_child *p
     prepare.n_parameter_bytes = pack->parameter_count;
     pack->asked = true;
     enum covey_status status = peer_send(&pack->peer, &message, fds, sizeof(fds) / sizeof(*fds));
+    if (flare->stdin_fd < 0)
+        covey_close(&input);
     covey_close(&pack->parameters_fd);
     covey_close(&pack->lifeline_fd);
     return status;
@@ -336,6 +369,7 @@ void flare_go_on(struct node_flare *flare)
     covey_close(&flare->arena_fd);
     covey_close(&flare->event_fd);
     covey_close(&flare->code_fd);
+    covey_close(&flare->stdin_fd);
     if (covey_fault(COVEY_FAULT_NODE_READY)) {
         flare_withdraw(flare, "EIO", "fault node_ready", -1);
         return;

@@ -176,6 +176,8 @@ struct node_flare {
     int text_fd;
     char code_sha256[CACHE_DIGEST_CHARACTERS + 1];
     int code_fd;
+    char stdin_sha256[CACHE_DIGEST_CHARACTERS + 1]; /* or "" */
+    int stdin_fd;
     uint8_t secret[32];
     size_t secret_bytes;
     int arena_fd;
@@ -246,8 +248,9 @@ enum covey_status flare_take_processes(struct node_flare *flare, const Covey__V1
 
 /* The next step of preparation, where it is possible now. */
 void flare_go_on(struct node_flare *flare);
-/* The code has come, or not. */
+/* The code, or what the workers read, has come, or not. */
 void flare_code_ready(struct node_flare *flare, enum covey_status status, const char *message);
+void flare_stdin_ready(struct node_flare *flare, enum covey_status status, const char *message);
 /* Rolls back; PrepareFailed follows when nothing is left. status_name: of enum covey_status. */
 void flare_withdraw(struct node_flare *flare, const char *status_name, const char *message,
                     int32_t rank);
@@ -356,9 +359,11 @@ bool usage_read(uint32_t pid, const char *file, char *text, size_t size_bytes);
 
 /* ---- fetch.c ---- */
 
-/* Opens a blob, from the cache or the controller; flare_code_ready is called, later or at once. */
+/* Opens a blob, from the cache or the controller; flare_code_ready, or flare_stdin_ready, is
+ * called, later or at once. */
 void fetch_code(struct node_flare *flare);
-/* The flare does not wait for its code any more. */
+void fetch_stdin(struct node_flare *flare);
+/* The flare does not wait for a blob any more. */
 void fetch_forget(struct node_flare *flare);
 
 /* ---- adopt.c ---- */

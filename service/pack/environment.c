@@ -67,6 +67,22 @@ void pack_allow_core_dumps(void)
     (void)setrlimit(RLIMIT_CORE, &limit);
 }
 
+/* Each opens it anew: they read from the beginning, each at its own pace. */
+bool pack_place_stdin(const struct pack *pack, uint32_t index)
+{
+    char path[32] = "/dev/null";
+    bool reads = pack->flare->stdin_to == COVEY__V1__STANDARD_INPUT__STANDARD_INPUT_ALL ||
+                 (pack->flare->stdin_to == COVEY__V1__STANDARD_INPUT__STANDARD_INPUT_FIRST &&
+                  pack->here.first_rank + index == 0);
+    if (reads)
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", pack->fds[PACK_FD_STDIN]);
+    int input = open(path, O_RDONLY | O_CLOEXEC);
+    bool placed = input >= 0 && dup2(input, STDIN_FILENO) == STDIN_FILENO;
+    if (input != STDIN_FILENO)
+        covey_close(&input);
+    return placed;
+}
+
 bool pack_environment_is_late(const struct pack *pack)
 {
     static const char *const early[] = {"LD_",           "GLIBC_TUNABLES=", "MALLOC_",

@@ -74,6 +74,7 @@ enum pack_fd {
     PACK_FD_CODE,
     PACK_FD_LIFELINE,
     PACK_FD_FLARE,
+    PACK_FD_STDIN,
     PACK_FDS
 };
 
@@ -244,6 +245,8 @@ enum covey_status pack_enter_folder(const struct pack *pack,
 void pack_allow_core_dumps(void);
 /* Whether some of the flare's variables take effect only when a program starts. */
 bool pack_environment_is_late(const struct pack *pack);
+/* Puts what the worker of this index reads on its standard input; for a thread, its pack. */
+bool pack_place_stdin(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
 /* What is a worker's own, in its process. False: no memory. */
 bool pack_set_worker_environment(const struct pack *pack, uint32_t index) COVEY_MUST_USE;
 

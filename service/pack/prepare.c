@@ -20,9 +20,9 @@
 
 enum pack_fd pack_fd_of_record(size_t index)
 {
-    static const enum pack_fd order[PACK_FDS] = {PACK_FD_FLARE, PACK_FD_ARENA,
-                                                 PACK_FD_EVENT, PACK_FD_PARAMETERS,
-                                                 PACK_FD_CODE,  PACK_FD_LIFELINE};
+    static const enum pack_fd order[PACK_FDS] = {
+        PACK_FD_FLARE, PACK_FD_ARENA,    PACK_FD_EVENT, PACK_FD_PARAMETERS,
+        PACK_FD_CODE,  PACK_FD_LIFELINE, PACK_FD_STDIN};
     return order[index];
 }
 

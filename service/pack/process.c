@@ -93,10 +93,10 @@ static void fail_child(const char *what)
     _exit(126);
 }
 
-static void place_descriptors(const struct pack *pack, const struct channels *channels)
+static void place_descriptors(const struct pack *pack, const struct channels *channels,
+                              uint32_t index)
 {
-    int nothing = open("/dev/null", O_RDONLY);
-    if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(channels->output[1], 1) < 0 ||
+    if (!pack_place_stdin(pack, index) || dup2(channels->output[1], 1) < 0 ||
         dup2(channels->error[1], 2) < 0 || dup2(pack->fds[PACK_FD_ARENA], CHILD_ARENA) < 0 ||
         dup2(pack->fds[PACK_FD_EVENT], CHILD_EVENT) < 0 ||
         dup2(pack->lifeline.fd, CHILD_LIFELINE) < 0 ||
@@ -192,7 +192,7 @@ static void run_child(const struct pack *pack, uint32_t index, const struct chan
     (void)setpgid(0, 0);
     covey_log_keep_error(-1);
     reset_signals();
-    place_descriptors(pack, channels);
+    place_descriptors(pack, channels, index);
     covey_log_set_fd(STDERR_FILENO);
     pack_title_process(pack, pack->here.first_rank + index);
     if (pack_bind(pack, index) != COVEY_OK)

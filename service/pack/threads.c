@@ -144,6 +144,8 @@ enum covey_status pack_make_threads(struct pack *pack, struct covey_error *error
     enum covey_status status = share_control(pack, &control_fd, error);
     if (!status)
         status = pack_own_pipes(pack, error);
+    if (!status && !pack_place_stdin(pack, 0))
+        status = covey_error_set_errno(error, errno, "cannot open the workers' standard input");
     uint32_t pid = pack_outer_pid(getpid());
     for (uint32_t i = 0; i < pack->here.workers && !status; i++) {
         status = make_thread(pack, i, control_fd, error);

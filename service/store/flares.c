@@ -39,6 +39,7 @@ enum covey_status store_flare_add(struct store *store, const struct store_flare 
         store_bind_text(input, 1, flare->id);
         store_bind_text(input, 2, flare->code_sha256);
         store_bind_bytes(input, 3, flare->parameters);
+        store_bind_text(input, 4, flare->stdin_sha256 ? flare->stdin_sha256 : "");
         status = store_run(store, input, "accept a flare", error);
     }
     if (!status)

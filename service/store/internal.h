@@ -15,8 +15,8 @@
     X(FLARE_ADD, "INSERT INTO "                                                                    \
                  "flares(id,tenant,idempotency_key,accepted_ns,ended_ns,state,kept_bytes,request," \
                  "definition) VALUES(?1,?2,?3,?4,0,?5,0,?6,?7)")                                   \
-    X(INPUT_ADD, "INSERT INTO inputs(flare,code_sha256,parameters) "                               \
-                 "SELECT number,?2,?3 FROM flares WHERE id=?1")                                    \
+    X(INPUT_ADD, "INSERT INTO inputs(flare,code_sha256,parameters,stdin_sha256) "                  \
+                 "SELECT number,?2,?3,?4 FROM flares WHERE id=?1")                                 \
     X(INPUT_GET, "SELECT parameters FROM inputs WHERE flare="                                      \
                  "(SELECT number FROM flares WHERE id=?1 AND ended_ns=0)")                         \
     X(INPUT_SPENT, "DELETE FROM inputs WHERE flare="                                               \
@@ -81,8 +81,8 @@
     X(BLOBS_UNUSED,                                                                                \
       "SELECT sha256,size_bytes FROM blobs WHERE put_ns<?1 AND sha256 NOT IN (SELECT sha256 FROM " \
       "definitions) AND sha256 NOT IN (SELECT code_sha256 FROM inputs JOIN flares ON "             \
-      "flare=number "                                                                              \
-      "WHERE ended_ns=0)")                                                                         \
+      "flare=number WHERE ended_ns=0) AND sha256 NOT IN (SELECT stdin_sha256 FROM inputs JOIN "    \
+      "flares ON flare=number WHERE ended_ns=0)")                                                  \
     X(BLOB_REMOVE, "DELETE FROM blobs WHERE sha256=?1")                                            \
     X(BLOB_DISOWN, "DELETE FROM blob_tenants WHERE sha256=?1")
 

@@ -80,6 +80,8 @@ static const char *const steps[] = {
     "DROP INDEX flares_by_end; DROP INDEX flares_by_tenant; DROP INDEX flares_by_id;"
     "CREATE UNIQUE INDEX flares_by_id ON flares(id, tenant);"
     "CREATE INDEX flares_by_end ON flares(tenant, ended_ns, kept_bytes) WHERE ended_ns > 0;",
+    /* 4 -> 5 */
+    "ALTER TABLE inputs ADD COLUMN stdin_sha256 TEXT NOT NULL DEFAULT '';",
 };
 
 #define NEWEST (int)(sizeof steps / sizeof *steps)

@@ -83,8 +83,9 @@ struct store_flare {
     uint32_t state;
     struct store_bytes request; /* without what its workers are given */
     struct store_bytes definition;
-    /* These two are kept until it ends, and not read back with it. */
+    /* These are kept until it ends, and not read back with it. */
     const char *code_sha256;
+    const char *stdin_sha256;      /* or "" */
     struct store_bytes parameters; /* store_parameters */
     uint64_t input_bytes;          /* their length, as store_flares_live reads it */
 };

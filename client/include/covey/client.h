@@ -181,6 +181,20 @@ covey_client_delete_definition_start(struct covey_client *client, const char *na
                                      const struct covey_start *start,
                                      struct covey_error *error) COVEY_MUST_USE;
 
+/*
+ * Puts what a regular file holds, from its beginning, where the controller does not have it yet.
+ * sha256 is its digest, as soon as this returns. EINVAL for an empty one, ELIMIT, EIO. The
+ * descriptor is borrowed until the end.
+ */
+COVEY_API enum covey_status covey_client_put_blob(struct covey_client *client, int fd,
+                                                  int64_t timeout_ns,
+                                                  char sha256[COVEY_SHA256_BYTES],
+                                                  struct covey_error *error) COVEY_MUST_USE;
+COVEY_API enum covey_status covey_client_put_blob_start(struct covey_client *client, int fd,
+                                                        char sha256[COVEY_SHA256_BYTES],
+                                                        const struct covey_start *start,
+                                                        struct covey_error *error) COVEY_MUST_USE;
+
 /* Which of these blobs the controller has. Frees: covey_blob_list_free. */
 COVEY_API enum covey_status covey_client_stat_blobs(struct covey_client *client,
                                                     const char *const *sha256, size_t count,

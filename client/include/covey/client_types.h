@@ -166,6 +166,16 @@ struct covey_bytes {
     size_t length_bytes;
 };
 
+/* A SHA-256 as text, with its NUL. */
+#define COVEY_SHA256_BYTES 65
+
+/* Who reads a flare's standard input. */
+enum covey_stdin {
+    COVEY_STDIN_NONE,
+    COVEY_STDIN_FIRST, /* rank 0 */
+    COVEY_STDIN_ALL,   /* each worker, from the beginning; threads share it with their pack */
+};
+
 /* Either parameters, one per worker, or a number of workers and the parameter of each. */
 struct covey_flare_request {
     const char *definition;
@@ -176,6 +186,8 @@ struct covey_flare_request {
     struct covey_bytes parameter;
     struct covey_flare_options options;
     const char *idempotency_key;
+    const char *stdin_sha256; /* a blob that was put before, for whom stdin_to says */
+    enum covey_stdin stdin_to;
 };
 
 struct covey_failure {
@@ -460,6 +472,7 @@ struct covey_server_info {
     uint32_t max_workers;
     uint64_t max_parameter_bytes;
     uint64_t max_result_bytes;
+    uint64_t max_blob_bytes;
     const char *json;
 };
 

@@ -279,6 +279,16 @@ static int act_crash(const struct call *call)
     __builtin_trap();
 }
 
+/* cat: what is on standard input. */
+static int act_cat(const struct call *call)
+{
+    char piece[4096];
+    (void)call;
+    for (ssize_t got; (got = read(STDIN_FILENO, piece, sizeof(piece))) > 0;)
+        printf("%.*s", (int)got, piece);
+    return 0;
+}
+
 /* folder: the one that it is in. */
 static int act_folder(const struct call *call)
 {
@@ -300,7 +310,8 @@ static const struct {
     {"stubborn", act_stubborn}, {"orphan", act_orphan},
     {"exchange", act_exchange}, {"cpus", act_cpus},
     {"mesh", act_mesh},         {"environment", act_environment},
-    {"folder", act_folder},     {"crash", act_crash},
+    {"folder", act_folder},     {"cat", act_cat},
+    {"crash", act_crash},
 };
 
 int covey_work(struct covey_ctx *ctx)

@@ -137,6 +137,7 @@ static void store_open__schema_3__counts_by_tenant(void)
              "CREATE UNIQUE INDEX flares_by_id ON flares(id);"
              "CREATE INDEX flares_by_tenant ON flares(tenant, id);"
              "CREATE INDEX flares_by_end ON flares(ended_ns, kept_bytes) WHERE ended_ns > 0;"
+             "ALTER TABLE inputs DROP COLUMN stdin_sha256;"
              "PRAGMA user_version = 3");
     store = rows_open(folder);
     TEST_EQUAL(store_kept(store).flares, 1);

@@ -17,6 +17,8 @@
  * once more, by each worker for itself, and what it did before in the pack was for nothing. A
  * constructor that does not return fails the flare, and where it hangs is said.
  *
+ * Standard input is empty, unless the flare brings some for rank 0 or for all.
+ *
  * Output: standard output and error go to the flare's log, by line. A write waits while nobody
  * takes it. Workers that are threads share their pack's two streams; both are flushed when one
  * returns.
