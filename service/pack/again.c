@@ -75,7 +75,7 @@ enum covey_status pack_begin_again(struct pack *pack, const local_message *prepa
                                    enum pack_life life, struct covey_error *error)
 {
     char nowhere[] = "";
-    char *arguments[] = {(char *)(uintptr_t) "covey-pack",
+    char *arguments[] = {(char *)(uintptr_t)pack->program,
                          (char *)(uintptr_t)pack->runtime_folder,
                          pack->socket_name,
                          pack->cgroup ? (char *)(uintptr_t)pack->cgroup : nowhere,

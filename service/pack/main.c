@@ -22,9 +22,9 @@
 
 #define FIRST_FREE_FD 16
 
-/* One of the sanitizer's, with it. */
+/* The sanitizer may have one. Else more than one is the doing of a library that was preloaded. */
 #ifdef __SANITIZE_THREAD__
-#define OWN_THREADS 2
+#define OWN_THREADS code_count_threads()
 #else
 #define OWN_THREADS 1
 #endif
@@ -159,6 +159,9 @@ int main(int argc, char **argv)
         log_error("%s", error.message);
         return 2;
     }
+    pack.program = argv[0];
+    /* Not of the link by which it was executed again. */
+    (void)prctl(PR_SET_NAME, "covey-pack", 0, 0, 0);
     /* The pack leaves the folder that it was started in. */
     pack.runtime_folder = realpath(argv[1], NULL);
     if (!pack.runtime_folder) {

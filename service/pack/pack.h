@@ -92,6 +92,7 @@ struct pack {
     int log_fd;
     int words_fd;
     unsigned own_threads; /* without those of the code */
+    const char *program;  /* its name, as it was executed */
     const char *runtime_folder;
     const char *cgroup; /* in which it is with all that it forks; or NULL */
     char socket_name[64];

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """Shared objects whose loading is not simple: threads of their own, constructors that wait, variables for the loader."""
-import collections
 import os
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from covey_system import FAILED, OK, SANITIZED, SOURCE, SystemTest, wait_for
+from covey_system import CANCELLED, FAILED, OK, SANITIZED, SOURCE, SystemTest, program, worker
 
 INCLUDES = [f"-I{SOURCE}/worker/include", f"-I{SOURCE}/base/include"]
 
@@ -117,6 +116,18 @@ class Loading(SystemTest):
                           "printf(\"%d %d\\n\", p[0], p[99]); fflush(stdout); _exit(0); }\n")
         if not SANITIZED:
             self.assertEqual(self.run_code(2, "--env", "MALLOC_PERTURB_=85", code).out.count("] 170 170\n"), 2)
+
+    def test_pack_that_began_again_keeps_its_name(self):
+        self.cluster.deploy("named", worker("act.so"), "--env", "MALLOC_ARENA_MAX=1")
+        flare_id = self.cluster.flare("-n", "2", "--param", "spin", "named")
+        self.cluster.wait_logs(flare_id, "is at work", 2)
+        found = self.cluster.of_flare(flare_id, "covey-pack")
+        packs = [process for process in found if "again" in process.command]
+        self.assertEqual([(process.name, process.command[0]) for process in packs], [("covey-pack", program("covey-pack"))])
+        titles = [" ".join(process.command).rstrip() for process in found if process not in packs]
+        self.assertEqual(sorted(titles), [f"covey-worker named rank {rank} of 2 flare {flare_id}" for rank in range(2)])
+        self.cluster.expect(OK, "cancel", flare_id)
+        self.cluster.expect(CANCELLED, "wait", "-q", flare_id)
 
     def test_constructor_that_never_returns(self):
         body = {"spins": "for (;;) __asm__ volatile(\"\");", "waits": "for (;;) pause();"}
