@@ -40,8 +40,10 @@ int ask(void)
 """
 WORK = "#include <covey/worker.h>\n"
 
+PRELOADS = unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library, and may have a thread of its own")
 
-class Loading(SystemTest):
+
+class Built(SystemTest):
     SLOTS = 4
 
     def build(self, name, text, *flags):
@@ -56,21 +58,23 @@ class Loading(SystemTest):
     def run_code(self, count, *arguments, code=OK):
         return self.cluster.expect(code, "run", "-q", "-n", str(count), *arguments, seconds=120)
 
+
+class Loading(Built):
     def test_threads_made_at_load_are_there_in_each_worker(self):
         code = self.build("threads", WORK + THREADS + "int covey_work(struct covey_ctx *c) { (void)c; return ask(); }\n")
         # Each worker has loaded it, and nothing is told of the time that it was loaded for nothing.
         self.assertEqual(sorted(self.run_code(4, code).out.splitlines()), [f"[{rank}] constructed" for rank in range(4)])
         self.assertEqual(self.run_code(2, "--worker", "thread", "--placement", "strict-pack", code).out, "[0] constructed\n")
 
+    @PRELOADS
     def test_threads_of_a_preloaded_library(self):
         library = self.build("pool", THREADS)
         code = self.build("user", WORK + "int ask(void);\nint covey_work(struct covey_ctx *c) { (void)c; return ask(); }\n")
         preload = ("--env", f"LD_PRELOAD={library}")
         self.assertEqual(self.run_code(2, "--worker", "thread", "--placement", "strict-pack", *preload, code).out, "[0] constructed\n")
-        if not SANITIZED:  # which wants to come first, and has a thread of its own
-            done = self.run_code(2, *preload, code, code=FAILED)
-            self.assertRegex(done.err, "what LD_PRELOAD names made 1 thread while it was loaded, which a fork would lose; "
-                                       "use --worker thread or an executable")
+        done = self.run_code(2, *preload, code, code=FAILED)
+        self.assertRegex(done.err, "what LD_PRELOAD names made 1 thread while it was loaded, which a fork would lose; "
+                                   "use --worker thread or an executable")
 
     def test_library_path_and_preload(self):
         """They act on shared objects, as on programs."""
@@ -85,8 +89,9 @@ class Loading(SystemTest):
         path = ("--env", f"LD_LIBRARY_PATH={folder}")
         for kind in ("process", "thread"):
             self.assertEqual(self.run_code(2, "--worker", kind, *path, code).out.count("] 3\n"), 2)
-            done = self.run_code(2, "--worker", kind, *path, "--env", f"LD_PRELOAD={folder}/libsecond.so", code)
-            self.assertEqual(done.out.count("] 4\n"), 2, str(done))
+            if not SANITIZED:
+                done = self.run_code(2, "--worker", kind, *path, "--env", f"LD_PRELOAD={folder}/libsecond.so", code)
+                self.assertEqual(done.out.count("] 4\n"), 2, str(done))
         self.assertRegex(self.run_code(1, code, code=FAILED).err, "libfirst.so: cannot open", "it was that flare's alone")
 
     def test_libraries_beside_the_code(self):
@@ -105,6 +110,7 @@ class Loading(SystemTest):
         self.assertRegex(done.err, r"libbeside.so: cannot open shared object file: No such file or directory "
                                    r"\(\$ORIGIN names nothing here: the file is not on this node where it was deployed from\)")
 
+    @PRELOADS
     def test_what_the_loader_says_is_the_flares(self):
         code = self.build("plain", WORK + "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
         done = self.run_code(2, "--env", "LD_PRELOAD=/no/such/library.so", code)
@@ -129,6 +135,12 @@ class Loading(SystemTest):
         self.cluster.expect(OK, "cancel", flare_id)
         self.cluster.expect(CANCELLED, "wait", "-q", flare_id)
 
+
+class Hanging(Built):
+    """Code whose loading does not come to an end. It is said in 8 or 9 tenths of the time that the controller waits."""
+
+    ENVIRONMENT = {"COVEY_PREPARE_TIMEOUT": "10s", "COVEY_PREPARE_ATTEMPTS": "1"}
+
     def test_constructor_that_never_returns(self):
         body = {"spins": "for (;;) __asm__ volatile(\"\");", "waits": "for (;;) pause();"}
         for name, text in body.items():
@@ -138,7 +150,7 @@ class Loading(SystemTest):
                                   "__attribute__((constructor)) static void start(void) { hang_here(); }\n"
                                   "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
                 done = self.run_code(1, code, code=FAILED)
-                self.assertRegex(done.err, rf"definition {name}, pack 0: loading the code has not come to an end for [3-9]\.\d s, "
+                self.assertRegex(done.err, rf"definition {name}, pack 0: loading the code has not come to an end for [5-9]\.\d s, "
                                            "a constructor does not return")
                 if not SANITIZED:  # which stands between
                     self.assertRegex(done.err, r"it is in .*hang_here \(the code\+0x[0-9a-f]+\)")
@@ -149,7 +161,7 @@ class Loading(SystemTest):
                           "{ sigset_t all; sigfillset(&all); sigprocmask(SIG_SETMASK, &all, NULL); for (;;) pause(); }\n"
                           "int covey_work(struct covey_ctx *c) { (void)c; return 0; }\n")
         done = self.run_code(1, code, code=FAILED)
-        self.assertRegex(done.err, r"not ready within 4500 ms: pack 0, which loads the code, and is waiting in \w+")
+        self.assertRegex(done.err, r"not ready within 9000 ms: pack 0, which loads the code, and is waiting in \w+")
 
 
 if __name__ == "__main__":
