@@ -450,8 +450,8 @@ void child_describe_wait(const struct node_child *child, char *text, size_t size
 {
     char call[128];
     char wait[64];
-    bool calls = usage_read((uint32_t)child->pid, "syscall", call, sizeof(call));
-    if (usage_read((uint32_t)child->pid, "wchan", wait, sizeof(wait)) && strcmp(wait, "0") != 0)
+    bool calls = proc_read((uint32_t)child->pid, "syscall", call, sizeof(call));
+    if (proc_read((uint32_t)child->pid, "wchan", wait, sizeof(wait)) && strcmp(wait, "0") != 0)
         (void)covey_text_print(text, size_bytes, "waiting in %s", wait);
     else if (calls && *call >= '0' && *call <= '9')
         (void)covey_text_print(text, size_bytes, "waiting in system call %ld",

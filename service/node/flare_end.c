@@ -148,7 +148,7 @@ void flare_check_gone(struct node_flare *flare)
     if (covey_list_empty(&flare->packs) && flare->host &&
         (flare->host_done || !flare->waits_for_host))
         child_kill(flare->host);
-    if (flare->children > 0 || !swept(flare) || !folder_remove(flare))
+    if (flare->children > 0 || !swept(flare) || !folder_remove(flare, flare_check_gone))
         return;
     flare->gone = true;
     (void)snprintf(flare_id, sizeof(flare_id), "%s", flare->text->flare_id);

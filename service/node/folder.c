@@ -17,6 +17,7 @@
 struct removal {
     uv_work_t work;
     struct node_flare *flare;
+    void (*removed)(struct node_flare *flare);
     enum covey_status status;
     char path[FOLDER_BYTES];
 };
@@ -40,13 +41,14 @@ static void on_removed(uv_work_t *work, int cancelled)
     if (removal->status)
         log_error("a flare's folder cannot be removed path=%s status=%s", removal->path,
                   covey_status_name(removal->status));
+    void (*removed)(struct node_flare *) = removal->removed;
     free(removal);
     flare->folder_leaves = false;
     flare->folder_gone = true;
-    flare_check_gone(flare);
+    removed(flare);
 }
 
-bool folder_remove(struct node_flare *flare)
+bool folder_remove(struct node_flare *flare, void (*removed)(struct node_flare *flare))
 {
     char path[FOLDER_BYTES];
     folder_path(flare->agent, flare->text->flare_id, path);
@@ -58,6 +60,7 @@ bool folder_remove(struct node_flare *flare)
     if (removal) {
         removal->work.data = removal;
         removal->flare = flare;
+        removal->removed = removed;
         folder_path(flare->agent, flare->text->flare_id, removal->path);
         if (uv_queue_work(&flare->agent->loop, &removal->work, remove_tree, on_removed) == 0) {
             flare->folder_leaves = true;

@@ -292,8 +292,8 @@ void flare_check_gone(struct node_flare *flare);
 #define FOLDER_BYTES 640
 
 void folder_path(const struct node *agent, const char *flare_id, char path[FOLDER_BYTES]);
-/* Removes it, where a pack has made it. False where that is under way: flare_check_gone follows. */
-bool folder_remove(struct node_flare *flare);
+/* Removes it, where a pack has made it. False where that is under way: removed follows. */
+bool folder_remove(struct node_flare *flare, void (*removed)(struct node_flare *flare));
 /* Removes those of flares that are not here, which an agent that was killed has left. */
 void folder_sweep(struct node *agent);
 
@@ -353,9 +353,12 @@ bool register_send(struct node *agent);
 
 /* Tells the controller what the workers of a flare use now. */
 void usage_tell(struct node *agent, const char *flare_id);
+
+/* ---- proc.c ---- */
+
 /* One of a process's files in /proc, as text. False, and the text is empty, where it cannot be
  * read. */
-bool usage_read(uint32_t pid, const char *file, char *text, size_t size_bytes);
+bool proc_read(uint32_t pid, const char *file, char *text, size_t size_bytes);
 
 /* ---- fetch.c ---- */
 

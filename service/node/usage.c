@@ -4,24 +4,12 @@
 #include "base/memory.h"
 #include "service/node/node.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define THREADS 2 /* LocalFlare.worker_kind */
-
-bool usage_read(uint32_t pid, const char *file, char *text, size_t size_bytes)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%u/%s", pid, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, text, size_bytes - 1) : -1;
-    covey_close(&fd);
-    text[got > 0 ? got : 0] = '\0';
-    return got > 0;
-}
 
 /* Numbers among words that are parted by spaces, after the first ones. */
 static bool take_numbers(const char *text, size_t skipped, uint64_t *numbers, size_t count)
@@ -45,7 +33,7 @@ static bool read_cpu(uint32_t pid, uint64_t *cpu_ns)
 {
     char text[1024];
     uint64_t ticks[4];
-    const char *rest = usage_read(pid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    const char *rest = proc_read(pid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
     if (!rest || !take_numbers(rest + 1, 11, ticks, 4))
         return false;
     uint64_t per_tick_ns = (uint64_t)(1000000000 / sysconf(_SC_CLK_TCK));
@@ -58,7 +46,7 @@ static bool read_memory(uint32_t pid, uint64_t *memory_bytes)
 {
     char text[256];
     uint64_t pages_of[2]; /* resident, shared */
-    if (!usage_read(pid, "statm", text, sizeof text) || !take_numbers(text, 1, pages_of, 2))
+    if (!proc_read(pid, "statm", text, sizeof text) || !take_numbers(text, 1, pages_of, 2))
         return false;
     uint64_t pages = pages_of[0] > pages_of[1] ? pages_of[0] - pages_of[1] : 0;
     *memory_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);

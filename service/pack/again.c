@@ -45,6 +45,14 @@ int pack_again_log_fd(void)
     return AGAIN_LOG;
 }
 
+enum pack_fd pack_fd_of_record(size_t index)
+{
+    static const enum pack_fd order[PACK_FDS] = {
+        PACK_FD_FLARE, PACK_FD_ARENA,    PACK_FD_EVENT, PACK_FD_PARAMETERS,
+        PACK_FD_CODE,  PACK_FD_LIFELINE, PACK_FD_STDIN};
+    return order[index];
+}
+
 static enum covey_status pack_message(const local_message *message, int *fd)
 {
     size_t length_bytes = covey__v1__local_message__get_packed_size(message);
@@ -82,8 +90,6 @@ enum covey_status pack_begin_again(struct pack *pack, const local_message *prepa
                          (char *)(uintptr_t)names[life],
                          NULL};
     int low = -1;
-    /* What the code has said so far, it says once more. */
-    pack_own_redirect(pack);
     enum covey_status status = link_flush(&pack->link);
     if (!status && link_wants_write(&pack->link))
         status = COVEY_EAGAIN;
@@ -116,18 +122,14 @@ static enum covey_status read_message(int fd, local_message **message)
     return status;
 }
 
-enum covey_status pack_go_on(struct pack *pack)
+enum covey_status pack_again_read(struct local_record *record, int *agent_fd)
 {
-    struct local_record record = {.fd_count = PACK_FDS};
     int prepare = AGAIN_PREPARE;
-    enum covey_status status = read_message(prepare, &record.message);
-    covey_close(&prepare);
+    *record = (struct local_record){.fd_count = PACK_FDS};
+    *agent_fd = AGAIN_AGENT;
     for (int i = 0; i < PACK_FDS; i++)
-        record.fds[i] = AGAIN_FIRST + i;
-    if (!status)
-        status = pack_take_agent(pack, AGAIN_AGENT);
-    if (!status)
-        pack_prepare(pack, &record);
-    local_record_free(&record);
+        record->fds[i] = AGAIN_FIRST + i;
+    enum covey_status status = read_message(prepare, &record->message);
+    covey_close(&prepare);
     return status;
 }

@@ -142,6 +142,20 @@ static void open_log(struct pack *pack)
         covey_log_set_fd(pack->log_fd);
 }
 
+/* After a new beginning. */
+static enum covey_status go_on(struct pack *pack)
+{
+    struct local_record record;
+    int agent;
+    enum covey_status status = pack_again_read(&record, &agent);
+    if (!status)
+        status = pack_take_agent(pack, agent);
+    if (!status)
+        pack_prepare(pack, &record);
+    local_record_free(&record);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static struct pack pack;
@@ -175,7 +189,7 @@ int main(int argc, char **argv)
     set_limits();
     if (!set_up(&pack))
         return 1;
-    enum covey_status status = pack.life == PACK_LIFE_FIRST ? COVEY_OK : pack_go_on(&pack);
+    enum covey_status status = pack.life == PACK_LIFE_FIRST ? COVEY_OK : go_on(&pack);
     if (!status)
         status = pack_run(&pack);
     if (status)

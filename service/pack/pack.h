@@ -219,21 +219,22 @@ static inline const char *pack_code_path(const struct pack *pack)
 {
     return pack->in_place ? pack->flare->code_path : NULL;
 }
-/* Which of the pack's descriptors the record has at this place, of PACK_FDS. */
-enum pack_fd pack_fd_of_record(size_t index);
 
 /* ---- again.c ---- */
 
 /* The life of a name on the command line. False: none. */
 bool pack_life_parse(const char *name, enum pack_life *life);
+/* Which of the pack's descriptors the record has at this place, of PACK_FDS. */
+enum pack_fd pack_fd_of_record(size_t index);
 /* Where the log is when a pack begins again. */
 int pack_again_log_fd(void);
-/* Executes the pack once more, in the present environment, to do what it was asked to. Returns only
- * where it has failed before anything was lost. */
+/* Executes the pack once more, in the present environment, to do what it was asked to; what it has
+ * written by now was redirected to new memory. Returns only where it has failed before anything was
+ * lost. */
 enum covey_status pack_begin_again(struct pack *pack, const local_message *prepare,
                                    enum pack_life life, struct covey_error *error) COVEY_MUST_USE;
-/* After a new beginning: takes what was left for it, and prepares. */
-enum covey_status pack_go_on(struct pack *pack) COVEY_MUST_USE;
+/* After a new beginning: what the pack was asked, and the agent's connection. */
+enum covey_status pack_again_read(struct local_record *record, int *agent_fd) COVEY_MUST_USE;
 
 /* ---- environment.c: what workers find in their environment ---- */
 
@@ -253,9 +254,11 @@ bool pack_set_worker_environment(const struct pack *pack, uint32_t index) COVEY_
 
 /* ---- watch.c ---- */
 
-/* The code is being loaded from now on: where that has not come to an end within the time, the
- * agent is told where it hangs. */
-void pack_watch_load(struct pack *pack, int64_t within_ns);
+typedef void pack_hang_fn(struct pack *pack, const struct covey_error *error, int32_t rank);
+
+/* The code is being loaded from now on: where that has not come to an end within the time, on_hang
+ * is told where it hangs, from a signal's handler. */
+void pack_watch_load(struct pack *pack, int64_t within_ns, pack_hang_fn *on_hang);
 void pack_unwatch_load(void);
 
 /* ---- bind.c ---- */

@@ -18,14 +18,6 @@
 /* Low descriptors are where a worker gets its own. */
 #define FIRST_KEPT_FD 16
 
-enum pack_fd pack_fd_of_record(size_t index)
-{
-    static const enum pack_fd order[PACK_FDS] = {
-        PACK_FD_FLARE, PACK_FD_ARENA,    PACK_FD_EVENT, PACK_FD_PARAMETERS,
-        PACK_FD_CODE,  PACK_FD_LIFELINE, PACK_FD_STDIN};
-    return order[index];
-}
-
 static enum covey_status take_descriptors(struct pack *pack, struct local_record *record,
                                           struct covey_error *error)
 {
@@ -136,25 +128,33 @@ static unsigned count_lost_threads(const struct pack *pack)
     return forks && threads > pack->own_threads ? threads - pack->own_threads : 0;
 }
 
+/* What the code has said so far, it says once more. */
+static enum covey_status begin_again(struct pack *pack, const local_message *prepare,
+                                     enum pack_life life, struct covey_error *error)
+{
+    pack_own_redirect(pack);
+    return pack_begin_again(pack, prepare, life, error);
+}
+
 static enum covey_status load_object(struct pack *pack, const local_message *prepare,
                                      struct covey_error *error)
 {
     enum covey_status status = COVEY_OK;
     if (pack->life == PACK_LIFE_FIRST && pack_environment_is_late(pack))
-        return pack_begin_again(pack, prepare, PACK_LIFE_AGAIN, error);
+        return begin_again(pack, prepare, PACK_LIFE_AGAIN, error);
     pack->own[0].rank = pack->own[1].rank = pack->here.first_rank;
     if (pack->life == PACK_LIFE_FIRST)
         pack_own_redirect(pack);
     else
         pack_own_adopt(pack);
     if (pack->life != PACK_LIFE_UNLOADED) {
-        pack_watch_load(pack, prepare->pack_prepare->load_timeout_ns);
+        pack_watch_load(pack, prepare->pack_prepare->load_timeout_ns, pack_fail);
         status = code_load(pack->fds[PACK_FD_CODE], pack_code_path(pack), &pack->entry, error);
         pack_unwatch_load();
     }
     unsigned lost = status ? 0 : count_lost_threads(pack);
     if (lost > 0 && pack->life != PACK_LIFE_UNLOADED)
-        return pack_begin_again(pack, prepare, PACK_LIFE_UNLOADED, error);
+        return begin_again(pack, prepare, PACK_LIFE_UNLOADED, error);
     pack_own_read(pack);
     if (lost > 0)
         status =

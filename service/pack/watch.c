@@ -24,6 +24,7 @@
 
 static struct {
     struct pack *pack;
+    pack_hang_fn *on_hang;
     timer_t timer;
     int64_t begun_ns;
 } load;
@@ -79,10 +80,10 @@ static void on_time(int number)
                           "does not return%s",
                           (long long)(since_ns / COVEY_NS_PER_S),
                           (long long)(since_ns % COVEY_NS_PER_S / (COVEY_NS_PER_S / 10)), where);
-    pack_fail(load.pack, &error, -1);
+    load.on_hang(load.pack, &error, -1);
 }
 
-void pack_watch_load(struct pack *pack, int64_t within_ns)
+void pack_watch_load(struct pack *pack, int64_t within_ns, pack_hang_fn *on_hang)
 {
     struct sigaction action = {.sa_handler = on_time, .sa_flags = SA_RESTART};
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMAX};
@@ -96,6 +97,7 @@ void pack_watch_load(struct pack *pack, int64_t within_ns)
         timer_create(CLOCK_MONOTONIC, &event, &load.timer) < 0)
         return;
     load.pack = pack;
+    load.on_hang = on_hang;
     load.begun_ns = covey_now_ns();
     (void)timer_settime(load.timer, 0, &time, NULL);
 }
