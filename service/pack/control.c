@@ -17,7 +17,7 @@ static void agent_lost(struct pack *pack)
     link_close(&pack->link);
     pack->agent.fd = -1;
     if (!pack->prepared || pack->told_done) {
-        pack_remove_sockets(pack);
+        pack_remove_traces(pack);
         pack->finished = true;
         return;
     }

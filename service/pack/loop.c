@@ -67,7 +67,7 @@ static void kill_cgroup(const char *cgroup)
 static void give_up(struct pack *pack)
 {
     pack_kill_all(pack);
-    pack_remove_sockets(pack);
+    pack_remove_traces(pack);
     pack->finished = true;
     if (pack->cgroup)
         kill_cgroup(pack->cgroup);

@@ -314,7 +314,7 @@ void pack_kill_all(struct pack *pack);
 void pack_stop_cut(struct pack *pack);
 /* Moves on with a stop; called once a turn of the loop. */
 void pack_stop_progress(struct pack *pack, int64_t now_ns);
-/* Removes the sockets of the flare, for want of an agent that would. */
-void pack_remove_sockets(const struct pack *pack);
+/* Removes the sockets of the flare, and its own folder, for want of an agent that would. */
+void pack_remove_traces(const struct pack *pack);
 
 #endif

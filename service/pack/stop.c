@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,8 +128,26 @@ void pack_stop_cut(struct pack *pack)
     }
 }
 
-void pack_remove_sockets(const struct pack *pack)
+/* What is killed may write until it is gone. */
+static void remove_folder(const struct pack *pack)
 {
+    const int64_t by_ns = covey_now_ns() + DRAIN_NS;
+    /* A name that is not absolute led from where the pack was started. */
+    if (!pack->flare || *pack->flare->own_folder != '/')
+        return;
+    while (!children_gone() && covey_now_ns() < by_ns) {
+        if (waitpid(-1, NULL, WNOHANG) == 0)
+            (void)poll(NULL, 0, 1);
+    }
+    enum covey_status status = covey_remove_tree(pack->flare->own_folder);
+    if (status)
+        log_error("the flare's folder is left path=%s status=%s", pack->flare->own_folder,
+                  covey_status_name(status));
+}
+
+void pack_remove_traces(const struct pack *pack)
+{
+    remove_folder(pack);
     char prefix[64];
     char own[sizeof(pack->socket_name) + 8];
     int folder = open(pack->runtime_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -137,20 +137,37 @@ class Programs(SystemTest):
         self.assert_code(done, OK)
         self.assertIn("/flares/", done.out)
 
-    def test_killed_agents_leave_no_folder(self):
+    def kill_agents_of_a_flare(self, *others):
+        """(the flare, the agents that were killed), and these programs of the flare, too."""
         self.cluster.expect(OK, "deploy", "--name", "stays", "/bin/sh", "-c", "touch here; echo stays; sleep 1000")
         flare_id = self.cluster.flare("stays")
         self.cluster.wait_logs(flare_id, "stays", 1)
-        agents = self.cluster.agents()
-        for agent in agents:
-            self.cluster.kill(agent)
-        self.assertNotEqual(self.own_folders(), [])
-        # Longer than its processes wait for it.
-        wait_for(lambda: not processes_of_flare(flare_id), "the end of what has no agent", 60)
+        self.assertTrue(self.own_folders_of(flare_id))
+        agents, left = self.cluster.agents(), self.cluster.of_flare(flare_id, *others) if others else []
+        for process in agents + left:
+            self.cluster.kill(process)
+        return flare_id, agents
+
+    def own_folders_of(self, flare_id):
+        return [path for path in self.own_folders() if flare_id in path]
+
+    def bring_back(self, agents):
         for agent in agents:
             self.cluster.respawn(agent)
         self.cluster.wait_nodes()
-        wait_for(lambda: not [path for path in self.own_folders() if flare_id in path], "the folder's end", 10)
+
+    def test_packs_remove_the_folder_for_want_of_an_agent(self):
+        flare_id, agents = self.kill_agents_of_a_flare()
+        wait_for(lambda: not processes_of_flare(flare_id), "the end of what has no agent", 60)
+        self.assertEqual(self.own_folders_of(flare_id), [])
+        self.bring_back(agents)
+
+    def test_agent_that_is_back_removes_the_folder(self):
+        flare_id, agents = self.kill_agents_of_a_flare("covey-pack", "covey-host")
+        wait_for(lambda: not processes_of_flare(flare_id), "the end of the flare's processes", 10)
+        self.assertTrue(self.own_folders_of(flare_id), "nobody is left who could remove it")
+        self.bring_back(agents)
+        wait_for(lambda: not self.own_folders_of(flare_id), "the folder's end", 10)
 
     def test_core_dumps_where_they_are_wanted(self):
         hard = subprocess.run(["sh", "-c", "ulimit -Hc"], capture_output=True, text=True, check=True).stdout.strip()
