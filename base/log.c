@@ -66,7 +66,7 @@ void covey_log_keep_error(int fd)
     kept_error_fd = fd;
 }
 
-void covey_log_keep_text(const char *text)
+static void keep_text(const char *text)
 {
     if (kept_error_fd >= 0 && pwrite(kept_error_fd, text, strlen(text) + 1, 0) < 0) {
         /* it is on standard error all the same */
@@ -119,7 +119,7 @@ void covey_log(enum covey_log_level level, const char *format, ...)
     va_end(arguments);
     covey_text_tame(text);
     if (level == COVEY_LOG_ERROR)
-        covey_log_keep_text(text);
+        keep_text(text);
     line[length++] = '\n';
     if (write(log_fd, line, length) < 0) {
         /* nowhere left to say it */

@@ -56,9 +56,6 @@ void covey_log(enum covey_log_level level, const char *format, ...) COVEY_PRINTF
  */
 void covey_log_keep_error(int fd);
 
-/* Keeps a text as if it were the last error's, from a signal handler too. */
-void covey_log_keep_text(const char *text);
-
 /*
  * A limit for records that somebody else can cause as often as he likes: each such place has one,
  * all zero at first. COVEY_LOG_BURST records in COVEY_LOG_BURST_NS, the others are counted. One

@@ -88,15 +88,16 @@ static int history_path(char *path, size_t size)
         return -1;
     if (gethostname(host, sizeof(host) - 1) < 0)
         return -1;
-    int length = snprintf(path, size, "%s%s", given ? cache : home, given ? "" : "/.cache");
-    if (length < 0 || (size_t)length + sizeof("/covey-bench/limits-") + strlen(host) > size)
+    const char *base = given ? cache : home, *below = given ? "" : "/.cache";
+    int length = snprintf(path, size, "%s%s/covey-bench/limits-%s", base, below, host);
+    if (length < 0 || (size_t)length >= size)
         return -1;
+    (void)snprintf(path, size, "%s%s", base, below);
     (void)mkdir(path, 0700);
-    strcat(path, "/covey-bench");
+    (void)snprintf(path, size, "%s%s/covey-bench", base, below);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return -1;
-    strcat(path, "/limits-");
-    strcat(path, host);
+    (void)snprintf(path, size, "%s%s/covey-bench/limits-%s", base, below, host);
     return 0;
 }
 

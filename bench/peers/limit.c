@@ -173,8 +173,10 @@ static int measure_copy(size_t bytes)
     double times[repeats];
     char *shared = share(bytes), *private = malloc(bytes);
     size_t rounds = copied_bytes / bytes + 1;
-    if (!shared || !private)
+    if (!shared || !private) {
+        free(private);
         return -1;
+    }
     memset(shared, 1, bytes);
     memset(private, 0, bytes);
     for (int repeat = 0; repeat < repeats; repeat++) {
@@ -195,6 +197,7 @@ static int measure_fault(void)
 {
     double times[repeats];
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t pages = fault_bytes / page;
     for (int repeat = 0; repeat < repeats; repeat++) {
         volatile char *memory = share(fault_bytes);
         if (!memory)
@@ -202,7 +205,7 @@ static int measure_fault(void)
         double start = now_ns();
         for (size_t i = 0; i < fault_bytes; i += page)
             memory[i] = 1;
-        times[repeat] = (now_ns() - start) / (double)(fault_bytes / page);
+        times[repeat] = (now_ns() - start) / (double)pages;
         munmap((void *)memory, fault_bytes);
     }
     tell("fault", times, repeats);

@@ -80,7 +80,7 @@ int talk_send_all(struct talk *talk, const struct block *blocks, size_t count, i
         failed = talk_send(talk, &blocks[i], to);
     if (blocks[0].handle)
         return failed;
-    struct covey_request **requests = calloc(count, sizeof(struct covey_request *));
+    struct covey_request **requests = calloc(count + 1, sizeof(struct covey_request *));
     if (!requests)
         return -1;
     for (size_t i = 0; i < count && !failed; i++)
@@ -98,7 +98,7 @@ int talk_receive_all(struct talk *talk, struct block *blocks, size_t count, int 
         failed = talk_receive(talk, &blocks[i], from);
     if (owned)
         return failed;
-    struct covey_request **requests = calloc(count, sizeof(struct covey_request *));
+    struct covey_request **requests = calloc(count + 1, sizeof(struct covey_request *));
     if (!requests)
         return -1;
     for (size_t i = 0; i < count && !failed; i++)

@@ -24,10 +24,12 @@ struct reader {
 __attribute__((format(printf, 2, 3))) static bool fail(const struct reader *reader,
                                                        const char *format, ...)
 {
-    va_list arguments;
     int used = snprintf(why, sizeof(why), "%.200s:%zu: ", reader->path, reader->number);
+    size_t start = used > 0 ? (size_t)used : 0;
+    va_list arguments;
     va_start(arguments, format);
-    vsnprintf(why + used, sizeof(why) - (size_t)used, format, arguments);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not see the va_start above */
+    vsnprintf(why + start, sizeof(why) - start, format, arguments);
     va_end(arguments);
     return false;
 }

@@ -11,13 +11,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* UCX ends the process where it finds a state that it does not know, as after the death of a peer
  * in the middle of a wire-up. It says which on standard error, and nothing to us. */
 static void on_abort(int signal_number)
 {
-    covey_log_keep_text("it gave up by abort(), for a reason of the network library or its own "
-                        "that is in the node's log");
+    static const char words[] = "it gave up by abort(), for a reason of the network library or its "
+                                "own that is in the node's log";
+    if (lseek(LOCAL_WORDS_FD, 0, SEEK_SET) == 0)
+        (void)!write(LOCAL_WORDS_FD, words, sizeof(words));
     (void)signal(signal_number, SIG_DFL);
     (void)raise(signal_number);
 }

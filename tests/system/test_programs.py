@@ -205,7 +205,7 @@ class Programs(SystemTest):
         done = self.cluster.expect(OK, "deploy", "parallel")
         self.assertEqual(done.err.count("warning: parallel is linked with libmpi.so.40"), 1, str(done))
         self.build("int MPI_Init(void); int covey_detach(void *); int main(void) { covey_detach(0); return MPI_Init(); }", "-o", "both", *link,
-                   f"-L{BUILD}/lib", "-lcovey-worker", f"-Wl,-rpath,{BUILD}/lib")
+                   f"-L{BUILD}/lib", "-lcovey-worker", f"-Wl,-rpath,{BUILD}/lib", *([f"-fsanitize={os.environ['COVEY_SANITIZE']}"] if SANITIZED else []))
         self.assertEqual(self.run_workers(4, "./both").err, "")
         launcher = self.write("mpiexec.hydra", "#!/bin/sh\nexit 0\n")
         self.assertRegex(self.run_workers(2, launcher).err, "warning: each worker is a mpiexec.hydra of its own, which starts a whole MPI job")

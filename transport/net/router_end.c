@@ -79,23 +79,23 @@ static bool settle(struct router *router, struct ending *ending)
 static bool tell_taken(struct router *router, const struct ending *first)
 {
     uint8_t header[NET_HEADER_BYTES_MAX] = {ROUTER_TAKEN};
-    struct ending *named[(NET_HEADER_BYTES_MAX - ROUTER_TAKEN_BYTES) / 4];
+    uint32_t named[(NET_HEADER_BYTES_MAX - ROUTER_TAKEN_BYTES) / 4];
     unsigned node = arena_node_of(router->arena, first->rank);
     size_t count = 0;
     for (const struct covey_list *at = &first->node; at != &router->endings; at = at->next) {
-        struct ending *ending = covey_container_of(at, struct ending, node);
+        const struct ending *ending = covey_container_of(at, struct ending, node);
         if (!ending->taken || arena_node_of(router->arena, ending->rank) != node)
             continue;
-        if (count == sizeof named / sizeof(struct ending *))
+        if (count == sizeof named / sizeof *named)
             break;
         net_put_u32(header + ROUTER_TAKEN_BYTES + 4 * count, ending->rank);
-        named[count++] = ending;
+        named[count++] = ending->rank;
     }
     if (!is_final(
             net_send(router->net, node, header, ROUTER_TAKEN_BYTES + 4 * count, NULL, NULL, NULL)))
         return false;
     while (count > 0)
-        forget(router, named[--count]);
+        forget(router, router->ending_of[named[--count]]);
     return true;
 }
 

@@ -238,14 +238,14 @@ static void ends__of_which_one_makes_no_sense__end_the_peer(void)
     uint8_t bytes[2 * ROUTER_ENDED_BYTES + 4] = {0};
     put_end(bytes, 1, ARENA_DONE, 0);
     put_end(bytes + ROUTER_ENDED_BYTES, 2, ARENA_DONE, 0); /* not of its ranks */
-    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES, 0);
+    check_given_up(bytes, 2 * (size_t)ROUTER_ENDED_BYTES, 0);
     put_end(bytes + ROUTER_ENDED_BYTES, 3, ARENA_DONE, 0);
-    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES + 4, 0); /* and something more */
+    check_given_up(bytes, sizeof bytes, 0); /* and something more */
     bytes[ROUTER_ENDED_BYTES] = ROUTER_TAKEN;
-    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES, 0);
+    check_given_up(bytes, 2 * (size_t)ROUTER_ENDED_BYTES, 0);
     put_end(bytes + ROUTER_ENDED_BYTES, 3, ARENA_DONE, 0);
     net_put_u16(bytes + ROUTER_ENDED_BYTES + 2, 5); /* a reason longer than the record */
-    check_given_up(bytes, 2 * ROUTER_ENDED_BYTES + 4, 0);
+    check_given_up(bytes, sizeof bytes, 0);
 }
 
 static void message__that_is_sound__is_delivered(void)
@@ -380,7 +380,7 @@ static void ends__of_many_in_one_record__are_all_heard(void)
     open_pair(&pair);
     put_end(bytes, 1, ARENA_DIED, 0);
     net_put_u16(bytes + 2, 6);
-    memcpy(bytes + ROUTER_ENDED_BYTES, "killed", 6);
+    memcpy(bytes + ROUTER_ENDED_BYTES, (const uint8_t[]){'k', 'i', 'l', 'l', 'e', 'd'}, 6);
     put_end(bytes + ROUTER_ENDED_BYTES + 6, 3, ARENA_DONE, 0);
     TEST_EQUAL(net_send(pair.peer, 0, bytes, sizeof bytes, NULL, NULL, NULL), COVEY_OK);
     TEST_TRUE(test_wait(turn_until_both_taken, &pair, 30 * COVEY_NS_PER_S));

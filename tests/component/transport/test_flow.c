@@ -317,7 +317,7 @@ static void refuse_thousands(struct covey_ctx *ctx, void *data)
 {
     struct covey_comm *comm = covey_world(ctx);
     char *bytes = calloc(1, OFFER_BYTES);
-    struct covey_request **requests = calloc(OFFERS, sizeof(*requests));
+    struct covey_request **requests = calloc(OFFERS, sizeof(struct covey_request *));
     (void)data;
     if (covey_rank(ctx) == 0) {
         for (int i = 0; i < OFFERS; i++)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define PATIENT_NS      (50 * COVEY_NS_PER_S)
-#define VERY_PATIENT_NS (10 * 60 * COVEY_NS_PER_S)
+#define VERY_PATIENT_NS (600 * COVEY_NS_PER_S)
 
 enum { FLAGS = 8, MEMBERS = 100 };
 

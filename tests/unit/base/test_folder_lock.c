@@ -47,7 +47,7 @@ static void folder_lock__holder_is_about_to_go__taken_after_it(void)
     const char *folder = new_folder();
     struct covey_error error = {0};
     int fd = -1;
-    pid_t holder = start_holder(folder, 100 * 1000 * 1000);
+    pid_t holder = start_holder(folder, 100000000L);
     TEST_EQUAL(covey_folder_lock(folder, &fd, &error), COVEY_OK);
     TEST_EQUAL(waitpid(holder, NULL, 0), holder);
     covey_close(&fd);

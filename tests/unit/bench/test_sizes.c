@@ -49,12 +49,14 @@ static void parse__none__refused(void)
 
 static void parse__too_many__refused(void)
 {
-    char text[2 * sizes_most + 2] = "";
+    char text[2 * sizes_most + 2];
     struct sizes sizes;
-    for (int i = 0; i < sizes_most; i++)
-        strcat(text, i ? ",8" : "8");
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = i % 2 == 0 ? '8' : ',';
+    text[sizeof(text) - 3] = '\0';
     TEST_TRUE(sizes_parse(text, &sizes) == 0);
-    strcat(text, ",8");
+    text[sizeof(text) - 3] = ',';
+    text[sizeof(text) - 1] = '\0';
     TEST_TRUE(sizes_parse(text, &sizes) < 0);
 }
 
