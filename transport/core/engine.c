@@ -209,14 +209,16 @@ static uint32_t endpoint_of(const struct engine *engine, uint32_t rank)
 static bool post_to(struct engine *engine, uint32_t to, const struct descriptor *descriptor)
 {
     enum boxes_posted posted = boxes_post(engine->arena, &engine->boxes, to, descriptor);
-    if (posted == BOXES_UNFIT)
-        return inbox_post(engine->arena, engine->endpoint, to, descriptor);
-    return posted == BOXES_POSTED;
+    return posted == BOXES_UNFIT ? inbox_post(engine->arena, engine->endpoint, to, descriptor)
+                                 : posted == BOXES_POSTED;
 }
 
+/* Workers who never stop must not hold up what comes from other nodes. */
 static bool take_next(struct engine *engine, struct descriptor *descriptor)
 {
-    return boxes_take(engine->arena, &engine->boxes, descriptor) ||
+    bool its_turn = ++engine->takes % ENGINE_INBOX_TURN == 0;
+    return (its_turn && inbox_take(engine->arena, &engine->inbox, descriptor)) ||
+           boxes_take(engine->arena, &engine->boxes, descriptor) ||
            inbox_take(engine->arena, &engine->inbox, descriptor);
 }
 
@@ -433,9 +435,9 @@ struct given_up {
 
 static bool is_word_of(struct engine *engine, struct pending *pending, void *data)
 {
+    (void)engine;
     struct given_up *given_up = data;
     const struct descriptor_header *header = &pending->descriptor.header;
-    (void)engine;
     if (header->kind != DESCRIPTOR_WITHDRAWN || header->cookie != 0 ||
         header->destination != given_up->accept->source ||
         header->communicator != given_up->accept->communicator ||

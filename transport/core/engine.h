@@ -37,6 +37,7 @@
 #define ENGINE_EAGER_FAR_BYTES 16384u
 #define ENGINE_WINDOW          FLOW_PIECES
 #define ENGINE_TEXT_BYTES      512
+#define ENGINE_INBOX_TURN      8u /* of so many takes one looks into the inbox first */
 
 struct engine;
 struct comm;
@@ -128,6 +129,7 @@ struct engine {
     int64_t yield_ns; /* how long a wait yields before it sleeps */
     struct inbox inbox;
     struct boxes boxes;
+    uint32_t takes; /* counts looks for the next descriptor */
     struct memory memory;
     uint32_t epoch_seen;   /* whose ends are acted on */
     uint32_t epoch_looked; /* whose ends last_look has; acted on for this node: */

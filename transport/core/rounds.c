@@ -122,9 +122,9 @@ static enum covey_status go_round(struct group *group, const struct rounds *roun
     enum covey_status status = send_inputs(group, rounds, done);
     if (!status)
         status = share_sum(group, rounds, done, scratch);
-    for (uint32_t i = 0; i + 1 < comm->size && !status; i++) {
-        uint32_t member = comm->size - 1 - i; /* the one that began with this member comes first */
-        member = (comm->rank + member) % comm->size;
+    /* Backwards: the one that began with this member comes first. */
+    for (uint32_t i = comm->size - 1; i > 0 && !status; i--) {
+        uint32_t member = (comm->rank + i) % comm->size;
         struct piece piece = piece_of(rounds, done, member);
         if (piece.count > 0)
             status = take_sum(group, &piece, member);

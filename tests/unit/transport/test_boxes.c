@@ -1,6 +1,7 @@
 /* Boxes: what they carry, whose, in which order, and what neither a death nor a lie can do. */
 #include "one_node.h"
 #include "transport/core/boxes.h"
+#include "transport/core/engine.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -259,6 +260,30 @@ static void boxes_open__too_many_workers__by_the_inbox(void)
     close_pair(&pair);
 }
 
+/* More in the boxes than one look takes: what waits in the inbox, as all that comes from other
+ * nodes, has its turn all the same. */
+static void engine_progress__more_in_boxes_than_it_takes__the_inbox_has_its_turn(void)
+{
+    enum { MANY = 40 };
+    struct arena *arena = one_node(MANY, 0);
+    struct engine *engine;
+    struct descriptor descriptor = numbered(0);
+    TEST_REQUIRE(engine_create(arena, RECEIVER, 0, &engine) == COVEY_OK);
+    for (uint32_t i = 1; i < MANY; i++) {
+        struct boxes boxes;
+        TEST_REQUIRE(boxes_open(arena, i, &boxes) == COVEY_OK);
+        while (boxes_post(arena, &boxes, RECEIVER, &descriptor) == BOXES_POSTED) {
+        }
+        boxes_close(&boxes);
+    }
+    TEST_TRUE(inbox_post(arena, SENDER, RECEIVER, &descriptor));
+    engine_progress(engine);
+    TEST_TRUE(boxes_ready(arena, &engine->boxes));
+    TEST_TRUE(!inbox_ready(&engine->inbox));
+    engine_destroy(engine);
+    arena_destroy(arena);
+}
+
 /* ---- threads ---- */
 
 enum { SENDERS = 6, EACH = 20000 };
@@ -326,6 +351,7 @@ static const struct test_case cases[] = {
     TEST_CASE(boxes_take__the_sender_died_before_the_stamp__nothing_there),
     TEST_CASE(boxes_take__stamps_lie__one_descriptor_each),
     TEST_CASE(boxes_open__too_many_workers__by_the_inbox),
+    TEST_CASE(engine_progress__more_in_boxes_than_it_takes__the_inbox_has_its_turn),
     TEST_CASE(boxes__many_producers__each_in_order_and_whole),
     {0},
 };
