@@ -123,8 +123,8 @@ static enum covey_status go_round(struct group *group, const struct rounds *roun
     if (!status)
         status = share_sum(group, rounds, done, scratch);
     /* Backwards: the one that began with this member comes first. */
-    for (uint32_t i = comm->size - 1; i > 0 && !status; i--) {
-        uint32_t member = (comm->rank + i) % comm->size;
+    for (uint32_t i = 0; i + 1 < comm->size && !status; i++) {
+        uint32_t member = peer_of(comm, comm->size - 2 - i);
         struct piece piece = piece_of(rounds, done, member);
         if (piece.count > 0)
             status = take_sum(group, &piece, member);
