@@ -3,6 +3,7 @@
 import collections
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -138,35 +139,38 @@ class Programs(SystemTest):
         self.assertIn("/flares/", done.out)
 
     def kill_agents_of_a_flare(self, *others):
-        """(the flare, the agents that were killed), and these programs of the flare, too."""
+        """A flare whose agents were killed, and with them these programs of it. The agents come back at the test's end, if
+        not before: whatever fails here, the other tests need them."""
         self.cluster.expect(OK, "deploy", "--name", "stays", "/bin/sh", "-c", "touch here; echo stays; sleep 1000")
         flare_id = self.cluster.flare("stays")
         self.cluster.wait_logs(flare_id, "stays", 1)
         self.assertTrue(self.own_folders_of(flare_id))
-        agents, left = self.cluster.agents(), self.cluster.of_flare(flare_id, *others) if others else []
-        for process in agents + left:
+        self.gone, left = self.cluster.agents(), self.cluster.of_flare(flare_id, *others) if others else []
+        self.addCleanup(self.bring_back)
+        for process in left:  # held, so that they cannot do a thing about the agents' end before theirs
+            process.kill(signal.SIGSTOP)
+        for process in self.gone + left:
             self.cluster.kill(process)
-        return flare_id, agents
+        return flare_id
 
     def own_folders_of(self, flare_id):
         return [path for path in self.own_folders() if flare_id in path]
 
-    def bring_back(self, agents):
-        for agent in agents:
-            self.cluster.respawn(agent)
+    def bring_back(self):
+        while self.gone:
+            self.cluster.respawn(self.gone.pop())
         self.cluster.wait_nodes()
 
     def test_packs_remove_the_folder_for_want_of_an_agent(self):
-        flare_id, agents = self.kill_agents_of_a_flare()
+        flare_id = self.kill_agents_of_a_flare()
         wait_for(lambda: not processes_of_flare(flare_id), "the end of what has no agent", 60)
         self.assertEqual(self.own_folders_of(flare_id), [])
-        self.bring_back(agents)
 
     def test_agent_that_is_back_removes_the_folder(self):
-        flare_id, agents = self.kill_agents_of_a_flare("covey-pack", "covey-host")
+        flare_id = self.kill_agents_of_a_flare("covey-pack", "covey-host")
         wait_for(lambda: not processes_of_flare(flare_id), "the end of the flare's processes", 10)
         self.assertTrue(self.own_folders_of(flare_id), "nobody is left who could remove it")
-        self.bring_back(agents)
+        self.bring_back()
         wait_for(lambda: not self.own_folders_of(flare_id), "the folder's end", 10)
 
     def test_core_dumps_where_they_are_wanted(self):
