@@ -31,6 +31,7 @@
     X(HOST_FORWARD, "host_forward")             /* before a message is forwarded */                \
     X(PACK_LOAD, "pack_load")                   /* before the code is loaded */                    \
     X(PACK_FORK, "pack_fork")                   /* before each fork */                             \
+    X(PACK_KEEP, "pack_keep")                   /* output was read, and is not yet said */         \
     X(PACK_REAP, "pack_reap")                   /* a worker is reaped, its death not marked */     \
     X(WORKER_CLAIM, "worker_claim")             /* a queue slot is owned, not yet published */     \
     X(WORKER_PUBLISH, "worker_publish")         /* published, the wake-up not yet sent */          \

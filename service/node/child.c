@@ -41,8 +41,8 @@ static void release(struct node_child *child)
     covey_close(&child->words_fd);
     covey_close(&child->lifeline_fd);
     covey_close(&child->parameters_fd);
-    covey_close(&child->output_fds[0]);
-    covey_close(&child->output_fds[1]);
+    for (size_t i = 0; i < CHILD_OUTPUTS; i++)
+        covey_close(&child->output_fds[i]);
     free(child->parameter_bytes);
     free(child);
 }
@@ -243,7 +243,8 @@ static struct node_child *new_child(struct node *agent, enum child_role role)
     child->agent = agent;
     child->role = role;
     child->pidfd = child->words_fd = child->lifeline_fd = child->parameters_fd = -1;
-    child->output_fds[0] = child->output_fds[1] = -1;
+    for (size_t i = 0; i < CHILD_OUTPUTS; i++)
+        child->output_fds[i] = -1;
     return child;
 }
 

@@ -275,9 +275,19 @@ void flare_worker_acknowledged(struct node *agent, const char *flare_id, uint32_
     }
 }
 
+/* What was said of a pack's own output is not read once more. A pipe has no position. */
+static void pass_over(int fd, uint64_t end)
+{
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at >= 0 && (uint64_t)at < end && end <= INT64_MAX)
+        (void)lseek(fd, (off_t)end, SEEK_SET);
+}
+
 static void on_log(struct node_child *child, struct local_record *record)
 {
     Covey__V1__PackLog *log = record->message->pack_log;
+    pass_over(child->output_fds[0], log->own_output);
+    pass_over(child->output_fds[1], log->own_error);
     for (size_t i = 0; i < log->n_lines; i++) {
         if (!worker_of(child, log->lines[i]->rank)) {
             protocol_error(child, "PackLog");
@@ -295,18 +305,18 @@ static void on_log(struct node_child *child, struct local_record *record)
     outbox_pump(child->agent);
 }
 
-/* What the pack's own process wrote last, and nobody has read. */
+/* What the pack's own process wrote last, and nobody has passed on. */
 static void take_last_words(struct node_child *pack)
 {
     uint8_t bytes[LOCAL_LOG_TEXT_BYTES];
-    for (uint32_t k = 0; k < 2; k++) {
+    for (uint32_t k = 0; k < CHILD_OUTPUTS; k++) {
         size_t left = LOCAL_LOG_WINDOW_BYTES;
         while (pack->output_fds[k] >= 0 && left > 0) {
             ssize_t got =
                 read(pack->output_fds[k], bytes, left < sizeof(bytes) ? left : sizeof(bytes));
             if (got <= 0)
                 break;
-            relay_append(&pack->agent->relay, pack, k + 1, bytes, (size_t)got);
+            relay_append(&pack->agent->relay, pack, k % 2 + 1, bytes, (size_t)got);
             left -= (size_t)got;
         }
     }
@@ -363,7 +373,7 @@ void flare_on_record(struct node_child *child, struct local_record *record)
         on_log(child, record);
         break;
     case COVEY__V1__LOCAL_MESSAGE__BODY_PACK_OUTPUT:
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < CHILD_OUTPUTS; i++) {
             covey_close(&child->output_fds[i]);
             child->output_fds[i] = local_take_fd(record, i);
         }

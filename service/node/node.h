@@ -41,6 +41,9 @@ enum child_state {
     CHILD_ENDED,
 };
 
+/* Standard output and error of a pack's own process, as memory and as pipes. */
+#define CHILD_OUTPUTS 4
+
 struct node_child {
     struct covey_list node; /* of the warm pool, or of the flare's packs */
     struct covey_list all;  /* of node.children */
@@ -66,8 +69,8 @@ struct node_child {
     bool asked; /* PREPARE was passed on to it */
     bool ready;
     bool done;
-    int output_fds[2]; /* where what its own process writes can be read, or -1 */
-    int lifeline_fd;   /* its end, until it has it */
+    int output_fds[CHILD_OUTPUTS]; /* where what its own process writes can be read, or -1 */
+    int lifeline_fd;               /* its end, until it has it */
     int parameters_fd;
     uint64_t *parameter_bytes;
     size_t parameter_count;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* As many bytes of one message, by cost; what protobuf adds to a piece is less than its overhead,
  * and the fields around them fit into the rest of a record. */
@@ -15,6 +16,7 @@ struct piece {
     int64_t wall_ns;
     uint32_t rank;
     uint32_t stream;
+    uint64_t own_end;
     size_t length_bytes;
     uint8_t text[];
 };
@@ -50,15 +52,17 @@ size_t backlog_room(const struct backlog *backlog)
     return held < LOCAL_LOG_WINDOW_BYTES ? (size_t)(LOCAL_LOG_WINDOW_BYTES - held) : 0;
 }
 
-enum covey_status backlog_add(struct backlog *backlog, uint32_t rank, uint32_t stream,
-                              int64_t wall_ns, const void *text, size_t length_bytes)
+enum covey_status backlog_add(struct backlog *backlog, const struct backlog_text *add)
 {
-    struct piece *piece = covey_malloc(sizeof(*piece) + length_bytes);
+    struct piece *piece = covey_malloc(sizeof(*piece) + add->length_bytes);
     if (!piece)
         return COVEY_ENOMEM;
-    *piece = (struct piece){
-        .wall_ns = wall_ns, .rank = rank, .stream = stream, .length_bytes = length_bytes};
-    memcpy(piece->text, text, length_bytes);
+    *piece = (struct piece){.wall_ns = add->wall_ns,
+                            .rank = add->rank,
+                            .stream = add->stream,
+                            .own_end = add->own_end,
+                            .length_bytes = add->length_bytes};
+    memcpy(piece->text, add->text, add->length_bytes);
     covey_list_push_back(&backlog->pieces, &piece->node);
     if (backlog->next == &backlog->pieces)
         backlog->next = &piece->node;
@@ -79,6 +83,10 @@ static void fill(struct backlog_message *message, size_t index, struct piece *pi
     lines->at = at;
     lines->text = (ProtobufCBinaryData){piece->length_bytes, piece->text};
     message->list[index] = lines;
+    uint64_t *own =
+        piece->stream == STDOUT_FILENO ? &message->log.own_output : &message->log.own_error;
+    if (piece->own_end > 0)
+        *own = piece->own_end;
 }
 
 /* The offset of a piece, counted back from the end: what is not said yet is the shorter part. */

@@ -38,10 +38,19 @@ void backlog_close(struct backlog *backlog);
 /* How many bytes may be added yet, each piece counted as local_log_cost does. */
 size_t backlog_room(const struct backlog *backlog);
 
-/* Adds a copy of the text, of 1 to LOCAL_LOG_TEXT_BYTES. ENOMEM. */
-enum covey_status backlog_add(struct backlog *backlog, uint32_t rank, uint32_t stream,
-                              int64_t wall_ns, const void *text,
-                              size_t length_bytes) COVEY_MUST_USE;
+/* What is added: lines of one stream. */
+struct backlog_text {
+    const void *text; /* 1 to LOCAL_LOG_TEXT_BYTES */
+    size_t length_bytes;
+    uint32_t rank;
+    uint32_t stream;
+    int64_t wall_ns;
+    uint64_t own_end; /* where it ends in what the pack's own process wrote; 0: a worker's */
+};
+
+/* Adds a copy. ENOMEM. */
+enum covey_status backlog_add(struct backlog *backlog,
+                              const struct backlog_text *add) COVEY_MUST_USE;
 
 /* Fills the next message with what has not been said, and counts it as said; false where there is
  * nothing. */

@@ -5,13 +5,14 @@
  * piece at a time, so that one that writes much does not keep the others from being heard.
  */
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "service/pack/pack.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Below this a read is not worth its while. */
@@ -34,10 +35,21 @@ void pack_log_say(struct pack *pack)
 
 static void keep(const uint8_t *text, size_t length_bytes, void *data)
 {
-    const struct pack_output *output = data;
-    if (backlog_add(&output->pack->backlog, output->rank, output->stream, covey_wall_ns(), text,
-                    length_bytes) != COVEY_OK)
+    struct pack_output *output = data;
+    struct backlog_text add = {.text = text,
+                               .length_bytes = length_bytes,
+                               .rank = output->rank,
+                               .stream = output->stream,
+                               .wall_ns = covey_wall_ns()};
+    if (output->spool.is_open)
+        add.own_end = output->spool.passed += length_bytes;
+    if (covey_fault(COVEY_FAULT_PACK_KEEP) || backlog_add(&output->pack->backlog, &add) != COVEY_OK)
         log_error("output of a worker is lost: out of memory rank=%u", output->rank);
+}
+
+static bool is_open(const struct pack_output *output)
+{
+    return output->source.fd >= 0 || output->spool.is_open;
 }
 
 static bool has_room(const struct pack *pack)
@@ -52,6 +64,28 @@ void pack_output_close(struct pack *pack, struct pack_output *output)
     pack_drop(pack, &output->source);
 }
 
+/* As read(). What a pipe gives goes through the spool, if there is one. */
+static ssize_t read_some(struct pack_output *output, void *bytes, size_t most_bytes)
+{
+    if (!output->spool.is_open)
+        return read(output->source.fd, bytes, most_bytes);
+    errno = EAGAIN;
+    ssize_t moved =
+        output->source.fd >= 0 ? spool_take(&output->spool, output->source.fd, most_bytes) : -1;
+    int error = errno;
+    ssize_t got = spool_read(&output->spool, bytes, most_bytes);
+    errno = error;
+    if (got > 0)
+        return got;
+    if (moved < 0 && error != EAGAIN && error != EINTR) {
+        log_warn("last words of threads may be lost: no memory holds their output error=\"%s\"",
+                 strerror(error));
+        spool_close(&output->spool);
+        return read(output->source.fd, bytes, most_bytes);
+    }
+    return moved;
+}
+
 /* Reads once; how much. Needs room. */
 static size_t read_once(struct pack *pack, struct pack_output *output, size_t limit_bytes)
 {
@@ -61,13 +95,12 @@ static size_t read_once(struct pack *pack, struct pack_output *output, size_t li
     size_t most = (room < sizeof(bytes) ? room : sizeof(bytes)) - held;
     ssize_t got;
     do {
-        got = read(output->source.fd, bytes + held, most < limit_bytes ? most : limit_bytes);
+        got = read_some(output, bytes + held, most < limit_bytes ? most : limit_bytes);
     } while (got < 0 && errno == EINTR);
     if (got < 0 && errno == EAGAIN)
         return 0;
     if (got <= 0) {
-        if (!output->is_memory)
-            pack_output_close(pack, output);
+        pack_output_close(pack, output);
         return 0;
     }
     lines_cut(&output->lines, bytes, held + (size_t)got, keep, output);
@@ -81,14 +114,14 @@ static void watch(struct pack *pack, struct pack_output *output)
         log_error("cannot read the output rank=%u", output->rank);
 }
 
-/* One turn. Memory with more in it waits for the next, a pipe tells when there is more. */
+/* One turn. A spool with more in it waits for the next, a pipe tells when there is more. */
 static void take_turn(struct pack *pack, struct pack_output *output)
 {
-    size_t got = read_once(pack, output, SIZE_MAX);
-    if (!output->is_memory)
-        watch(pack, output);
-    else if (got > 0)
+    (void)read_once(pack, output, SIZE_MAX);
+    if (spool_unread(&output->spool) > 0)
         covey_list_push_back(&pack->outputs_waiting, &output->queued);
+    else
+        watch(pack, output);
 }
 
 /* Those that wait have their turns while there is room. */
@@ -103,9 +136,10 @@ void pack_output_ready(struct pack *pack, struct pack_source *source, uint32_t e
 {
     struct pack_output *output = covey_container_of(source, struct pack_output, source);
     (void)events;
-    if (!output->is_memory && has_room(pack) && covey_list_empty(&pack->outputs_waiting)) {
+    if (has_room(pack) && covey_list_empty(&pack->outputs_waiting)) {
         (void)read_once(pack, output, SIZE_MAX);
-        return;
+        if (spool_unread(&output->spool) == 0)
+            return;
     }
     pack_unwatch(pack, source);
     if (covey_list_empty(&output->queued))
@@ -129,7 +163,7 @@ void pack_output_catch_up(struct pack *pack, struct pack_worker *worker)
 {
     for (int k = 0; k < 2; k++) {
         struct pack_output *output = worker->pid != 0 ? &worker->outputs[k] : &pack->own[k];
-        if (output->source.fd >= 0 && has_room(pack) && covey_list_empty(&pack->outputs_waiting))
+        if (is_open(output) && has_room(pack) && covey_list_empty(&pack->outputs_waiting))
             (void)read_once(pack, output, SIZE_MAX);
     }
 }
@@ -142,7 +176,7 @@ static struct pack_output *next_open(struct pack *pack, uint32_t *cursor)
         struct pack_output *output = *cursor < of_workers
                                          ? &pack->workers[*cursor / 2].outputs[*cursor % 2]
                                          : &pack->own[*cursor - of_workers];
-        if (output->source.fd >= 0) {
+        if (is_open(output)) {
             (*cursor)++;
             return output;
         }
@@ -150,17 +184,13 @@ static struct pack_output *next_open(struct pack *pack, uint32_t *cursor)
     return NULL;
 }
 
-/* What memory has got since it was read last, or a pipe holds. */
+/* What the spool has got since it was read last, and the pipe holds. */
 static size_t count_unread(const struct pack_output *output)
 {
-    struct stat facts;
     int bytes = 0;
-    off_t at = output->is_memory ? lseek(output->source.fd, 0, SEEK_CUR) : 0;
-    if (output->is_memory)
-        return fstat(output->source.fd, &facts) == 0 && facts.st_size > at
-                   ? (size_t)(facts.st_size - at)
-                   : 0;
-    return ioctl(output->source.fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+    if (output->source.fd < 0 || ioctl(output->source.fd, FIONREAD, &bytes) < 0 || bytes < 0)
+        bytes = 0;
+    return spool_unread(&output->spool) + (size_t)bytes;
 }
 
 void pack_outputs_settle(struct pack *pack)
@@ -183,8 +213,7 @@ bool pack_outputs_drain(struct pack *pack)
         }
         if (!has_room(pack))
             return false;
-        if (output->source.fd >= 0)
-            pack_output_close(pack, output);
+        pack_output_close(pack, output);
     }
     return true;
 }
@@ -195,10 +224,8 @@ void pack_outputs_cut(struct pack *pack)
     struct pack_output *output;
     bool unread = false;
     for (uint32_t cursor = 0; (output = next_open(pack, &cursor));) {
-        /* The agent reads on in what is memory, from the beginning of the line that is held. */
-        if (output->is_memory)
-            (void)lseek(output->source.fd, -(off_t)output->lines.held_bytes, SEEK_CUR);
-        else
+        /* In a spool the agent reads on from the beginning of the line that is held. */
+        if (!output->spool.is_open)
             unread = unread || output->left_bytes > 0 || output->lines.held_bytes > 0;
         output->lines.held_bytes = 0;
         pack_output_close(pack, output);
@@ -206,7 +233,11 @@ void pack_outputs_cut(struct pack *pack)
     if (!unread)
         return;
     log_warn("the log is cut off: it was not taken in time flare=%s", pack->flare->flare_id);
-    if (backlog_add(&pack->backlog, pack->workers[0].rank, STDERR_FILENO, covey_wall_ns(), mark,
-                    sizeof(mark) - 1) != COVEY_OK)
+    const struct backlog_text add = {.text = mark,
+                                     .length_bytes = sizeof(mark) - 1,
+                                     .rank = pack->workers[0].rank,
+                                     .stream = STDERR_FILENO,
+                                     .wall_ns = covey_wall_ns()};
+    if (backlog_add(&pack->backlog, &add) != COVEY_OK)
         log_error("no memory to mark where the log is cut off flare=%s", pack->flare->flare_id);
 }

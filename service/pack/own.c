@@ -2,8 +2,8 @@
  * What the user's code writes in the pack's own process: constructors while it is loaded, worker
  * threads, and whatever runs at exit. It belongs to the flare's log like all else, under the pack's
  * first rank. While the pack cannot read, since it is in that code itself, standard output and
- * error are memory, which never makes a writer wait; threads write to pipes. The agent has the read
- * ends too, and reads what is left when the process is gone, however that came.
+ * error are memory, which never makes a writer wait; threads write to pipes, which lead there. The
+ * agent has the read ends too, and reads what is left when the process is gone, however that came.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -13,57 +13,35 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-/* Low descriptors are where a worker gets its own. */
-#define FIRST_KEPT_FD 16
 
 void pack_own_tell(struct pack *pack)
 {
+    const struct pack_output *own = pack->own;
     Covey__V1__PackOutput output = COVEY__V1__PACK_OUTPUT__INIT;
     local_message message = COVEY__V1__LOCAL_MESSAGE__INIT;
+    int fds[4];
+    size_t count = 0;
     message.body_case = COVEY__V1__LOCAL_MESSAGE__BODY_PACK_OUTPUT;
     message.pack_output = &output;
-    if (pack->own[0].source.fd >= 0 && pack->own[1].source.fd >= 0)
-        pack_send(pack, &message, (const int[]){pack->own[0].source.fd, pack->own[1].source.fd}, 2);
-}
-
-/* A description of its own, which the agent shares: so each goes on where the other has stopped. */
-static int open_for_reading(int memory)
-{
-    char path[32];
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
-    int low = open(path, O_RDONLY | O_CLOEXEC);
-    int fd = low >= 0 ? fcntl(low, F_DUPFD_CLOEXEC, FIRST_KEPT_FD) : -1;
-    covey_close(&low);
-    return fd;
-}
-
-/* Takes the descriptor, of memory. */
-static void read_from(struct pack_output *output, int take_fd)
-{
-    covey_list_remove(&output->queued);
-    covey_close(&output->source.fd);
-    output->source.fd = take_fd;
-    output->is_memory = true;
+    for (int k = 0; k < 2 && own[0].spool.is_open && own[1].spool.is_open; k++)
+        fds[count++] = own[k].spool.read_fd;
+    for (int k = 0; k < 2 && own[0].source.fd >= 0 && own[1].source.fd >= 0; k++)
+        fds[count++] = own[k].source.fd;
+    if (count > 0)
+        pack_send(pack, &message, fds, count);
 }
 
 static bool redirect(struct pack *pack, int stream)
 {
-    int memory = memfd_create("covey-output", MFD_CLOEXEC);
-    int reading = memory >= 0 ? open_for_reading(memory) : -1;
-    bool done = reading >= 0 && dup2(memory, stream) == stream;
-    int error = errno;
-    covey_close(&memory);
-    if (!done) {
-        covey_close(&reading);
-        log_warn("what the code writes where no worker runs goes to the node's log error=\"%s\"",
-                 strerror(error));
-        return false;
-    }
-    read_from(&pack->own[stream - 1], reading);
-    return true;
+    struct spool *spool = &pack->own[stream - 1].spool;
+    enum covey_status status = spool_open(spool);
+    if (!status && dup2(spool->write_fd, stream) == stream)
+        return true;
+    log_warn("what the code writes where no worker runs goes to the node's log status=%s",
+             covey_status_name(status ? status : covey_status_from_errno(errno)));
+    spool_close(spool);
+    return false;
 }
 
 void pack_own_redirect(struct pack *pack)
@@ -75,11 +53,21 @@ void pack_own_redirect(struct pack *pack)
 void pack_own_adopt(struct pack *pack)
 {
     for (int stream = STDOUT_FILENO; stream <= STDERR_FILENO; stream++) {
-        int reading = open_for_reading(stream);
-        if (reading >= 0)
-            read_from(&pack->own[stream - 1], reading);
+        if (spool_adopt(&pack->own[stream - 1].spool, stream) != COVEY_OK)
+            log_warn("what the code writes where no worker runs is lost");
     }
     pack_own_tell(pack);
+}
+
+void pack_own_leave(struct pack *pack)
+{
+    bool kept = true;
+    for (int stream = STDOUT_FILENO; stream <= STDERR_FILENO; stream++) {
+        const struct spool *spool = &pack->own[stream - 1].spool;
+        kept = kept && spool->is_open && dup2(spool->write_fd, stream) == stream;
+    }
+    if (!kept)
+        pack_own_redirect(pack);
 }
 
 void pack_own_read(struct pack *pack)
@@ -88,7 +76,7 @@ void pack_own_read(struct pack *pack)
     (void)fflush(stdout);
     (void)fflush(stderr);
     for (int k = 0; k < 2; k++) {
-        if (pack->own[k].source.fd >= 0)
+        if (pack->own[k].spool.is_open)
             pack_output_ready(pack, &pack->own[k].source, 0);
     }
 }
@@ -102,8 +90,6 @@ enum covey_status pack_own_pipes(struct pack *pack, struct covey_error *error)
             dup2(ends[1], k + 1) < 0)
             return covey_error_set_errno(error, errno, "cannot redirect the workers' output");
         covey_close(&ends[1]);
-        pack_output_close(pack, output);
-        output->is_memory = false;
         enum covey_status status = pack_output_open(pack, output, ends[0]);
         if (status)
             return covey_error_set(error, status, "cannot watch the workers' output");

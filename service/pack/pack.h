@@ -13,6 +13,7 @@
 #include "service/pack/backlog.h"
 #include "service/pack/code.h"
 #include "service/pack/lines.h"
+#include "service/pack/spool.h"
 #include "transport/core/arena.h"
 #include "worker/setup.h"
 
@@ -31,15 +32,15 @@ struct pack_source {
 
 struct pack_worker;
 
-/* The read end of a worker's standard output or error, or of the pack's own. */
+/* A worker's standard output or error, or the pack's own. */
 struct pack_output {
-    struct pack_source source;
+    struct pack_source source; /* the read end of a pipe, or none */
+    struct spool spool;        /* the pack's own: what comes from the pipe, if any, and more */
     struct covey_list
         queued; /* on pack.outputs_waiting while it is to be read and nothing can be */
     struct pack *pack;
     uint32_t rank;
     uint32_t stream;
-    bool is_memory;    /* it has no end, and is not polled */
     size_t left_bytes; /* once it is settled: to be read yet */
     struct lines lines;
 };
@@ -194,8 +195,11 @@ void pack_own_redirect(struct pack *pack);
 void pack_own_adopt(struct pack *pack);
 /* Adds to the log what has been written there. */
 void pack_own_read(struct pack *pack);
-/* From here on it is the workers' output: to pipes, which are read from now on. */
+/* From here on it is the workers' output: to pipes, which are read from now on and lead to the
+ * memory, if there is any. */
 enum covey_status pack_own_pipes(struct pack *pack, struct covey_error *error) COVEY_MUST_USE;
+/* Nothing is read here any more: from here on it goes to the memory again, for the agent. */
+void pack_own_leave(struct pack *pack);
 /* Gives the agent the read ends. */
 void pack_own_tell(struct pack *pack);
 

@@ -82,7 +82,7 @@ static void tell_done(struct pack *pack)
     message.pack_done = &done;
     if (pack->threads_done.fd >= 0 && !pack->cut_short) {
         done.leaves = pack->leaves = true;
-        pack_own_redirect(pack);
+        pack_own_leave(pack);
     }
     pack_log_say(pack);
     pack_send(pack, &message, NULL, 0);

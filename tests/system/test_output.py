@@ -102,7 +102,16 @@ class Shapes(SystemTest):
         for kind in ("process", "program"):
             self.assertIn("[0] the last line\n", self.run_kind(kind, 1, "killed", code=FAILED).out)
         for kind in self.each_kind():
-            self.assertIn("[0] the reason\n", self.run_kind(kind, 1, "aborted", code=FAILED).err)
+            self.assertEqual(self.run_kind(kind, 1, "aborted", code=FAILED).err.count("[0] the reason\n"), 1)
+
+    def test_pack_that_dies_with_what_it_has_read(self):
+        """Worker threads write to their own pack: what it was in the middle of comes from its agent, and only once."""
+        cluster = self.own_cluster(1, 1, COVEY_FAULT="pack_keep:5:kill", **LIMIT)
+        done = cluster.expect(FAILED, "run", "-q", "-n", "1", "--param", "count", *KINDS["thread"])
+        lines = [line for line in done.err.splitlines() if line.startswith("[0] ")]
+        wrong = [(line, number) for line, number in zip(lines, numbers(len(lines))) if line != f"[0] {number}"]
+        self.assertEqual(wrong[:3], [], "lost or said twice")
+        self.assertGreaterEqual(len(lines), 5, str(done))
 
     def test_who_holds_the_output_open_does_not_hold_the_flare(self):
         for kind in ("process", "program"):

@@ -50,6 +50,15 @@ static int aborted(void)
     abort();
 }
 
+/* Numbers, each written at once, for as long as it lives. */
+static int count_on(void)
+{
+    int number = 1;
+    while (fprintf(stderr, "%d\n", number) > 0)
+        number++;
+    return 1;
+}
+
 /* What it leaves behind holds its output open, and goes on to write to it. */
 static int grandchild(void)
 {
@@ -115,6 +124,8 @@ static int act(const char *verb, long number)
         return killed();
     if (strcmp(verb, "aborted") == 0)
         return aborted();
+    if (strcmp(verb, "count") == 0)
+        return count_on();
     if (strcmp(verb, "grandchild") == 0)
         return grandchild();
     if (strcmp(verb, "return") == 0)

@@ -13,7 +13,9 @@ static uint64_t cost(size_t text_bytes)
 
 static void add(const char *text)
 {
-    TEST_EQUAL(backlog_add(&backlog, 3, 1, 1500000000, text, strlen(text)), COVEY_OK);
+    const struct backlog_text piece = {
+        .text = text, .length_bytes = strlen(text), .rank = 3, .stream = 1, .wall_ns = 1500000000};
+    TEST_EQUAL(backlog_add(&backlog, &piece), COVEY_OK);
 }
 
 static void check_said(uint64_t offset, size_t count, const char *first)
@@ -94,8 +96,14 @@ static void backlog_say__long_pieces__fit_into_records(void)
     static char text[LOCAL_LOG_TEXT_BYTES];
     memset(text, 'x', sizeof(text));
     backlog_open(&backlog);
+    const struct backlog_text piece = {.text = text,
+                                       .length_bytes = sizeof(text),
+                                       .rank = UINT32_MAX,
+                                       .stream = 2,
+                                       .wall_ns = INT64_MAX,
+                                       .own_end = UINT64_MAX};
     for (int i = 0; i < 3; i++)
-        TEST_EQUAL(backlog_add(&backlog, UINT32_MAX, 2, INT64_MAX, text, sizeof(text)), COVEY_OK);
+        TEST_EQUAL(backlog_add(&backlog, &piece), COVEY_OK);
     for (int i = 0; i < 100; i++)
         add("short\n");
     size_t pieces = 0;
