@@ -47,6 +47,17 @@ class Simulator(unittest.TestCase):
         self.assertNotEqual(json.loads(first)["policies"], self.report("--seed", "2")["policies"])
         self.assertEqual(first.count("\n"), 1)
 
+    def test_options_win_over_the_headers_of_a_trace(self):
+        trace = self.path("headers.swf", "; MaxNodes: 8\n; MaxProcs: 32\n" + JOB)
+
+        def machine(*options):
+            cluster = self.report("--trace", trace, *options)["cluster"]
+            return cluster["nodes"], cluster["cores"]
+        self.assertEqual(machine(), (8, 4))
+        self.assertEqual(machine("--nodes", "5"), (5, 4))
+        self.assertEqual(machine("--cores", "6"), (8, 6))
+        self.assertEqual(machine("--cores", "2", "--nodes", "3"), (3, 2))
+
     def test_report_says_what_it_should(self):
         report = self.report(*SMALL)
         self.assertEqual([row["policy"] for row in report["policies"]], POLICIES)
