@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#define NAME_BYTES 64
+#define NAME_BYTES   64
+#define SCRIPT_BYTES ((size_t)16 * 1024)
 
 /* One of the texts is the beginning of the name; what follows may not go on with it. */
 static bool begins(const char *name, const char *const *texts)
@@ -36,6 +38,21 @@ static bool is_mpi(const char *library, void *data)
         return false;
     (void)covey_text_print(data, NAME_BYTES, "%s", library);
     return true;
+}
+
+/* A script of Python that begins a line with it, near its beginning. */
+static bool imports_mpi(int fd)
+{
+    static const char *const lines[] = {"\nimport mpi4py", "\nfrom mpi4py"};
+    char text[SCRIPT_BYTES];
+    ssize_t got = pread(fd, text, sizeof(text), 0);
+    if (got < 2 || memcmp(text, "#!", 2) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        if (memmem(text, (size_t)got, lines[i], strlen(lines[i])))
+            return true;
+    }
+    return false;
 }
 
 static bool is_ours(const char *library, void *data)
@@ -64,5 +81,9 @@ void cli_mpi_warn(const char *file)
                      "an MPI job of its own, rank 0 of 1; start it with mpirun, or write it with "
                      "covey/worker.h",
                      name, library);
+    else if (fd >= 0 && imports_mpi(fd))
+        cli_complain("warning: %s imports mpi4py, and Covey starts no MPI: each worker will be an "
+                     "MPI job of its own, rank 0 of 1; start it with mpirun",
+                     name);
     covey_close(&fd);
 }

@@ -211,6 +211,9 @@ class Programs(SystemTest):
         self.build("int MPI_Init(void); int covey_detach(void *); int main(void) { covey_detach(0); return MPI_Init(); }", "-o", "both", *link,
                    f"-L{BUILD}/lib", "-lcovey-worker", f"-Wl,-rpath,{BUILD}/lib", *([f"-fsanitize={os.environ['COVEY_SANITIZE']}"] if SANITIZED else []))
         self.assertEqual(self.run_workers(4, "./both").err, "")
+        for line, warned in (("from mpi4py import MPI", True), ("import mpi4py", True), ("print('import mpi4py')", False)):
+            script = self.write("parallel.py", f"#!/bin/true\n{line}\n")
+            self.assertEqual("parallel.py imports mpi4py" in self.run_workers(2, script).err, warned, line)
         launcher = self.write("mpiexec.hydra", "#!/bin/sh\nexit 0\n")
         self.assertRegex(self.run_workers(2, launcher).err, "warning: each worker is a mpiexec.hydra of its own, which starts a whole MPI job")
 
