@@ -339,6 +339,7 @@ static enum covey_status fork_and_execute(struct node_child *child, int listener
     (void)snprintf(program, sizeof(program), "%s/%s", agent->options.program_folder,
                    child->role == CHILD_HOST ? "covey-host" : "covey-pack");
     char *arguments[] = {program, agent->options.runtime_dir, child->socket_name, NULL, NULL};
+    char limit[CONFINEMENT_PATH_BYTES + 64];
     char **environment = child_environment();
     if (!environment)
         return covey_error_set(error, COVEY_ENOMEM, "no memory for a process");
@@ -353,6 +354,9 @@ static enum covey_status fork_and_execute(struct node_child *child, int listener
         return COVEY_OK;
     status = covey_error_set_errno(error, failed, "cannot start %s", program);
     covey_error_add_limit(error);
+    if (failed == EAGAIN &&
+        confinement_name_pids(&agent->capacity.confinement, limit, sizeof(limit)) > 0)
+        (void)covey_error_set(error, status, "%s%s", error->message, limit);
     return status;
 }
 

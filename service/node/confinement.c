@@ -151,6 +151,13 @@ static uint64_t read_cpus(const char *folder, bool unified, const char **file)
     return milli ? milli : 1;
 }
 
+static uint64_t read_pids(const char *folder, bool unified, const char **file)
+{
+    (void)unified;
+    *file = "pids.max";
+    return read_number(folder, *file, NULL);
+}
+
 static void lower(struct confinement_limit *limit, uint64_t amount, const char *folder,
                   const char *file)
 {
@@ -194,7 +201,8 @@ void confinement_read(const char *root, struct confinement *confinement)
 {
     struct hierarchy hierarchy;
     struct reading reading = {.root = root};
-    *confinement = (struct confinement){.memory.amount = UINT64_MAX, .cpus.amount = UINT64_MAX};
+    *confinement = (struct confinement){
+        .memory.amount = UINT64_MAX, .cpus.amount = UINT64_MAX, .pids.amount = UINT64_MAX};
     reading.groups = read_all(root, "/proc/self/cgroup");
     reading.mounts = read_all(root, "/proc/self/mountinfo");
     for (const char *line = reading.mounts; reading.groups && line && *line;
@@ -206,9 +214,21 @@ void confinement_read(const char *root, struct confinement *confinement)
         }
         if (parse_mount(&reading, line, "cpu", &hierarchy))
             read_path(&hierarchy, read_cpus, &confinement->cpus);
+        if (parse_mount(&reading, line, "pids", &hierarchy))
+            read_path(&hierarchy, read_pids, &confinement->pids);
     }
     free(reading.groups);
     free(reading.mounts);
+}
+
+size_t confinement_name_pids(const struct confinement *confinement, char *text, size_t size_bytes)
+{
+    const struct confinement_limit *limit = &confinement->pids;
+    text[0] = '\0';
+    if (limit->amount == UINT64_MAX)
+        return 0;
+    return covey_text_print(text, size_bytes, ", and %s allows %llu processes and threads",
+                            limit->file, (unsigned long long)limit->amount);
 }
 
 /* "oom_kill 3", at the start of a line. */

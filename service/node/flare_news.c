@@ -30,6 +30,7 @@ static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *
 {
     struct node_flare *flare = child->flare;
     char message[COVEY_ERROR_MESSAGE_BYTES];
+    char limit[CONFINEMENT_PATH_BYTES + 64] = "";
     if (flare->state >= FLARE_STOPPING)
         return;
     if (flare->state >= FLARE_READY) {
@@ -37,9 +38,11 @@ static void on_failure(struct node_child *child, const Covey__V1__LocalFailure *
                   flare->text->flare_id, failure->message);
         return;
     }
+    if (strcmp(failure->status, covey_status_name(COVEY_EAGAIN)) == 0)
+        (void)confinement_name_pids(&flare->agent->capacity.confinement, limit, sizeof(limit));
     if (child->role == CHILD_PACK)
-        (void)covey_text_print(message, sizeof(message), "definition %s, pack %u: %s",
-                               flare->text->definition, child->pack_id, failure->message);
+        (void)covey_text_print(message, sizeof(message), "definition %s, pack %u: %s%s",
+                               flare->text->definition, child->pack_id, failure->message, limit);
     else
         (void)covey_text_print(message, sizeof(message), "the host: %s", failure->message);
     flare_withdraw(flare, failure->status, message, failure->rank);

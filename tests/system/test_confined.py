@@ -7,7 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import groups
-from covey_system import OK, UNPLACEABLE, Sandbox, SystemTest, only, wait_for
+from covey_system import FAILED, OK, UNPLACEABLE, Sandbox, SystemTest, only, wait_for, worker
 
 MIB = 1 << 20
 CPUS = sorted(os.sched_getaffinity(0))
@@ -70,6 +70,16 @@ class Confined(SystemTest):
                         self.assertRegex(sandbox.covey("explain", flare["id"]).out, "(?m)^next: --memory SIZE ")
                     else:
                         self.assertNotIn("memory", error["message"])
+            self.down(sandbox)
+
+    def test_limit_of_processes_is_named(self):
+        with groups.group("pids", pids_max="40") as folder:
+            self.require(folder)
+            sandbox = self.up(groups.enter(folder), "--slots", "64")
+            for kind in (("/bin/sleep", "100"), ("--worker", "thread", worker("act.so"))):
+                done = sandbox.covey("run", "-q", "-n", "60", *kind, seconds=60)
+                self.assertEqual(done.code, FAILED, f"{done}\n{sandbox.describe()}")
+                self.assertIn(f"{folder}/pids.max allows 40 processes and threads", done.err)
             self.down(sandbox)
 
     def test_cpu_quota_is_what_there_is(self):

@@ -54,7 +54,11 @@ static void confinement_read__unified__least_of_the_path(void)
     put("/sys/fs/cgroup/user.slice/memory.max", "536870912\n");
     put("/sys/fs/cgroup/user.slice/cpu.max", "max 100000\n");
     put("/sys/fs/cgroup/cpu.max", "400000 100000\n");
+    put("/sys/fs/cgroup/user.slice/job/pids.max", "max\n");
+    put("/sys/fs/cgroup/user.slice/pids.max", "64\n");
     confinement_read(root, &found);
+    TEST_EQUAL(found.pids.amount, 64);
+    TEST_TRUE(is_file(found.pids.file, "/sys/fs/cgroup/user.slice/pids.max"));
     TEST_EQUAL(found.memory.amount, 536870912);
     TEST_TRUE(is_file(found.memory.file, "/sys/fs/cgroup/user.slice/memory.max"));
     TEST_EQUAL(found.cpus.amount, 1500);
@@ -74,6 +78,8 @@ static void confinement_read__top_of_a_container__its_own_limit(void)
     confinement_read(root, &found);
     TEST_EQUAL(found.memory.amount, 1048576);
     TEST_EQUAL(found.cpus.amount, 1); /* never none */
+    char text[8];
+    TEST_EQUAL(confinement_name_pids(&found, text, sizeof text), 0);
     TEST_TRUE(is_file(found.memory.file, "/sys/fs/cgroup/memory.max"));
     end();
 }
