@@ -135,7 +135,7 @@ enum covey_status host_network_open(struct host *host, const Covey__V1__HostPrep
     router_options_init(&options);
     options.arena = host->arena;
     options.port = host->port;
-    options.backend = "ucx";
+    options.backend = *prepare->network ? prepare->network : "auto";
     options.secret = prepare->secret.data;
     options.bind_address = prepare->bind_address;
     options.port_first = (uint16_t)prepare->port_first;

@@ -272,6 +272,7 @@ static void ask_host(struct node_flare *flare)
         prepare.bind_address = (char *)(uintptr_t)options->data_address;
         prepare.port_first = options->port_first;
         prepare.port_last = options->port_last;
+        prepare.network = (char *)(uintptr_t)options->network;
     }
     flare->host->asked = true;
     enum covey_status status = peer_send(&flare->host->peer, &message, &flare->text_fd, 1);

@@ -21,6 +21,7 @@ enum key {
     KEY_RUNTIME_DIR,
     KEY_DATA_ADDRESS,
     KEY_DATA_PORTS,
+    KEY_NETWORK,
     KEY_JOIN_TOKEN_FILE,
     KEY_WARM_HOSTS,
     KEY_WARM_PACKS,
@@ -50,6 +51,8 @@ static const struct argp_option rows[] = {
     {"data-address", KEY_DATA_ADDRESS, "IP", 0, "Where hosts listen (default: 127.0.0.1)", 0},
     {"data-ports", KEY_DATA_PORTS, "FIRST-LAST", 0, "Ports of hosts (default: any that are free)",
      0},
+    {"network", KEY_NETWORK, "KIND", 0,
+     "What carries messages between nodes: auto, ucx or tcp; the same on all (default: auto)", 0},
     {"join-token-file", KEY_JOIN_TOKEN_FILE, "FILE", 0, "The cluster's join token", 0},
     {"ca-file", KEY_CA_FILE, "FILE", 0, "Certificates to trust: TLS to the controller", 0},
     {"cert", KEY_CERT, "FILE", 0, "This node's certificate, for a controller that asks for one", 0},
@@ -239,6 +242,11 @@ static error_t parse_resource(int key, char *text, struct argp_state *state)
         if (!node_parse_ports(text, &options->port_first, &options->port_last))
             argp_error(state, "--data-ports takes FIRST-LAST within 1-65535, not '%s'", text);
         return 0;
+    case KEY_NETWORK:
+        if (strcmp(text, "auto") != 0 && strcmp(text, "ucx") != 0 && strcmp(text, "tcp") != 0)
+            argp_error(state, "--network is auto, ucx or tcp, not '%s'", text);
+        copy_text(state, options->network, sizeof(options->network), text);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -339,6 +347,7 @@ static void set_defaults(struct node_options *options)
     *options = (struct node_options){
         .warm_hosts = 1, .warm_packs = 2, .cache_bytes = 4ULL << 30, .lifeline_fd = -1};
     (void)snprintf(options->data_address, sizeof(options->data_address), "127.0.0.1");
+    (void)snprintf(options->network, sizeof(options->network), "auto");
     if (gethostname(options->name, sizeof(options->name) - 1) < 0 ||
         !node_name_valid(options->name))
         (void)snprintf(options->name, sizeof(options->name), "node");

@@ -39,6 +39,7 @@ struct node_options {
     char data_address[64];
     uint32_t port_first;
     uint32_t port_last;
+    char network[8]; /* auto, ucx or tcp */
     char join_token[256];
     uint32_t warm_hosts;
     uint32_t warm_packs;

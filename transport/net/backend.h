@@ -1,5 +1,5 @@
 /*
- * What carries frames: the ops table that a backend (ucx, verbs) implements and net.c drives. A
+ * What carries frames: the ops table that a backend (ucx, tcp) implements and net.c drives. A
  * backend knows links, frames and memory; it knows nothing of nodes, secrets or who may connect.
  *
  * One thread. Callbacks to the owner come from progress, and where said so from inside the call.
@@ -111,6 +111,7 @@ struct net_backend_ops {
 };
 
 extern const struct net_backend_ops net_ucx_ops;
+extern const struct net_backend_ops net_tcp_ops;
 
 /* Splits "ip:port" or "[ip6]:port" into a socket address. EINVAL where it is not one. */
 struct sockaddr_storage;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "transport/net/device.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -29,9 +30,16 @@ static const struct net_backend_events backend_events = {.on_accept = net_on_acc
                                                          .on_settled = net_on_settled,
                                                          .on_broken = net_on_broken};
 
+/* By default what has RDMA here, and our own stream where nothing has. */
+static const char *choose_backend(const char *ip)
+{
+    struct net_device device;
+    return net_device_find(ip, &device) == COVEY_OK && *device.rdma ? "ucx" : "tcp";
+}
+
 static const struct net_backend_ops *find_backend(const char *name)
 {
-    static const struct net_backend_ops *const backends[] = {&net_ucx_ops};
+    static const struct net_backend_ops *const backends[] = {&net_ucx_ops, &net_tcp_ops};
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
@@ -98,7 +106,9 @@ enum covey_status net_create(const struct net_options *options, struct net **out
     enum covey_status status = check_options(options, error);
     if (status != COVEY_OK)
         return status;
-    const struct net_backend_ops *ops = find_backend(options->backend);
+    const char *name = strcmp(options->backend, "auto") == 0 ? choose_backend(options->bind_address)
+                                                             : options->backend;
+    const struct net_backend_ops *ops = find_backend(name);
     if (!ops)
         return covey_error_set(error, COVEY_EINVAL, "there is no network backend %s",
                                options->backend);

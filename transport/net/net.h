@@ -83,7 +83,7 @@ struct net_limits {
 void net_limits_init(struct net_limits *limits);
 
 struct net_options {
-    const char *backend; /* "ucx" */
+    const char *backend; /* "ucx", "tcp" or "auto"; the same at all nodes of the flare */
     unsigned node;       /* this node's index */
     unsigned node_count; /* 1 to NET_NODES_MAX */
     const char *flare_id;

@@ -14,11 +14,10 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "transport/net/socket.h"
 #include "transport/net/wire.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -38,17 +37,6 @@ static enum covey_status watch(struct net_backend *ucx, int operation, int fd, u
                                                             : COVEY_OK;
 }
 
-static void set_options(int fd)
-{
-    /* A machine that is gone without a word is noticed within about 4 s. */
-    const int on = 1, idle_s = 1, interval_s = 1, count = 3;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 /* Takes the socket over, also on failure. */
 static enum covey_status make_link(struct net_backend *ucx, int take_socket, bool connected,
                                    struct ucx_link **made)
@@ -62,7 +50,7 @@ static enum covey_status make_link(struct net_backend *ucx, int take_socket, boo
         free(link);
         return status;
     }
-    set_options(take_socket);
+    net_socket_prepare(take_socket);
     link->ucx = ucx;
     link->socket = take_socket;
     link->connected = connected;
@@ -74,7 +62,7 @@ static enum covey_status make_link(struct net_backend *ucx, int take_socket, boo
 static void accept_stranger(struct net_backend *ucx)
 {
     struct ucx_link *link;
-    int fd = accept4(ucx->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = net_socket_accept(ucx->listener);
     if (fd < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             log_warn("cannot accept a connection reason=\"%s\"", strerror(errno));
@@ -90,24 +78,9 @@ static void accept_stranger(struct net_backend *ucx)
 /* EAGAIN: the port is taken. */
 static enum covey_status listen_on(struct net_backend *ucx, uint16_t port)
 {
-    struct sockaddr_storage address;
-    unsigned address_bytes;
-    const int on = 1;
-    enum covey_status status = net_address_make(ucx->ip, port, &address, &address_bytes);
-    if (status != COVEY_OK)
-        return status;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    socklen_t length = (socklen_t)address_bytes;
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, SOMAXCONN) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address, &length) == 0) {
-        net_address_format(&address, ucx->address, sizeof ucx->address);
-        ucx->listener = fd;
-        return watch(ucx, EPOLL_CTL_ADD, fd, EPOLLIN, ucx);
-    }
-    status = errno == EADDRINUSE ? COVEY_EAGAIN : covey_status_from_errno(errno);
-    covey_close(&fd);
-    return status;
+    enum covey_status status =
+        net_socket_listen(ucx->ip, port, ucx->address, sizeof ucx->address, &ucx->listener);
+    return status == COVEY_OK ? watch(ucx, EPOLL_CTL_ADD, ucx->listener, EPOLLIN, ucx) : status;
 }
 
 enum covey_status ucx_door_open(struct net_backend *ucx, struct covey_error *error)
@@ -127,25 +100,11 @@ enum covey_status ucx_door_open(struct net_backend *ucx, struct covey_error *err
 
 enum covey_status ucx_connect(struct net_backend *ucx, const char *address, struct net_link **out)
 {
-    struct sockaddr_storage to, from;
-    unsigned to_bytes, from_bytes;
     struct ucx_link *link;
-    const int on = 1;
-    enum covey_status status = net_address_parse(address, &to, &to_bytes);
-    if (status == COVEY_OK)
-        status = net_address_make(ucx->ip, 0, &from, &from_bytes);
+    int fd;
+    enum covey_status status = net_socket_connect(ucx->ip, address, &fd);
     if (status != COVEY_OK)
         return status;
-    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return covey_status_from_errno(errno);
-    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&from, (socklen_t)from_bytes) < 0 ||
-        (connect(fd, (struct sockaddr *)&to, (socklen_t)to_bytes) < 0 && errno != EINPROGRESS)) {
-        status = covey_status_from_errno(errno);
-        covey_close(&fd);
-        return status;
-    }
     status = make_link(ucx, fd, false, &link);
     if (status == COVEY_OK)
         *out = &link->link;
@@ -267,10 +226,7 @@ static void serve(struct ucx_link *link, uint32_t events)
     if (link->closed || link->broken)
         return;
     if (!link->connected) {
-        int error_number = 0;
-        socklen_t length = sizeof error_number;
-        if (getsockopt(link->socket, SOL_SOCKET, SO_ERROR, &error_number, &length) < 0)
-            error_number = errno;
+        int error_number = net_socket_error(link->socket);
         if (error_number != 0) {
             break_by_errno(link, error_number);
             return;

@@ -149,9 +149,15 @@ const char *node_address(void)
     return address ? address : "127.0.0.1";
 }
 
+const char *node_network(void)
+{
+    const char *network = getenv("COVEY_TEST_NETWORK");
+    return network ? network : "ucx";
+}
+
 void node_options(const struct node *node, struct net_options *options)
 {
-    *options = (struct net_options){.backend = "ucx",
+    *options = (struct net_options){.backend = node_network(),
                                     .node = node->index,
                                     .node_count = node->count,
                                     .flare_id = "a-test-flare",

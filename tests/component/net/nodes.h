@@ -71,6 +71,8 @@ bool nodes_run(unsigned count, const node_role *roles, int killed);
 /* Where the nodes are: COVEY_TEST_ADDRESS, an address of this machine that may have an RDMA device,
  * or the loopback. */
 const char *node_address(void);
+/* The backend under test: ucx, or what COVEY_TEST_NETWORK says. */
+const char *node_network(void);
 
 /* Defaults for a node: that address, its index, all ports. */
 void node_options(const struct node *node, struct net_options *options);

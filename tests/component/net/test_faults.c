@@ -171,7 +171,8 @@ static void endure_garbage(struct node *node)
             net_progress(node->net, covey_now_ns());
         }
     }
-    EXPECT(atomic_load(&node->shared->marks[8]) == 2);
+    /* UCX has a listener of its own. */
+    EXPECT(atomic_load(&node->shared->marks[8]) == (strcmp(node_network(), "ucx") == 0 ? 2 : 1));
     atomic_store(&node->shared->marks[9], 1);
     node->received = 0;
     EXPECT(node_until(node, one_came, NODE_LONG_NS));

@@ -43,7 +43,7 @@ static void ring__over_two_nodes__everyone_gets_it(void)
     for (size_t n = 0; (said = fixture_find(
                             fixture, COVEY__V1__ATTACH_REQUEST__BODY_WORKERS_STARTED, plan.id, n));
          n++)
-        transport = transport || strncmp(said->message->workers_started->transport, "ucx:", 4) == 0;
+        transport = transport || strncmp(said->message->workers_started->transport, "tcp:", 4) == 0;
     TEST_TRUE(transport);
     end_flare(fixture, &plan);
 }

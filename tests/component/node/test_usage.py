@@ -26,6 +26,7 @@ def main():
         (to + ["--slots", "many"], "--slots takes a number from 1"),
         (to + ["--memory", "4X"], "--memory must be a size such as"),
         (to + ["--data-ports", "9-8"], "--data-ports takes FIRST-LAST"),
+        (to + ["--network", "pigeon"], "--network is auto, ucx or tcp"),
         (to + ["--name", "a/b"], "a node's name is"),
         (to + ["--isolation", "none"], "--isolation is auto"),
         (to + ["--lifeline-fd", "x"], "--lifeline-fd takes"),

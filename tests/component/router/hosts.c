@@ -94,7 +94,8 @@ static void open_router(struct host *host)
     router_options_init(&options);
     options.arena = host->arena;
     options.port = host->port;
-    options.backend = "ucx";
+    const char *network = getenv("COVEY_TEST_NETWORK");
+    options.backend = network ? network : "ucx";
     options.secret = secret;
     const char *address = getenv("COVEY_TEST_ADDRESS");
     options.bind_address = address ? address : "127.0.0.1";

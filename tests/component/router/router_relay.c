@@ -1,7 +1,7 @@
 /*
  * The relay of a world, made of what carries messages in earnest: a router for each node, each in a
- * thread of its own, over UCX on the loopback. The suites that run over the relay in memory run
- * over this one as well.
+ * thread of its own, over UCX on the loopback, or over what COVEY_TEST_NETWORK names. The suites
+ * that run over the relay in memory run over this one as well.
  */
 #include "relay.h"
 
@@ -42,10 +42,16 @@ struct relay {
     _Atomic bool stop;
 };
 
+static const char *network(void)
+{
+    const char *name = getenv("COVEY_TEST_NETWORK");
+    return name ? name : "ucx";
+}
+
 static void on_transport(void *data, const char *carrier)
 {
     (void)data;
-    if (strncmp(carrier, "ucx:", 4) != 0)
+    if (strncmp(carrier, network(), 3) != 0)
         abort();
 }
 
@@ -109,7 +115,7 @@ static void make_host(struct relay *relay, int node, struct host_port *port, str
     router_options_init(&options);
     options.arena = arena;
     options.port = port;
-    options.backend = relay->nodes > 1 ? "ucx" : NULL;
+    options.backend = relay->nodes > 1 ? network() : NULL;
     options.secret = secret;
     options.bind_address = "127.0.0.1";
     options.events = &events;
