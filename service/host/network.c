@@ -6,6 +6,7 @@
 #include "service/host/host.h"
 #include "transport/net/router.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,10 @@
 /* What the router may take of a processor before the loop looks at the agent again; on a busy
  * machine that is a multiple of it by the clock. */
 #define TURN_NS COVEY_NS_PER_MS
+
+/* What it looks for more after the last message, before it sleeps: some wakes of a process. Who
+ * shares the core comes first at each look. */
+#define LOOK_NS (200 * COVEY_NS_PER_US)
 
 struct host_network {
     struct host *host;
@@ -22,6 +27,7 @@ struct host_network {
     uv_prepare_t prepare;
     uv_idle_t busy; /* active: the loop must not sleep */
     uv_timer_t timer;
+    int64_t busy_ns; /* when there was something to do */
 };
 
 static void on_transport(void *data, const char *carrier)
@@ -76,17 +82,28 @@ static void on_timer(uv_timer_t *timer)
     (void)timer;
 }
 
+/* Does what there is to do, and waits a little for more. False: the loop may sleep. */
+static bool take_turn(struct host_network *network, int64_t *now_ns)
+{
+    const int64_t turn_ends_ns = *now_ns + TURN_NS;
+    while (*now_ns < turn_ends_ns) {
+        if (router_progress(network->router, *now_ns))
+            network->busy_ns = *now_ns;
+        else if (*now_ns - network->busy_ns >= LOOK_NS)
+            return false;
+        else
+            (void)sched_yield();
+        *now_ns = covey_now_ns();
+    }
+    return true;
+}
+
 /* Just before the loop may sleep. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct host_network *network = prepare->data;
     int64_t now_ns = covey_now_ns();
-    const int64_t turn_ends_ns = now_ns + TURN_NS;
-    bool more = true;
-    while (more && now_ns < turn_ends_ns) {
-        more = router_progress(network->router, now_ns);
-        now_ns = covey_now_ns();
-    }
+    bool more = take_turn(network, &now_ns);
     if (!network->host->done && router_is_done(network->router))
         host_tell_done(network->host);
     if (more || !router_prepare_sleep(network->router)) {

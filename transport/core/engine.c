@@ -41,8 +41,8 @@ enum covey_status engine_create(struct arena *arena, uint32_t rank, int64_t time
     engine->timeout_ns = timeout_ns;
     engine->next_cookie = 1;
     uint32_t cpus = count_cpus();
-    /* Between nodes the host is at work, too. */
-    engine->may_spin = cpus >= arena->shape.local_count + (arena->shape.node_count > 1);
+    /* Between nodes the host is at work, too, and a yield costs little of what a message does. */
+    engine->may_spin = arena->shape.node_count == 1 && cpus >= arena->shape.local_count;
     engine->yield_ns = engine_yield_ns(arena->shape.local_count, cpus);
     uint32_t endpoints = arena->shape.local_count + 1;
     engine->pending = covey_calloc(endpoints, sizeof(*engine->pending));

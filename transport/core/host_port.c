@@ -193,6 +193,11 @@ bool host_port_sleep(struct host_port *port)
     return false;
 }
 
+void host_port_stay(struct host_port *port)
+{
+    bell_cancel(port->arena, port->endpoint);
+}
+
 void host_port_wake(struct host_port *port)
 {
     bell_cancel(port->arena, port->endpoint);

@@ -118,5 +118,7 @@ bool host_port_flush(struct host_port *port);
  */
 bool host_port_sleep(struct host_port *port);
 void host_port_wake(struct host_port *port);
+/* Ends that state where the loop did not get to sleep: at no cost of a system call. */
+void host_port_stay(struct host_port *port);
 
 #endif

@@ -211,7 +211,7 @@ bool router_prepare_sleep(struct router *router)
     if (quiet && router->net)
         quiet = net_arm(router->net);
     if (!quiet && router->asleep) {
-        host_port_wake(router->port);
+        host_port_stay(router->port);
         router->asleep = false;
     }
     return quiet;
