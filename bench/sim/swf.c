@@ -83,11 +83,12 @@ static struct word next_word(struct line *line)
 static bool parse(struct word word, double *number)
 {
     char text[32];
-    if (word.length >= (int)sizeof(text) ||
-        strspn(word.text, "+-.0123456789eE") < (size_t)word.length)
+    if (word.length >= (int)sizeof(text))
         return false;
     memcpy(text, word.text, (size_t)word.length);
     text[word.length] = 0;
+    if (strspn(text, "+-.0123456789eE") < (size_t)word.length)
+        return false;
     char *end;
     *number = strtod(text, &end);
     return *text && !*end && isfinite(*number);

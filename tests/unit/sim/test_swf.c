@@ -138,6 +138,8 @@ static void read__headers_as_archives_have_them__taken_or_named(void)
         {"; MaxNodes: 256\n", 256, 256, NULL},
         {"; MaxNodes:\n", 0, 0, "t.swf:1: MaxNodes: says \"\""},
         {"; MaxNodes: -1\n", 0, 0, NULL},
+        {"; MaxNodes: 00000000000000000000000000000000000000000000000\n; MaxNodes: 1\n", 1, 1,
+         "t.swf:1: MaxNodes: says \"000"},
         {"\xef\xbb\xbf; MaxNodes: 4\n", 4, 4, NULL},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
