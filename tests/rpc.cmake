@@ -55,5 +55,5 @@ covey_script_test(component rpc.floods ${rpc_test_proto_dir}/test_floods.py)
 covey_script_test(component rpc.partings ${rpc_test_proto_dir}/test_partings.py)
 
 foreach(name decode server)
-  covey_script_test(fuzz rpc.${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/rpc/run_fuzz.py ARGS ${name} 20 TIMEOUT 300)
+  covey_script_test(fuzz rpc.${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run_fuzz.py ARGS rpc ${name} 20 TIMEOUT 300)
 endforeach()
