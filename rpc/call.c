@@ -451,7 +451,8 @@ static void deliver(struct rpc_call *call)
 static bool has_whole_message(const struct rpc_call *call)
 {
     struct rpc_frame frame;
-    return rpc_frame_parse(call->in.data + call->in_offset, call->in.length_bytes - call->in_offset,
+    return call->in.length_bytes > call->in_offset && /* or there may be no memory at all */
+           rpc_frame_parse(call->in.data + call->in_offset, call->in.length_bytes - call->in_offset,
                            call->limits->message_bytes, &frame) == COVEY_OK;
 }
 
