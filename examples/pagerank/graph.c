@@ -19,6 +19,7 @@ struct reader {
     char *line; /* without its end */
     size_t capacity;
     size_t number; /* of the line */
+    size_t file_bytes;
 };
 
 __attribute__((format(printf, 2, 3))) static bool fail(const struct reader *reader,
@@ -78,11 +79,15 @@ static bool read_header(struct reader *reader, struct graph *graph, size_t *edge
     if (!next_line(reader, "\"nodes N edges M\""))
         return false;
     const char *text = reader->line;
-    return take_word(&text, "nodes") && take_number(&text, UINT32_MAX, &graph->nodes) &&
-                   take_word(&text, "edges") && take_number(&text, SIZE_MAX, edges) && !*text &&
-                   graph->nodes > 0
-               ? true
-               : fail(reader, "\"nodes N edges M\" was expected, with at least one node");
+    bool sound = take_word(&text, "nodes") && take_number(&text, UINT32_MAX, &graph->nodes) &&
+                 take_word(&text, "edges") && take_number(&text, SIZE_MAX, edges) && !*text &&
+                 graph->nodes > 0;
+    if (!sound)
+        return fail(reader, "\"nodes N edges M\" was expected, with at least one node");
+    /* Or memory would be taken for what the header only says. */
+    if (graph->nodes > reader->file_bytes)
+        return fail(reader, "the file is too short for the names of %zu nodes", graph->nodes);
+    return true;
 }
 
 static bool read_names(struct reader *reader, struct graph *graph)
@@ -173,6 +178,7 @@ const char *graph_read(const char *path, size_t rank, size_t size, struct graph 
             close(fd);
         return why;
     }
+    reader.file_bytes = (size_t)facts.st_size;
     bool read = read_all(&reader, rank, size, graph);
     free(reader.line);
     fclose(reader.file);
