@@ -247,10 +247,22 @@ static void tell_taken(const struct arena *arena, struct boxes *boxes, uint32_t 
     }
 }
 
+/* Only after a look at all: whoever takes the place of one that goes would be passed over, and a
+ * message of a sender that has ended be thought never sent. From the end, as the last one moves. */
+static void stop_listening_to_idle(const struct arena *arena, struct boxes *boxes)
+{
+    for (uint32_t slot = boxes->talking_count; slot-- > 0 && boxes->talking_count > ALWAYS_LOOK;) {
+        if (boxes->in[boxes->talking[slot]].idle > IDLE_LOOKS)
+            stop_listening(arena, boxes, slot);
+    }
+}
+
 bool boxes_take(const struct arena *arena, struct boxes *boxes, struct descriptor *descriptor)
 {
     if (boxes->peers == 0)
         return false;
+    bool found = false;
+    bool some_idle = false;
     hear_of_new(arena, boxes);
     for (uint32_t looks = boxes->talking_count; looks > 0; looks--) {
         if (boxes->next >= boxes->talking_count)
@@ -267,14 +279,15 @@ bool boxes_take(const struct arena *arena, struct boxes *boxes, struct descripto
             in->idle = 0;
             boxes->next++;
             tell_taken(arena, boxes, from);
-            return true;
+            found = true;
+            break;
         }
-        if (++in->idle > IDLE_LOOKS && boxes->talking_count > ALWAYS_LOOK)
-            stop_listening(arena, boxes, boxes->next);
-        else
-            boxes->next++;
+        some_idle |= ++in->idle > IDLE_LOOKS;
+        boxes->next++;
     }
-    return false;
+    if (some_idle)
+        stop_listening_to_idle(arena, boxes);
+    return found;
 }
 
 bool boxes_ready(const struct arena *arena, const struct boxes *boxes)

@@ -211,6 +211,35 @@ static void boxes_take__many_were_silent__heard_again(void)
     close_pair(&pair);
 }
 
+/* Whoever has nothing more to say, and ends, is believed only once a look has found nothing: so no
+ * look may pass over a ring because another one was just given up. */
+static void boxes_take__others_are_given_up_meanwhile__finds_what_is_there(void)
+{
+    enum { SENDERS = 9, ROUNDS = 3000, FEWEST = 240, LOOKS = 24 };
+    struct pair pair;
+    struct boxes senders[SENDERS];
+    open_pair(&pair, SENDERS + 1);
+    for (uint32_t i = 0; i < SENDERS; i++)
+        TEST_REQUIRE(boxes_open(pair.arena, i + 1, &senders[i]) == COVEY_OK);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct descriptor descriptor = numbered(round);
+        uint64_t chance = round * 2654435761u % 1000003;
+        /* All talk, in an order of their own, and are silent until the first are given up. */
+        for (uint64_t i = 0; i < SENDERS; i++)
+            TEST_REQUIRE(boxes_post(pair.arena, &senders[(i + chance) % SENDERS], RECEIVER,
+                                    &descriptor) == BOXES_POSTED &&
+                         take(&pair) == round);
+        for (uint64_t look = FEWEST + chance % LOOKS; look > 0; look--)
+            TEST_REQUIRE(take(&pair) == UINT64_MAX);
+        TEST_REQUIRE(boxes_post(pair.arena, &senders[chance / LOOKS % SENDERS], RECEIVER,
+                                &descriptor) == BOXES_POSTED);
+        TEST_REQUIRE(take(&pair) == round);
+    }
+    for (uint32_t i = 0; i < SENDERS; i++)
+        boxes_close(&senders[i]);
+    close_pair(&pair);
+}
+
 static void boxes_take__the_sender_died_before_the_stamp__nothing_there(void)
 {
     struct pair pair;
@@ -348,6 +377,7 @@ static const struct test_case cases[] = {
     TEST_CASE(boxes_take__the_sender_found_it_full__rung),
     TEST_CASE(boxes_post__the_receiver_sleeps__rung),
     TEST_CASE(boxes_take__many_were_silent__heard_again),
+    TEST_CASE(boxes_take__others_are_given_up_meanwhile__finds_what_is_there),
     TEST_CASE(boxes_take__the_sender_died_before_the_stamp__nothing_there),
     TEST_CASE(boxes_take__stamps_lie__one_descriptor_each),
     TEST_CASE(boxes_open__too_many_workers__by_the_inbox),
